@@ -1,0 +1,69 @@
+"""The `todoke` script: loads only the room named on the line.
+
+A room is an entry point of the group ``todoke.rooms``; ``demo``, ``verify`` and
+``bench`` are verbs of their rooms that stand at the top for short.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points, version
+
+from common import console
+
+SHORT = {"demo": ("samples", "demo"), "bench": ("conformance", "bench")}
+
+HELP_JA = """todoke (届け): 医用画像を病院から病院へ直接届けます
+
+  todoke demo                このマシンで送信・受信・閲覧を試す
+  todoke sender ...          依頼側: init join send run status show retry release partner modality
+  todoke receiver ...        支援側: init invite run status user partner web-root
+  todoke conformance ...     試験: receiver list
+  todoke samples make DIR    合成サンプルを作る
+
+  どの動詞も --help と --json があります。言語は --lang ja|en
+"""
+HELP_EN = """todoke: carries medical images straight from one hospital to another
+
+  todoke demo                try sender, receiver and viewer on this machine
+  todoke sender ...          requesting side: init join send run status show retry release partner modality
+  todoke receiver ...        supporting side: init invite run status user partner web-root
+  todoke conformance ...     tests: receiver list
+  todoke samples make DIR    make synthetic samples
+
+  Every verb has --help and --json. Language: --lang ja|en
+"""
+
+
+def _language(args: list[str]) -> list[str]:
+    """Take ``--lang ja|en`` out of the line, wherever it stands."""
+    rest: list[str] = []
+    words = iter(args)
+    for word in words:
+        if word == "--lang":
+            console.choose_language(next(words, None))
+        elif word.startswith("--lang="):
+            console.choose_language(word.partition("=")[2])
+        else:
+            rest.append(word)
+    return rest
+
+
+def main() -> None:
+    """Run the verb on the command line and exit with its code."""
+    args = _language(sys.argv[1:])
+    if args[:1] in (["--version"], ["-V"]):
+        print(f"todoke {version('todoke')}")
+        return
+    rooms = {entry.name: entry for entry in entry_points(group="todoke.rooms")}
+    room, *rest = args or ["--help"]
+    if room in SHORT:
+        room, *rest = [*SHORT[room], *rest]
+    if room not in rooms:
+        print(HELP_EN if console.language() == "en" else HELP_JA, file=sys.stderr)
+        raise SystemExit(0 if room in {"--help", "-h", "help"} else 2)
+    rooms[room].load()(args=rest, prog_name=f"todoke {room}")
+
+
+if __name__ == "__main__":
+    main()

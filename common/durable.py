@@ -1,0 +1,231 @@
+"""The only caller of fsync, rename, positioned read and write, preallocation and locks.
+
+Each has a portable form inside, because Windows has no ``pread``,
+``posix_fallocate`` or folder fsync, and refuses to rename an open file.  The
+order that makes a file safe is always: write under a temporary name in the
+final folder, fsync the file, rename, fsync the folder.
+
+A failed fsync is never tried again: the page cache may have dropped the bytes
+already, so a second success would be a lie.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from common.errors import DatabaseUnsafe, DataInUse, DiskFull, StorageError
+
+_seek_lock = threading.Lock()  # one for the portable forms, which share a file position
+_NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+@contextlib.contextmanager
+def _named(path: object) -> Iterator[None]:
+    try:
+        yield
+    except OSError as failure:
+        if failure.errno in _NO_SPACE:
+            raise DiskFull(path=path) from failure
+        raise StorageError(cause=f"{path}: {failure.strerror or failure}") from failure
+
+
+def write_at(fd: int, data: bytes | bytearray | memoryview, offset: int) -> None:
+    """Write all of `data` at byte `offset` of an open file.
+
+    Raises
+    ------
+    DiskFull, StorageError
+        The bytes are not written.
+    """
+    view = memoryview(data).cast("B")
+    with _named(f"fd {fd}"):
+        while view:
+            if hasattr(os, "pwrite"):
+                written = os.pwrite(fd, view, offset)
+            else:
+                with _seek_lock:
+                    os.lseek(fd, offset, os.SEEK_SET)
+                    written = os.write(fd, view)
+            view = view[written:]
+            offset += written
+
+
+def read_at(fd: int, size: int, offset: int) -> bytes:
+    """Read `size` bytes at byte `offset`; fewer only at the end of the file."""
+    parts: list[bytes] = []
+    with _named(f"fd {fd}"):
+        while size:
+            if hasattr(os, "pread"):
+                part = os.pread(fd, size, offset)
+            else:
+                with _seek_lock:
+                    os.lseek(fd, offset, os.SEEK_SET)
+                    part = os.read(fd, size)
+            if not part:
+                break
+            parts.append(part)
+            size -= len(part)
+            offset += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def preallocate(fd: int, size: int) -> None:
+    """Give an open file its final length, taking the disk space where the system can.
+
+    Raises
+    ------
+    DiskFull
+        There is no room; nothing was promised yet.
+    """
+    with _named(f"fd {fd}"):
+        if hasattr(os, "posix_fallocate") and size:
+            try:
+                os.posix_fallocate(fd, 0, size)
+                return
+            except OSError as failure:  # tmpfs and others cannot
+                if failure.errno not in {errno.EOPNOTSUPP, errno.EINVAL}:
+                    raise
+        os.ftruncate(fd, size)
+
+
+def sync_data(fd: int) -> None:
+    """Return only when the file's bytes are on the disk."""
+    with _named(f"fd {fd}"):
+        getattr(os, "fdatasync", os.fsync)(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return only when the names in `folder` are on the disk (no-op on Windows)."""
+    if os.name == "nt":
+        return
+    with _named(folder):
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def make_folder(folder: Path) -> None:
+    """Create `folder` and its parents, each name made durable."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for name in reversed(missing):
+        with _named(name):
+            name.mkdir(exist_ok=True)
+        sync_folder(name.parent)
+
+
+def create(path: Path) -> int:
+    """Open a new file for reading and writing; it must not exist yet."""
+    with _named(path):
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+
+
+def open_file(path: Path, *, writable: bool = False) -> int:
+    """Open an existing file for positioned access."""
+    with _named(path):
+        mode = os.O_RDWR if writable else os.O_RDONLY
+        return os.open(path, mode | getattr(os, "O_BINARY", 0))
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Rename a file whose bytes are safe to its final name, and make the name safe.
+
+    The file must be closed: Windows refuses otherwise.
+    """
+    with _named(final):
+        os.replace(temporary, final)  # noqa: PTH105 - the one place
+    sync_folder(final.parent)
+
+
+def save(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Replace `path` with `data`, whole or not at all.
+
+    Parameters
+    ----------
+    private : bool
+        Readable by the owner alone (keys).
+    """
+    make_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    fd = create(temporary)
+    try:
+        write_at(fd, data, 0)
+        if not private and os.name != "nt":
+            os.fchmod(fd, 0o644)
+        with _named(path):
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+    publish(temporary, path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file if it is there, durably."""
+    with _named(path):
+        path.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold the one lock of a data directory.
+
+    Raises
+    ------
+    DataInUse
+        Another process holds it.
+    """
+    make_folder(path.parent)
+    with _named(path):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        _take(fd, path)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _take(fd: int, path: Path) -> None:
+    try:
+        try:
+            import fcntl
+        except ImportError:
+            import msvcrt
+
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as failure:
+        raise DataInUse(path=path.parent) from failure
+
+
+def safe_sqlite(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Put a connection in WAL with synchronous FULL and check that SQLite obeyed.
+
+    SQLite stays silently in another journal mode after an I/O error, so each
+    answer is compared.
+
+    Raises
+    ------
+    DatabaseUnsafe
+        An answer is not the one asked for.
+    """
+    wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    for pragma, value in wanted.items():
+        connection.execute(f"PRAGMA {pragma}={value}")
+        row = connection.execute(f"PRAGMA {pragma}").fetchone()
+        if row is None or row[0] != value:
+            raise DatabaseUnsafe(cause=f"{pragma}={row and row[0]}")
+    connection.execute("PRAGMA busy_timeout=10000")
+    return connection

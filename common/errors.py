@@ -1,0 +1,364 @@
+"""One tree of errors for both ends.
+
+A class decides once what a failure means everywhere: the fault number a user
+reads out on the telephone, whether trying again can help, the exit code of a
+verb, the DIMSE status (PS3.7 annex C) and the HTTP status a peer is told, and
+the words in Japanese and English.  Words have the form *what happened; what to
+do*; the number is added by :meth:`TodokeError.words`.
+
+::
+
+    TodokeError
+    |- UsageError                2x: the line typed, a setting
+    |- InputError                20s: what was to be sent
+    |- StorageError              40s: our own disk and index
+    |   `- IntegrityError        44: bytes are not what they were
+    `- PeerError                 60s: the other end, or the way to it
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class TodokeError(Exception):
+    """Root of every error that todoke raises on purpose.
+
+    Parameters
+    ----------
+    **facts
+        Values for the named fields of the words, without patient data.
+    """
+
+    number: ClassVar[str] = "E-1000"
+    exit_code: ClassVar[int] = 1
+    dimse_status: ClassVar[int] = 0x0110  # processing failure, PS3.7 C.5.11
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    ja: ClassVar[str] = "思わぬ失敗です ({cause})。記録を添えて管理者に連絡してください"
+    en: ClassVar[str] = "Unexpected failure ({cause}). Give the log to your administrator"
+
+    def __init__(self, **facts: Any) -> None:
+        self.facts = facts
+        super().__init__(self.words("en"))
+
+    def words(self, lang: str = "ja") -> str:
+        """Return the sentence for a user, ending in the fault number.
+
+        Parameters
+        ----------
+        lang : {'ja', 'en'}
+            Language of the sentence.
+        """
+        template = self.en if lang == "en" else self.ja
+        return f"{template.format_map(_Facts(self.facts))} {self.number}"
+
+    def as_json(self) -> dict[str, str]:
+        """Return number and both sentences, as a peer or a script reads them."""
+        return {"number": self.number, "ja": self.words("ja"), "en": self.words("en")}
+
+
+class _Facts(dict[str, Any]):
+    """A missing fact shows as a question mark rather than hide the error."""
+
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+class UsageError(TodokeError):
+    number = "E-1001"
+    exit_code = 2
+    http_status = 400
+    ja = "指定が正しくありません ({cause})。--help で書き方を確かめてください"
+    en = "The command is not right ({cause}). See --help"
+
+
+class SettingsError(UsageError):
+    number = "E-1002"
+    ja = "設定 {path} の {key} が正しくありません ({cause})。直してから起動し直してください"
+    en = "Setting {key} in {path} is not right ({cause}). Mend it and start again"
+
+
+class NotInitialised(UsageError):
+    number = "E-1003"
+    ja = "{path} はまだ初期設定されていません。先に todoke {room} init を実行してください"
+    en = "{path} is not initialised. Run todoke {room} init first"
+
+
+class AlreadyInitialised(UsageError):
+    number = "E-1004"
+    ja = "{path} は初期設定済みです。鍵を守るため上書きしません。別の --data を指定してください"
+    en = "{path} is initialised already and is not overwritten. Give another --data"
+
+
+class NotFound(UsageError):
+    number = "E-1005"
+    exit_code = 21
+    http_status = 404
+    ja = "{thing} が見つかりません。名前を確かめてください"
+    en = "{thing} was not found. Check its name"
+
+
+class InstitutionCodeError(UsageError):
+    number = "E-1006"
+    ja = "保険医療機関コード {code} が正しくありません ({cause})。10桁の数字を確かめてください"
+    en = "Institution code {code} is not right ({cause}). Check its ten digits"
+
+
+class InputError(TodokeError):
+    number = "E-2000"
+    exit_code = 20
+    dimse_status = 0xA900
+    http_status = 400
+    ja = "受け付けられない入力です ({cause})。元のデータを確かめてください"
+    en = "Input cannot be taken ({cause}). Check the source"
+
+
+class NotDicom(InputError):
+    number = "E-2001"
+    exit_code = 22
+    ja = "DICOM画像として読めません ({cause})。装置から出し直してください"
+    en = "Not readable as a DICOM image ({cause}). Export it again"
+
+
+class NotAnImage(InputError):
+    number = "E-2002"
+    exit_code = 22
+    ja = "画像ではありません ({cause})。送る必要はありません"
+    en = "Not an image ({cause}). There is nothing to send"
+
+
+class SlideUnreadable(InputError):
+    number = "E-2003"
+    exit_code = 23
+    ja = "スライドとして読めません ({cause})。スキャナーから出し直してください"
+    en = "Not readable as a slide ({cause}). Export it from the scanner again"
+
+
+class SlideUnsupported(InputError):
+    number = "E-2004"
+    exit_code = 23
+    ja = "この形式のスライドはまだ送れません ({cause})。対応形式の表を確かめてください"
+    en = "This kind of slide cannot be sent yet ({cause}). See the table of formats"
+
+
+class SourceChanged(InputError):
+    number = "E-2005"
+    exit_code = 24
+    ja = "送信中に元のファイルが変わりました ({path})。書き込みが終わってから再送してください"
+    en = "The source changed while it was sent ({path}). Retry when it is no longer written"
+
+
+class SameInstance(InputError):
+    number = "E-2006"
+    ja = "{path} と同じインスタンスです。もう一度送る必要はありません"
+    en = "same instance as {path}"
+
+
+class SameUidOtherContent(InputError):
+    number = "E-2007"
+    exit_code = 25
+    dimse_status = 0xA900
+    http_status = 409
+    ja = "{path} と同じUIDで中身が違います。先に届いたものを残しました。装置の設定を確かめてください"
+    en = "same UID, other content: {path}. What came first stays; check the device"
+
+
+class MixedPatients(InputError):
+    number = "E-2104"
+    exit_code = 26
+    ja = "患者が混ざっています ({count}名)。1名ずつ分けてください"
+    en = "More than one patient in one study ({count}). Split them"
+
+
+class InvitationError(InputError):
+    number = "E-2201"
+    exit_code = 27
+    http_status = 403
+    ja = "招待を使えません ({cause})。受信側に新しい招待を作ってもらってください"
+    en = "The invitation cannot be used ({cause}). Ask the receiver for a new one"
+
+
+class EqualInstitution(InputError):
+    number = "E-2202"
+    exit_code = 27
+    http_status = 409
+    ja = "相手の保険医療機関コードが自院と同じです ({code})。遠隔の医療機関どうしで組んでください"
+    en = "The partner has your own institution code ({code}). Pair two different institutions"
+
+
+class StorageError(TodokeError):
+    number = "E-4000"
+    exit_code = 40
+    dimse_status = 0xA700  # out of resources, PS3.4 B.2.3
+    http_status = 507
+    retryable = True
+    ja = "保存できません ({cause})。ディスクを確かめてください"
+    en = "Cannot be stored ({cause}). Check the disk"
+
+
+class DiskFull(StorageError):
+    number = "E-4005"
+    exit_code = 41
+    ja = "ディスクの空きがありません ({path})。空きができると自動で続けます"
+    en = "The disk is full ({path}). Transfer goes on by itself when there is space"
+
+
+class DataInUse(StorageError):
+    number = "E-4006"
+    exit_code = 42
+    ja = "{path} は別の todoke が使用中です。二重に起動していないか確かめてください"
+    en = "{path} is in use by another todoke. Check that it is not started twice"
+
+
+class DatabaseUnsafe(StorageError):
+    number = "E-4007"
+    exit_code = 43
+    retryable = False
+    ja = "記録簿を安全な方式で開けません ({cause})。起動を中止しました。ディスクを確かめてください"
+    en = "The index cannot be opened safely ({cause}). Start refused; check the disk"
+
+
+class IntegrityError(StorageError):
+    number = "E-4100"
+    exit_code = 44
+    dimse_status = 0xA900
+    http_status = 422
+    retryable = False
+    ja = "照合が一致しません ({cause})。受領としていません。もう一度送ってください"
+    en = "Digests differ ({cause}). Not receipted; send it again"
+
+
+class ImageDamaged(IntegrityError):
+    number = "E-4103"
+    ja = "この画像は壊れています (照合不一致)。再送を依頼してください"
+    en = "This image is damaged (digest differs). Ask for it again"
+
+
+class CannotDisplay(InputError):
+    number = "E-4110"
+    http_status = 406
+    ja = "この画像は表示できません ({cause})。診断用ビューアで開いてください"
+    en = "This image cannot be shown here ({cause}). Open it in the certified viewer"
+
+
+class PeerError(TodokeError):
+    number = "E-6000"
+    exit_code = 60
+    dimse_status = 0x0110
+    http_status = 502
+    retryable = True
+    ja = "相手との通信に失敗しました ({cause})。自動でやり直します"
+    en = "Communication with the peer failed ({cause}). It is tried again by itself"
+
+
+class PeerUnreachable(PeerError):
+    number = "E-6001"
+    exit_code = 61
+    ja = "相手 {peer} につながりません ({cause})。回線とファイアウォールを確かめてください"
+    en = "{peer} cannot be reached ({cause}). Check line and firewall"
+
+
+class PeerTimeout(PeerError):
+    number = "E-6002"
+    exit_code = 61
+    ja = "相手 {peer} の返事が {seconds} 秒ありません。自動でやり直します"
+    en = "{peer} has not answered for {seconds} s. It is tried again by itself"
+
+
+class PeerCertificateRefused(PeerError):
+    number = "E-6003"
+    exit_code = 62
+    http_status = 403
+    retryable = False
+    ja = "証明書が認められません ({cause})。相手と組み直してください"
+    en = "A certificate is not accepted ({cause}). Pair again with the peer"
+
+
+class PeerNotRegistered(PeerError):
+    number = "E-6004"
+    exit_code = 62
+    dimse_status = 0x0124  # not authorized, PS3.7 C.5.22
+    http_status = 403
+    retryable = False
+    ja = "登録のない相手です ({cause})。partner add か招待で登録してください"
+    en = "The peer is not registered ({cause}). Use partner add or an invitation"
+
+
+class AssociationRejected(PeerError):
+    number = "E-6005"
+    exit_code = 63
+    retryable = False
+    ja = "相手 {peer} がアソシエーションを拒否しました ({cause})。AEタイトルを確かめてください"
+    en = "{peer} rejected the association ({cause}). Check the AE titles"
+
+
+class AssociationAborted(PeerError):
+    number = "E-6006"
+    exit_code = 63
+    ja = "アソシエーションが切れました ({cause})。自動でやり直します"
+    en = "The association was aborted ({cause}). It is tried again by itself"
+
+
+class ContextNotAccepted(PeerError):
+    number = "E-6007"
+    exit_code = 64
+    retryable = False
+    ja = "相手がこの種類の画像を受け付けません ({cause})。相手の設定を確かめてください"
+    en = "The peer does not take this kind of image ({cause}). Check its settings"
+
+
+class PeerRefused(PeerError):
+    number = "E-6008"
+    exit_code = 65
+    retryable = False
+    ja = "相手が受け付けませんでした ({cause})。相手の管理者に確かめてください"
+    en = "The peer refused ({cause}). Ask its administrator"
+
+
+class PeerBusy(PeerError):
+    number = "E-6009"
+    exit_code = 65
+    http_status = 503
+    dimse_status = 0xA700
+    ja = "相手が一時的に受け付けられません ({cause})。自動でやり直します"
+    en = "The peer cannot take more just now ({cause}). It is tried again by itself"
+
+
+class ProtocolError(PeerError):
+    number = "E-6010"
+    exit_code = 66
+    http_status = 400
+    retryable = False
+    ja = "相手の言葉が規格に合いません ({cause})。相手の製品と版を確かめてください"
+    en = "The peer broke the protocol ({cause}). Check its product and version"
+
+
+class WrongService(ProtocolError):
+    number = "E-1103"
+    ja = "相手のポートの種類が違います ({cause})。番号を確かめてください (TLSは 2762 など)"
+    en = "The peer's port speaks something else ({cause}). Check the number (TLS is 2762 or such)"
+
+
+class SignInFailed(TodokeError):
+    number = "E-5001"
+    exit_code = 2
+    http_status = 401
+    ja = "サインインできません。入力内容を確かめてください"
+    en = "Sign-in failed. Check what you entered"
+
+
+class NotSignedIn(TodokeError):
+    number = "E-5002"
+    exit_code = 2
+    http_status = 401
+    ja = "サインインが必要です。もう一度サインインしてください"
+    en = "You are not signed in. Sign in again"
+
+
+class RequestForbidden(TodokeError):
+    number = "E-5003"
+    exit_code = 2
+    http_status = 403
+    ja = "この操作は許可されていません ({cause})。管理者に連絡してください"
+    en = "Not permitted ({cause}). Ask the administrator"

@@ -1,0 +1,233 @@
+"""The receiver's index: which partner sent what, and how far it has got.
+
+Tables in SQLAlchemy Core, so that the same statements run on SQLite (default)
+and PostgreSQL.  On SQLite every connection is in WAL with synchronous FULL, and
+SQLite's answers are checked.  A study is known by *institution and* Study
+Instance UID: two institutions never share a row, whatever their identifiers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    insert,
+    select,
+    text,
+)
+
+from common import durable
+from common.errors import DatabaseUnsafe
+
+SCHEMA_VERSION = 1
+metadata = MetaData()
+
+schema = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+
+#: Ends that may send: todoke senders (kind ``todoke``) and other products (kind ``dicom``).
+partners = Table(
+    "partners",
+    metadata,
+    Column("code", String(16), primary_key=True),  # institution code, the issuer of patient IDs
+    Column("name", Text, nullable=False),
+    Column("kind", String(8), nullable=False),  # todoke | dicom
+    Column("aet", String(16), nullable=False),
+    Column("fingerprint", String(64)),  # SHA-256 of the leaf, kind dicom only
+    Column("ca", Text),  # PEM of the CA of a kind dicom partner
+    Column("signing_certificate", Text),  # PEM, pinned at pairing
+    Column("added_at", String(32), nullable=False),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("secret_digest", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("code", String(16), nullable=False),
+    Column("expires_at", String(32), nullable=False),
+    Column("used_at", String(32)),
+)
+
+transfers = Table(
+    "transfers",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("institution", String(16), ForeignKey("partners.code"), nullable=False),
+    Column("kind", String(8), nullable=False),  # dicom | slide
+    Column("state", String(16), nullable=False),
+    Column("priority", String(8), nullable=False),  # urgent | soon | routine
+    Column("purpose", String(12), nullable=False),  # diagnosis | advice
+    Column("test", Boolean, nullable=False),
+    Column("expected", Integer),
+    Column("request", Text, nullable=False),  # JSON, request information
+    Column("opening", Text),  # JWS as received
+    Column("closing", Text),
+    Column("receipt", Text),
+    Column("opened_at", String(32), nullable=False),
+    Column("closed_at", String(32)),
+    Column("receipted_at", String(32)),
+    Column("repeats", Integer, nullable=False, default=0),  # same instance again, counted
+)
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("key", String(32), primary_key=True),  # random; what addresses in the viewer carry
+    Column("institution", String(16), ForeignKey("partners.code"), nullable=False),
+    Column("study_uid", String(64), nullable=False),
+    Column("transfer", String(32)),  # the newest
+    Column("attributes", Text, nullable=False),  # DICOM JSON model of patient and study level
+    Column("reading", String(8)),  # opened | reading | done
+    Column("changed_at", String(32), nullable=False),
+    UniqueConstraint("institution", "study_uid"),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String(32), nullable=False, unique=True),  # random; the file name
+    Column("institution", String(16), nullable=False),
+    Column("transfer", String(32), index=True),
+    Column("study_uid", String(64), nullable=False),
+    Column("series_uid", String(64), nullable=False),
+    Column("sop_uid", String(64), nullable=False),
+    Column("sop_class", String(64), nullable=False),
+    Column("transfer_syntax", String(64)),
+    Column("state", String(8), nullable=False),  # expected | received | stored | verified
+    Column("number", Integer),  # Instance Number, where it is one
+    Column("path", Text),  # relative to the store
+    Column("prefix_length", Integer),  # bytes of preamble and group 0002 before the data set
+    Column("length", Integer),  # of the data set
+    Column("pixel_offset", Integer),  # of the Pixel Data value in the data set; None without
+    Column("frames", Integer),
+    Column("frame_table", LargeBinary),  # uint64 LE pairs (offset in the data set, length)
+    Column("prefix", LargeBinary),  # bytes in front of each frame of a slide level as sent
+    Column("d1", String(64)),
+    Column("d2", String(64)),
+    Column("d3", String(64)),
+    Column("attributes", LargeBinary),  # zlib of the DICOM JSON model without bulk data
+    Column("stored_at", String(32)),
+    UniqueConstraint("institution", "sop_uid"),
+)
+
+#: Frames of a slide that are on the disk; the resume bitmap is made from these rows.
+frames = Table(
+    "frames",
+    metadata,
+    Column("instance", Integer, ForeignKey("instances.id"), primary_key=True),
+    Column("frame", Integer, primary_key=True),  # 0-based
+    Column("digest", LargeBinary(32), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: What other processes of this receiver are told; read on a change of PRAGMA data_version.
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),  # study | frames
+    Column("study", String(32), nullable=False),
+    Column("data", Text, nullable=False),  # JSON
+    sqlite_autoincrement=True,
+)
+
+#: Frames a reader waits for; the link's answers carry them to the sender.
+wanted = Table(
+    "wanted",
+    metadata,
+    Column("instance", Integer, ForeignKey("instances.id"), primary_key=True),
+    Column("frame", Integer, primary_key=True),
+    Column("at", String(32), nullable=False),
+)
+
+
+def now() -> str:
+    """Return the time as the index writes it: ISO 8601, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Index:
+    """A receiver's index.
+
+    Parameters
+    ----------
+    url : str
+        SQLAlchemy address, e.g. ``sqlite:////data/index.sqlite``.
+
+    Raises
+    ------
+    DatabaseUnsafe
+        SQLite does not take the journal mode that keeps its promises, or the
+        index is of a newer version.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine: Engine = create_engine(url)
+        if self.engine.dialect.name == "sqlite":
+            event.listen(self.engine, "connect", _checked)
+            event.listen(self.engine, "begin", _begin_immediate)
+        metadata.create_all(self.engine)
+        with self.write() as db:
+            version = db.execute(select(schema.c.version)).scalar()
+            if version is None:
+                db.execute(insert(schema).values(version=SCHEMA_VERSION))
+            elif version != SCHEMA_VERSION:
+                raise DatabaseUnsafe(cause=f"schema {version}, program {SCHEMA_VERSION}")
+
+    @classmethod
+    def at(cls, data: Path) -> Index:
+        """Open the index of a data directory."""
+        durable.make_folder(data)
+        return cls(f"sqlite:///{data / 'index.sqlite'}")
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One short transaction that holds the write lock from its first statement."""
+        with self.engine.connect().execution_options(todoke_write=True) as db, db.begin():
+            yield db
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view."""
+        with self.engine.connect() as db, db.begin():
+            yield db
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def announce(db: Connection, kind: str, study: str, **data: Any) -> None:
+    """Tell the other processes, with the transaction that made it true."""
+    db.execute(insert(events).values(kind=kind, study=study, data=json.dumps(data)))
+
+
+def _checked(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves
+    durable.safe_sqlite(connection)
+
+
+def _begin_immediate(db: Connection) -> None:
+    writes = db.get_execution_options().get("todoke_write")
+    db.execute(text("BEGIN IMMEDIATE" if writes else "BEGIN"))
