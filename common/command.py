@@ -26,7 +26,8 @@ HELP_JA = """todoke (届け): 医用画像を病院から病院へ直接届け�
 HELP_EN = """todoke: carries medical images straight from one hospital to another
 
   todoke demo                try sender, receiver and viewer on this machine
-  todoke sender ...          requesting side: init join send run status show retry release partner modality
+  todoke sender ...          requesting side: init join send run status show retry release
+                             partner modality
   todoke receiver ...        supporting side: init invite run status user partner web-root
   todoke conformance ...     tests: receiver list
   todoke samples make DIR    make synthetic samples

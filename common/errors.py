@@ -160,7 +160,9 @@ class SameUidOtherContent(InputError):
     exit_code = 25
     dimse_status = 0xA900
     http_status = 409
-    ja = "{path} と同じUIDで中身が違います。先に届いたものを残しました。装置の設定を確かめてください"
+    ja = (
+        "{path} と同じUIDで中身が違います。先に届いたものを残しました。装置の設定を確かめてください"
+    )
     en = "same UID, other content: {path}. What came first stays; check the device"
 
 

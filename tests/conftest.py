@@ -1,0 +1,33 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+REQUIREMENTS = Path(__file__).parent.parent / "conformance" / "requirements.toml"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real sample files, named by the environment and never kept in the repository."""
+    named = os.environ.get("TODOKE_REAL_DATA")
+    if not named:
+        pytest.skip("TODOKE_REAL_DATA names no folder of real samples")
+    folder = Path(named)
+    assert folder.is_dir(), f"TODOKE_REAL_DATA={named} is no folder"
+    return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a requirement id that the table does not have: it would count for nothing."""
+    if not REQUIREMENTS.exists():
+        return
+    known = set(tomllib.loads(REQUIREMENTS.read_text("utf-8"))["requirement"])
+    for item in items:
+        for mark in item.iter_markers("requirement"):
+            if unknown := set(mark.args) - known:
+                raise pytest.UsageError(f"{item.nodeid}: no requirement {sorted(unknown)}")
