@@ -1,0 +1,213 @@
+"""The only builder of :class:`ssl.SSLContext`.
+
+Two profiles.  ``jp-high13`` speaks TLS 1.3 alone (the Japanese guidelines'
+高セキュリティ型 with client certificates); ``dicom-b12`` adds TLS 1.2 with
+ephemeral keys and AEAD ciphers for products that know nothing newer (PS3.15
+B.12, BCP 195).  Every chain is checked strictly (RFC 5280), so certificates
+need key identifiers and key usage; :mod:`common.proof.certificates` makes them
+so.  A certificate alone says only *known to the CA*: which institution it is,
+the caller decides with :func:`peer_institution` and its table of partners.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from common.errors import PeerCertificateRefused, SettingsError
+
+Profile = Literal["jp-high13", "dicom-b12"]
+PROFILES: tuple[Profile, ...] = ("jp-high13", "dicom-b12")
+
+#: TLS 1.2 only; with the three suites of TLS 1.3 these are all that is offered (NET-02).
+CIPHERS_12 = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+#: Subject Alternative Name (URI) by which the receiver's CA names a sender's institution.
+INSTITUTION_URN = "urn:todoke:institution:"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Key and chain of one TLS certificate; :mod:`ssl` loads them from files only.
+
+    Parameters
+    ----------
+    key : Path
+        PEM, readable by the owner alone.
+    chain : Path
+        PEM, leaf first.
+    """
+
+    key: Path
+    chain: Path
+
+
+def server_context(
+    own: Credentials,
+    trust: Iterable[str] = (),
+    *,
+    profile: str = "jp-high13",
+    client_required: bool = True,
+) -> ssl.SSLContext:
+    """Return the context of a listener.
+
+    Parameters
+    ----------
+    own : Credentials
+        What the listener shows.
+    trust : iterable of str
+        CA certificates (PEM) whose leaves may connect; nothing else is trusted.
+    profile : {'jp-high13', 'dicom-b12'}
+    client_required : bool
+        False only for pairing and viewer, where no certificate exists yet.
+
+    Raises
+    ------
+    SettingsError
+        The profile is not known, or a client is required and nobody trusted.
+    PeerCertificateRefused
+        A file cannot be used.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER, profile)
+    _present(context, own)
+    if client_required:
+        context.verify_mode = ssl.CERT_REQUIRED
+        _trust(context, trust)
+        # a resumed session would outlive the certificate it began with
+        context.num_tickets = 0
+    return context
+
+
+def client_context(
+    own: Credentials | None,
+    trust: Iterable[str],
+    *,
+    profile: str = "jp-high13",
+    check_host: bool = True,
+) -> ssl.SSLContext:
+    """Return the context of a connection that we open.
+
+    Parameters
+    ----------
+    own : Credentials, optional
+        What we show; None only towards the pairing door.
+    trust : iterable of str
+        CA certificates (PEM), the peer's only.
+    profile : {'jp-high13', 'dicom-b12'}
+    check_host : bool
+        False only for DICOM products whose certificate names no host; the
+        caller then compares the leaf with the one entered by hand.
+    """
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, profile)
+    context.check_hostname = check_host
+    _trust(context, trust)
+    if own is not None:
+        _present(context, own)
+    return context
+
+
+def unverified_context() -> ssl.SSLContext:
+    """Return a context that believes anybody.
+
+    For one purpose: fetching the CA certificate, which is then compared with
+    the fingerprint of the invitation.  Nothing secret goes over it.
+    """
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, "jp-high13")
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def fingerprint(der: bytes) -> str:
+    """Return the SHA-256 of a DER certificate, 64 lower-case hex digits."""
+    return hashlib.sha256(der).hexdigest()
+
+
+def fingerprint_of_pem(pem: str) -> str:
+    """Return :func:`fingerprint` of the first certificate in `pem`.
+
+    Raises
+    ------
+    PeerCertificateRefused
+        There is no certificate in it.
+    """
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    _, found, rest = pem.partition(begin)
+    body, closed, _ = rest.partition(end)
+    if not (found and closed):
+        raise PeerCertificateRefused(cause="PEM")
+    try:
+        return fingerprint(ssl.PEM_cert_to_DER_cert(f"{begin}{body}{end}"))
+    except ValueError as failure:
+        raise PeerCertificateRefused(cause="PEM") from failure
+
+
+def peer_institution(der: bytes, authority: str) -> str | None:
+    """Return the institution code that `authority` gave to a peer's certificate.
+
+    The issuer is checked again here: a listener may also trust the CA of
+    another product, and that CA must not be able to name our partners.
+
+    Parameters
+    ----------
+    der : bytes
+        The peer's leaf.
+    authority : str
+        PEM of our own CA, the only one that may give institution codes.
+
+    Returns
+    -------
+    str or None
+        Ten digits; None if the certificate is not from `authority` or names
+        no single institution.
+    """
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        leaf = x509.load_der_x509_certificate(der)
+        leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.encode()))
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        return None
+    codes = [
+        uri.removeprefix(INSTITUTION_URN)
+        for uri in names.get_values_for_type(x509.UniformResourceIdentifier)
+        if uri.startswith(INSTITUTION_URN)
+    ]
+    return codes[0] if len(codes) == 1 else None
+
+
+def _context(side: int, profile: str) -> ssl.SSLContext:
+    if profile not in PROFILES:
+        raise SettingsError(path="settings", key="profile", cause=f"{profile}: {PROFILES}")
+    context = ssl.SSLContext(side)
+    context.minimum_version = (
+        ssl.TLSVersion.TLSv1_3 if profile == "jp-high13" else ssl.TLSVersion.TLSv1_2
+    )
+    context.set_ciphers(CIPHERS_12)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    return context
+
+
+def _present(context: ssl.SSLContext, own: Credentials) -> None:
+    try:
+        context.load_cert_chain(own.chain, own.key)
+    except (OSError, ssl.SSLError) as failure:
+        raise PeerCertificateRefused(cause=f"{own.chain}: {failure}") from failure
+
+
+def _trust(context: ssl.SSLContext, trust: Iterable[str]) -> None:
+    pems = "\n".join(trust)
+    if not pems.strip():
+        raise SettingsError(path="settings", key="trust", cause="no CA certificate")
+    try:
+        context.load_verify_locations(cadata=pems)
+    except (ssl.SSLError, ValueError) as failure:
+        raise PeerCertificateRefused(cause=f"CA: {failure}") from failure
