@@ -1,0 +1,31 @@
+# The four commands: make demo, make test, make check, make bench. Each sets up what it needs.
+# `make demo ONCE=1` ends by itself; `make demo` stays up and prints the viewer's address last.
+
+BIN := .venv/bin
+# Debian's DCMTK, not pynetdicom's scripts of the same names, must be found by the tests
+TESTS := PATH="/usr/bin:$$PATH" $(BIN)/python -m pytest
+
+.PHONY: setup demo test test-long check bench offline
+
+setup:
+	@.ci/setup
+
+demo: setup
+	@$(BIN)/todoke demo $(if $(ONCE),--once)
+
+test: setup
+	@.ci/machine
+	@$(TESTS) -m "not slow" $(ARGS)
+
+test-long: setup
+	@.ci/machine
+	@$(TESTS) --timeout 1800 $(ARGS)
+
+check: setup
+	@.ci/check
+
+bench: setup
+	@$(BIN)/todoke bench $(ARGS)
+
+offline: setup
+	@.ci/offline
