@@ -138,13 +138,18 @@ def open_file(path: Path, *, writable: bool = False) -> int:
         return os.open(path, mode | getattr(os, "O_BINARY", 0))
 
 
+def rename(old: Path, new: Path) -> None:
+    """Rename a closed file; the name is safe only after :func:`sync_folder` (group commit)."""
+    with _named(new):
+        os.replace(old, new)
+
+
 def publish(temporary: Path, final: Path) -> None:
     """Rename a file whose bytes are safe to its final name, and make the name safe.
 
     The file must be closed: Windows refuses otherwise.
     """
-    with _named(final):
-        os.replace(temporary, final)  # noqa: PTH105 - the one place
+    rename(temporary, final)
     sync_folder(final.parent)
 
 

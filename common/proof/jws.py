@@ -19,6 +19,17 @@ from common.proof import certificates
 from common.tls import fingerprint_of_pem
 
 
+#: An opening lists every instance of a study, so it is larger than the library's usual.
+LIMIT = 64 << 20  # bytes of a payload
+
+
+class _Registry(jws.JWSRegistry):
+    max_payload_length = LIMIT
+
+
+_ES256 = _Registry(algorithms=["ES256"])
+
+
 class Signer(Protocol):
     """What signing needs of a :class:`common.proof.identity.Node`."""
 
@@ -48,7 +59,7 @@ def sign(payload: dict[str, Any], node: Signer) -> str:
     body = json.dumps(payload, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     key = ECKey.import_key(certificates.key_to_pem(node.signing_key))
     header = {"alg": "ES256", "kid": node.signing_fingerprint}
-    return jws.serialize_compact(header, body.encode(), key, algorithms=["ES256"])
+    return jws.serialize_compact(header, body.encode(), key, registry=_ES256)
 
 
 def verify(statement: str, certificate: str) -> dict[str, Any]:
@@ -71,7 +82,7 @@ def verify(statement: str, certificate: str) -> dict[str, Any]:
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     try:
-        found = jws.deserialize_compact(statement, ECKey.import_key(spki), algorithms=["ES256"])
+        found = jws.deserialize_compact(statement, ECKey.import_key(spki), registry=_ES256)
         payload = json.loads(found.payload)
     except (JoseError, ValueError) as failure:
         raise IntegrityError(cause=f"JWS: {failure}") from failure

@@ -1,0 +1,331 @@
+"""The words of ``/link/v1``: what opens a transfer, carries frames and closes it.
+
+Sentences are JSON; opening, closing and receipt travel signed (JWS, RFC 7515).
+Frames travel in batches, each frame behind a fixed header; see
+``docs/reference/link.md``.  Everything read from a peer is checked here, before
+a room acts on it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from common.errors import IntegrityError, ProtocolError
+
+VERSION = 1
+ROOT = f"/link/v{VERSION}"
+BATCH_LIMIT = 16 << 20  # bytes of one request with frames
+WORDS_LIMIT = 64 << 20  # bytes of one JSON sentence
+FRAME_HEAD = struct.Struct("<HII32s")  # instance, frame, bytes on the wire, SHA-256 of the frame
+
+PRIORITIES = ("urgent", "soon", "routine")
+PURPOSES = ("diagnosis", "advice")
+_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+_ID = re.compile(r"[0-9a-f]{32}")
+_SHA = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One instance that the opening announces.
+
+    Attributes
+    ----------
+    length : int
+        Bytes of the data set; 0 for a slide level, whose length follows from its frames.
+    frames : int
+        Frames of a slide level, sent one by one; 0 where the data set is sent whole.
+    header, prefix : str
+        Base64: data set before group 7FE0, and the bytes in front of every frame
+        (JPEG tables); slides only.
+    """
+
+    uid: str
+    sop_class: str
+    transfer_syntax: str
+    series: str
+    number: int | None = None
+    length: int = 0
+    frames: int = 0
+    header: str = ""
+    prefix: str = ""
+
+    def header_bytes(self) -> bytes:
+        """Return the decoded header."""
+        return base64.b64decode(self.header)
+
+    def prefix_bytes(self) -> bytes:
+        """Return the decoded prefix."""
+        return base64.b64decode(self.prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Who sends what to whom (DIR-01, UX-02)."""
+
+    transfer: str
+    kind: str
+    sender: str
+    receiver: str
+    study: str
+    attributes: dict[str, Any]
+    instances: tuple[Slot, ...]
+    priority: str = "routine"
+    purpose: str = "diagnosis"
+    test: bool = False
+    request: dict[str, Any] = field(default_factory=dict)
+    opened_at: str = ""
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What one end found of one instance.
+
+    For a slide level `d1` is the SHA-256 of its header and `root` the Merkle
+    root of its frames; else `root` is empty.
+    """
+
+    uid: str
+    length: int
+    d1: str
+    d2: str | None = None
+    d3: str | None = None
+    root: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What the sender found of every instance, taken from its source."""
+
+    transfer: str
+    instances: tuple[Digest, ...]
+    source: dict[str, Any] = field(default_factory=dict)
+    closed_at: str = ""
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the receiver read back from its disk, and which closing it answers."""
+
+    transfer: str
+    sender: str
+    receiver: str
+    closing: str
+    instances: tuple[Digest, ...]
+    facts: dict[str, Any] = field(default_factory=dict)
+    receipted_at: str = ""
+    version: int = VERSION
+
+
+def words(value: Opening | Closing | Receipt) -> dict[str, Any]:
+    """Return the JSON object of a sentence."""
+    return {"type": type(value).__name__.lower(), **asdict(value)}
+
+
+def read_opening(payload: dict[str, Any]) -> Opening:
+    """Check an opening from a peer.
+
+    Raises
+    ------
+    ProtocolError
+        Something is missing, of another type, or of an unknown version.
+    """
+    with _Checked("opening", payload) as said:
+        opening = Opening(**{**said, "instances": tuple(Slot(**s) for s in said["instances"])})
+        _require(_ID.fullmatch(opening.transfer), "transfer")
+        _require(opening.kind in {"dicom", "slide"}, "kind")
+        _require(opening.priority in PRIORITIES, "priority")
+        _require(opening.purpose in PURPOSES, "purpose")
+        _require(isinstance(opening.attributes, dict), "attributes")
+        _require(isinstance(opening.request, dict), "request")
+        _require(isinstance(opening.test, bool), "test")
+        check_uid(opening.study)
+        uids = {slot.uid for slot in opening.instances}
+        _require(len(uids) == len(opening.instances), "equal SOP Instance UIDs")
+        for slot in opening.instances:
+            _check_slot(slot, opening.kind)
+        return opening
+
+
+def _check_slot(slot: Slot, kind: str) -> None:
+    for uid in (slot.uid, slot.sop_class, slot.transfer_syntax, slot.series):
+        check_uid(uid)
+    for count in (slot.length, slot.frames):
+        _require(type(count) is int and 0 <= count < 1 << 48, "a length")
+    _require(slot.number is None or type(slot.number) is int, "number")
+    _require((slot.frames > 0) == (kind == "slide"), "frames")
+    _require(slot.frames <= 1 << 24, "frames")
+    slot.header_bytes(), slot.prefix_bytes()
+
+
+def read_closing(payload: dict[str, Any]) -> Closing:
+    """Check a closing from a peer; raises as :func:`read_opening`."""
+    with _Checked("closing", payload) as said:
+        return Closing(**{**said, "instances": _digests(said["instances"])})
+
+
+def read_receipt(payload: dict[str, Any]) -> Receipt:
+    """Check a receipt from a peer; raises as :func:`read_opening`."""
+    with _Checked("receipt", payload) as said:
+        return Receipt(**{**said, "instances": _digests(said["instances"])})
+
+
+def _digests(said: Iterable[dict[str, Any]]) -> tuple[Digest, ...]:
+    found = tuple(Digest(**digest) for digest in said)
+    for digest in found:
+        check_uid(digest.uid)
+        _require(type(digest.length) is int, "length")
+        for value in (digest.d1, digest.d2, digest.d3, digest.root or None):
+            _require(value is None or _SHA.fullmatch(value), "a digest")
+    return found
+
+
+def check_uid(uid: Any) -> str:
+    """Return `uid` if PS3.5 section 9.1 allows it.
+
+    Raises
+    ------
+    ProtocolError
+        It is none.
+    """
+    _require(isinstance(uid, str) and len(uid) <= 64 and _UID.fullmatch(uid), "a UID")
+    return str(uid)
+
+
+def _require(holds: object, what: str) -> None:
+    if not holds:
+        raise ProtocolError(cause=what)
+
+
+class _Checked:
+    """Opens a payload of a type and turns any misfit into a ProtocolError."""
+
+    def __init__(self, kind: str, payload: Any) -> None:
+        self.kind, self.payload = kind, payload
+
+    def __enter__(self) -> dict[str, Any]:
+        _require(isinstance(self.payload, dict), self.kind)
+        said = dict(self.payload)
+        _require(said.pop("type", None) == self.kind, f"no {self.kind}")
+        _require(said.get("version") == VERSION, f"version {said.get('version')}")
+        return said
+
+    def __exit__(self, kind: object, failure: BaseException | None, _trace: object) -> None:
+        if isinstance(failure, (TypeError, KeyError, ValueError, AttributeError)):
+            raise ProtocolError(cause=f"{self.kind}: {failure}") from failure
+
+
+def compare(ours: Iterable[Digest], theirs: Iterable[Digest]) -> list[str]:
+    """Return the UIDs of instances on which the two ends do not agree, sorted.
+
+    D2 and D3 count where both ends have them.
+    """
+    left = {digest.uid: digest for digest in ours}
+    right = {digest.uid: digest for digest in theirs}
+    unequal = set(left) ^ set(right)
+    for uid in set(left) & set(right):
+        a, b = left[uid], right[uid]
+        same = (a.length, a.d1, a.root) == (b.length, b.d1, b.root)
+        for x, y in ((a.d2, b.d2), (a.d3, b.d3)):
+            same = same and (x is None or y is None or x == y)
+        if not same:
+            unequal.add(uid)
+    return sorted(unequal)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of a batch.
+
+    Attributes
+    ----------
+    instance, frame : int
+        Place in the opening, and 0-based frame number.
+    data : memoryview
+        The frame without the level's prefix.
+    digest : bytes
+        SHA-256 of prefix and data, padding not included.
+    """
+
+    instance: int
+    frame: int
+    data: memoryview
+    digest: bytes
+
+
+def pack_frame(instance: int, frame: int, data: bytes, digest: bytes) -> bytes:
+    """Return one frame as it stands in a batch."""
+    return FRAME_HEAD.pack(instance, frame, len(data), digest) + data
+
+
+def unpack_frames(batch: bytes) -> Iterator[Frame]:
+    """Read a batch of frames.
+
+    Raises
+    ------
+    ProtocolError
+        A frame is cut, or bytes are left over.
+    """
+    view = memoryview(batch)
+    at = 0
+    while at < len(view):
+        if at + FRAME_HEAD.size > len(view):
+            raise ProtocolError(cause="a frame header is cut")
+        instance, frame, length, digest = FRAME_HEAD.unpack_from(view, at)
+        at += FRAME_HEAD.size
+        if at + length > len(view):
+            raise ProtocolError(cause="a frame is cut")
+        yield Frame(instance, frame, view[at : at + length], digest)
+        at += length
+
+
+def check_frame(frame: Frame, prefix: bytes) -> None:
+    """Compare a frame with its own digest.
+
+    Raises
+    ------
+    IntegrityError
+        They differ; nothing of the batch is to be kept.
+    """
+    digest = hashlib.sha256(prefix)
+    digest.update(frame.data)
+    if digest.digest() != frame.digest:
+        raise IntegrityError(cause=f"frame {frame.frame}")
+
+
+def pack_bits(present: Iterable[int], count: int) -> str:
+    """Return a bitmap in base64; bit i of byte i // 8, least significant first."""
+    bits = bytearray((count + 7) // 8)
+    for i in present:
+        bits[i >> 3] |= 1 << (i & 7)
+    return base64.b64encode(bits).decode("ascii")
+
+
+def unpack_bits(bitmap: str, count: int) -> set[int]:
+    """Return the numbers that are in a bitmap.
+
+    Raises
+    ------
+    ProtocolError
+        It has another size than `count` bits.
+    """
+    try:
+        bits = base64.b64decode(bitmap, validate=True)
+    except ValueError as failure:
+        raise ProtocolError(cause="a bitmap") from failure
+    _require(len(bits) == (count + 7) // 8, "a bitmap")
+    return {i for i in range(count) if bits[i >> 3] >> (i & 7) & 1}
+
+
+def dumps(value: Any) -> bytes:
+    """Return JSON in UTF-8, without spaces."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,131 @@
+"""The DICOM door: C-STORE over mutual TLS from registered partners (PS3.15 B.12).
+
+Each peer is certificate, AE title and institution together; one without the
+others is refused and audited.  Success is answered only after the bytes are
+safe and indexed.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from common import audit, tls
+from common.dicom.association import Acceptor, Incoming, Peer, Writing
+from common.errors import PeerNotRegistered, TodokeError
+from common.proof.identity import Node
+from receiver import partners
+from receiver.arrivals import Arrival, Arrivals
+from receiver.index import Index
+from receiver.store import Store
+
+SUCCESS = 0x0000
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredInstance:
+    """One instance of an association; what the acceptor writes to."""
+
+    arrival: Arrival
+    arrivals: Arrivals
+
+    def write(self, data: memoryview) -> None:
+        self.arrival.write(data)
+
+    def finish(self, answer: Callable[[int], None]) -> None:
+        def told(error: TodokeError | None) -> None:
+            answer(SUCCESS if error is None else error.dimse_status)
+
+        self.arrivals.finish(self.arrival, told)
+
+    def abandon(self) -> None:
+        self.arrival.abandon()
+
+
+class DicomDoor:
+    """Acceptor of the receiver.
+
+    Parameters
+    ----------
+    address : (str, int)
+        Where to listen; port 0 takes a free one.
+    aet : str
+        Our AE title.
+    profile : str
+        TLS profile, see :mod:`common.tls`.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        store: Store,
+        node: Node,
+        trail: audit.Trail,
+        *,
+        address: tuple[str, int],
+        aet: str,
+        profile: str,
+    ) -> None:
+        self.index = index
+        self.store = store
+        self.node = node
+        self.trail = trail
+        self.aet = aet
+        self.profile = profile
+        self.authority = node.ca
+        self.arrivals = Arrivals(index, store, self._alarm)
+        self.acceptor = Acceptor(
+            address, tls=self._context, sink=self, admit=self.admit, refused=self._refused
+        )
+
+    def _context(self) -> ssl.SSLContext:
+        """Build the context anew for each connection: partners come and go without a restart."""
+        trust = partners.trusted(self.index, self.authority)
+        return tls.server_context(self.node.credentials, trust, profile=self.profile)
+
+    def admit(self, peer: Peer) -> None:
+        """Let an association in only for certificate, AE title and institution together.
+
+        Raises
+        ------
+        PeerNotRegistered
+        """
+        try:
+            partner = partners.of_certificate(self.index, peer.certificate, self.authority)
+            if peer.calling_aet.strip() != partner.aet:
+                raise PeerNotRegistered(cause="AE title")
+            if peer.called_aet.strip() != self.aet:
+                raise PeerNotRegistered(cause="called AE title")
+        except PeerNotRegistered as error:
+            self._refused(peer.address, str(error.facts.get("cause")), peer.certificate)
+            raise
+
+    def begin(self, incoming: Incoming) -> Writing:
+        """Take the first byte of an instance."""
+        partner = partners.of_certificate(self.index, incoming.peer.certificate, self.authority)
+        arrival = Arrival(
+            self.store,
+            str(partner.code),
+            incoming.sop_class_uid,
+            incoming.sop_instance_uid,
+            incoming.transfer_syntax_uid,
+        )
+        arrival.begin()
+        return _StoredInstance(arrival, self.arrivals)
+
+    def _refused(self, address: str, cause: str, certificate: bytes | None) -> None:
+        shown = tls.fingerprint(certificate) if certificate else None
+        self.trail.note("security-alert", address=address, cause=cause, certificate=shown)
+
+    def _alarm(self, institution: str, cause: str) -> None:
+        self.trail.note("alarm", institution=institution, cause=cause)
+
+    def start(self) -> None:
+        """Open the door."""
+        self.acceptor.start()
+
+    def stop(self) -> None:
+        """Let associations end, make safe what arrived, close."""
+        self.acceptor.stop(5.0)
+        self.arrivals.close()

@@ -1,0 +1,291 @@
+"""The link's door: ``/link/v1`` over HTTPS with client certificates.
+
+Who is asking is known from the TLS connection alone; no header, token or address
+stands in for it.  Handlers run in threads, because each waits for the disk.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from common import link
+from common.errors import IntegrityError, NotFound, ProtocolError, TodokeError
+from common.link import Opening
+from common.proof import jws
+from common.states import InstanceState
+from common.web.peer import peer_certificate
+from receiver import frames, index, partners, transfers
+from receiver.frames import Frames, Level
+from receiver.index import Index
+from receiver.receipts import Receipts
+
+log = logging.getLogger("todoke.link")
+Partner = Row[Any]
+KEPT_OPENINGS = 64  # checked once, asked for with every batch
+LONG_POLL = 20.0  # seconds that a question for a receipt may wait
+
+
+@dataclass(frozen=True, slots=True)
+class LinkServices:
+    """What the link's door needs of the receiver."""
+
+    index: Index
+    frames: Frames
+    receipts: Receipts
+    authority: str  # PEM of our CA
+    institution: str  # our own code
+
+
+def link_app(services: LinkServices) -> Starlette:
+    """Return the ASGI application of the link."""
+    door = _Door(services)
+    one = link.ROOT + "/transfers/{transfer}"
+    return Starlette(
+        routes=[
+            Route(link.ROOT + "/hello", door.answer(door.hello)),
+            Route(link.ROOT + "/transfers", door.answer(door.open), methods=["POST"]),
+            Route(one, door.answer(door.state)),
+            Route(one + "/missing", door.answer(door.missing)),
+            Route(one + "/lengths/{place:int}", door.answer(door.lengths), methods=["PUT"]),
+            Route(one + "/frames", door.answer(door.frames), methods=["POST"]),
+            Route(one + "/complete", door.answer(door.complete), methods=["POST"]),
+            Route(one + "/receipt", door.answer(door.receipt)),
+        ],
+        exception_handlers={HTTPException: _plain},
+    )
+
+
+async def _plain(_request: Request, failure: Exception) -> Response:
+    assert isinstance(failure, HTTPException)
+    return Response(status_code=failure.status_code)
+
+
+class _Door:
+    def __init__(self, services: LinkServices) -> None:
+        self.services = services
+        self._openings: OrderedDict[str, Opening] = OrderedDict()
+
+    def answer(
+        self, handler: Callable[[Request, Partner, bytes], Response]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Wrap a handler: peer, body under a limit, errors in words."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                partner = await run_in_threadpool(self._peer, request)
+                body = await _body(request)
+                return await run_in_threadpool(handler, request, partner, body)
+            except TodokeError as error:
+                log.warning("%s %s: %s", request.method, request.url.path, error)
+                return _json({"error": error.as_json()}, error.http_status)
+
+        return endpoint
+
+    def _peer(self, request: Request) -> Partner:
+        certificate = peer_certificate(request.scope)
+        return partners.of_certificate(
+            self.services.index, certificate, self.services.authority
+        )
+
+    def _transfer(self, request: Request, partner: Partner) -> tuple[Row[Any], Opening]:
+        with self.services.index.read() as db:
+            row = transfers.owned(db, request.path_params["transfer"], partner.code)
+        if row.opening is None:
+            raise NotFound(thing=row.id)
+        opening = self._openings.get(row.id)
+        if opening is None:
+            opening = link.read_opening(jws.verify(row.opening, partner.signing_certificate))
+            self._openings[row.id] = opening
+            while len(self._openings) > KEPT_OPENINGS:
+                self._openings.popitem(last=False)
+        return row, opening
+
+    def hello(self, _request: Request, partner: Partner, _body: bytes) -> Response:
+        """Say who we are and what time it is here."""
+        words = {
+            "version": link.VERSION,
+            "institution": self.services.institution,
+            "partner": partner.code,
+            "time": index.now(),
+        }
+        return _json(words)
+
+    def open(self, _request: Request, partner: Partner, body: bytes) -> Response:
+        """Open a transfer; idempotent."""
+        statement = _text(body)
+        opening = link.read_opening(jws.verify(statement, partner.signing_certificate))
+        if (opening.sender, opening.receiver) != (partner.code, self.services.institution):
+            raise ProtocolError(cause="sender and receiver")
+        with self.services.index.write() as db:
+            transfers.open_transfer(db, partner.code, opening, statement)
+        return _json({"transfer": opening.transfer}, 201)
+
+    def state(self, request: Request, partner: Partner, _body: bytes) -> Response:
+        """Say how far a transfer is."""
+        with self.services.index.read() as db:
+            row = transfers.owned(db, request.path_params["transfer"], partner.code)
+            rows = transfers.instances_of(db, row.id)
+        arrived = sum(r.state != InstanceState.EXPECTED for r in rows)
+        words = {
+            "transfer": row.id,
+            "state": row.state,
+            "instances": len(rows),
+            "arrived": arrived,
+            "repeats": row.repeats,
+        }
+        return _json(words)
+
+    def missing(self, request: Request, partner: Partner, _body: bytes) -> Response:
+        """Say what must still be sent: the only truth about it."""
+        row, opening = self._transfer(request, partner)
+        with self.services.index.read() as db:
+            known = {r.sop_uid: r for r in transfers.instances_of(db, row.id)}
+            words: dict[str, Any] = {"instances": [], "levels": {}}
+            for place, slot in enumerate(opening.instances):
+                here = known.get(slot.uid)
+                if here is None or here.state == InstanceState.EXPECTED:
+                    words["instances"].append(place)
+                if slot.frames and here is not None and here.state != InstanceState.VERIFIED:
+                    held = transfers.held_frames(db, here.id)
+                    words["levels"][str(place)] = link.pack_bits(held, slot.frames)
+        return _json(words)
+
+    def lengths(self, request: Request, partner: Partner, body: bytes) -> Response:
+        """Take the frame lengths of one level and lay its file out."""
+        row, opening = self._transfer(request, partner)
+        place = request.path_params["place"]
+        if place >= len(opening.instances):
+            raise NotFound(thing=f"level {place}")
+        slot = opening.instances[place]
+        with self.services.index.read() as db:
+            here = transfers.instance(db, partner.code, slot.uid)
+        if here is None or here.transfer != row.id or not slot.frames:
+            raise NotFound(thing=slot.uid)
+        self.services.frames.lay_out(here, slot, body)
+        return Response(status_code=204)
+
+    def frames(self, request: Request, partner: Partner, body: bytes) -> Response:
+        """Take a batch of frames; answer with those that readers wait for."""
+        row, opening = self._transfer(request, partner)
+        places = {frame.instance for frame in link.unpack_frames(body)}
+        with self.services.index.read() as db:
+            study = transfers.study_key(db, partner.code, opening.study)
+            levels = self._levels(db, row, opening, places)
+        repeats = self.services.frames.take(row.id, study, levels, body)
+        return _json({"repeats": repeats, "wanted": self._wanted(row, opening)})
+
+    def _levels(
+        self, db: Any, row: Row[Any], opening: Opening, places: set[int]
+    ) -> dict[int, Level]:
+        levels: dict[int, Level] = {}
+        for place in places:
+            if place >= len(opening.instances):
+                raise ProtocolError(cause=f"level {place}")
+            slot = opening.instances[place]
+            here = transfers.instance(db, row.institution, slot.uid)
+            if here is None or here.transfer != row.id or here.state == InstanceState.VERIFIED:
+                raise ProtocolError(cause=f"level {place}")
+            levels[place] = self.services.frames.level(here, slot)
+        return levels
+
+    def _wanted(self, row: Row[Any], opening: Opening) -> list[list[int]]:
+        with self.services.index.read() as db:
+            if not frames.any_wanted(db):
+                return []
+            open_places = {
+                place
+                for place, slot in enumerate(opening.instances)
+                if (here := transfers.instance(db, row.institution, slot.uid)) is not None
+                and here.frame_table is not None
+                and here.state != InstanceState.VERIFIED
+            }
+            levels = self._levels(db, row, opening, open_places)
+        with self.services.index.write() as db:
+            return frames.take_wanted(db, levels)
+
+    def complete(self, request: Request, partner: Partner, body: bytes) -> Response:
+        """Close a transfer: 409 with what is missing, else verify and countersign."""
+        row, opening = self._transfer(request, partner)
+        statement = _text(body)
+        closing = link.read_closing(jws.verify(statement, partner.signing_certificate))
+        if closing.transfer != row.id:
+            raise ProtocolError(cause="transfer")
+        if {d.uid for d in closing.instances} != {slot.uid for slot in opening.instances}:
+            raise ProtocolError(cause="other instances than were opened")
+        missing = self._incomplete(row, opening)
+        if missing:
+            return _json({"missing": missing}, 409)
+        return self._receipt(self.services.receipts.begin(row.id, closing, statement))
+
+    def _incomplete(self, row: Row[Any], opening: Opening) -> list[str]:
+        with self.services.index.read() as db:
+            known = {r.sop_uid: r for r in transfers.instances_of(db, row.id)}
+            return [
+                slot.uid
+                for slot in opening.instances
+                if (here := known.get(slot.uid)) is None
+                or here.state == InstanceState.EXPECTED
+                or (slot.frames and transfers.count_frames(db, here.id) < slot.frames)
+            ]
+
+    def receipt(self, request: Request, partner: Partner, _body: bytes) -> Response:
+        """Give the receipt, waiting a while for a verification that is under way."""
+        row, _ = self._transfer(request, partner)
+        if row.receipt is not None:
+            return _json({"receipt": row.receipt})
+        if row.closing is None:
+            raise NotFound(thing=f"closing of {row.id}")
+        closing = link.read_closing(jws.verify(row.closing, partner.signing_certificate))
+        return self._receipt(self.services.receipts.begin(row.id, closing, row.closing))
+
+    def _receipt(self, verifying: Future[str]) -> Response:
+        try:
+            return _json({"receipt": verifying.result(LONG_POLL)})
+        except TimeoutError:
+            return _json({"receipt": None}, 202)
+        except IntegrityError as error:
+            unequal = str(error.facts.get("cause", "")).split(", ")
+            return _json({"unequal": unequal, "error": error.as_json()}, 422)
+
+
+async def _body(request: Request) -> bytes:
+    """Read a request's body under its limit.
+
+    Raises
+    ------
+    ProtocolError
+        It is larger; the rest is not read.
+    """
+    limit = link.BATCH_LIMIT if request.url.path.endswith("/frames") else link.WORDS_LIMIT
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise ProtocolError(cause=f"more than {limit} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("ascii")
+    except UnicodeDecodeError as failure:
+        raise ProtocolError(cause="JWS") from failure
+
+
+def _json(words: Any, status: int = 200) -> Response:
+    return Response(link.dumps(words), status, media_type="application/json")

@@ -1,0 +1,268 @@
+"""Slide levels that arrive frame by frame: laid out at once, filled in any order.
+
+The final file is there from the moment the frame lengths are known; a frame's
+row in the index says that its bytes are on the disk.  Resume, coverage in the
+viewer and "may I show this tile" are all answered from those rows.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+
+from common import durable, link
+from common.dicom import dataset
+from common.dicom.layout import Layout
+from common.errors import NotFound, ProtocolError
+from common.link import Slot
+from common.states import InstanceState
+from receiver import index, transfers
+from receiver.attributes import instance_attributes
+from receiver.index import Index
+from receiver.store import Store
+
+_instances = index.instances
+KEPT_LAYOUTS = 64  # levels whose layout stays in memory
+
+
+class Level:
+    """One slide level while its frames arrive."""
+
+    def __init__(self, row: Row[Any], prefix_length: int, layout: Layout) -> None:
+        self.id = int(row.id)
+        self.sop_uid = str(row.sop_uid)
+        self.path = str(row.path)
+        self.prefix = bytes(row.prefix or b"")
+        self.prefix_length = prefix_length
+        self.layout = layout
+
+
+class Frames:
+    """Takes frame lengths and batches of frames for slide levels."""
+
+    def __init__(self, index: Index, store: Store) -> None:
+        self.index = index
+        self.store = store
+        self._levels: OrderedDict[int, Level] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def lay_out(self, row: Row[Any], slot: Slot, packed: bytes) -> None:
+        """Make the final file of a level from its frame lengths.
+
+        Parameters
+        ----------
+        row : Row
+            The level's row of the index.
+        packed : bytes
+            uint32 LE, length of each frame with prefix, without padding.
+
+        Raises
+        ------
+        ProtocolError
+            Not one length a frame, or the same level laid out otherwise before.
+        DiskFull
+            Before anything is promised.
+        """
+        lengths = array.array("I")
+        if len(packed) != slot.frames * lengths.itemsize:
+            raise ProtocolError(cause="frame lengths")
+        lengths.frombytes(packed)
+        if sys.byteorder == "big":
+            lengths.byteswap()
+        layout = Layout(slot.header_bytes(), lengths)
+        if row.frame_table is not None:
+            if bytes(row.frame_table) != layout.frame_table():
+                raise ProtocolError(cause="other frame lengths")
+            return
+        self.store.check_space(layout.length)
+        prefix = dataset.file_prefix(slot.sop_class, slot.uid, slot.transfer_syntax)
+        path = self.store.series_folder(row.institution, row.series_uid) / f"{row.key}.part"
+        path.unlink(missing_ok=True)  # of an earlier try that was never indexed
+        fd = durable.create(path)
+        try:
+            durable.preallocate(fd, len(prefix) + layout.length)
+            durable.write_at(fd, prefix + layout.head, 0)
+            durable.write_at(fd, layout.tail, len(prefix) + layout.length - len(layout.tail))
+            durable.sync_data(fd)
+        finally:
+            os.close(fd)
+        durable.sync_folder(path.parent)
+        with self.index.write() as db:
+            db.execute(
+                update(_instances)
+                .where(_instances.c.id == row.id)
+                .values(
+                    state=InstanceState.RECEIVED,
+                    path=self.store.relative(path),
+                    prefix_length=len(prefix),
+                    length=layout.length,
+                    pixel_offset=layout.offset(0) - 8,
+                    frame_table=layout.frame_table(),
+                    attributes=_attributes(path),
+                )
+            )
+            key = transfers.study_key(db, row.institution, row.study_uid)
+            index.announce(db, "study", key)
+
+    def level(self, row: Row[Any], slot: Slot) -> Level:
+        """Return the layout of a level that was laid out before.
+
+        Raises
+        ------
+        ProtocolError
+            Its frame lengths have not come yet.
+        """
+        with self._lock:
+            if row.id in self._levels:
+                self._levels.move_to_end(row.id)
+                return self._levels[row.id]
+        if row.frame_table is None:
+            raise ProtocolError(cause="frame lengths come first")
+        table = array.array("Q")
+        table.frombytes(bytes(row.frame_table))
+        if sys.byteorder == "big":
+            table.byteswap()
+        level = Level(row, row.prefix_length, Layout(slot.header_bytes(), table[1::2]))
+        with self._lock:
+            self._levels[row.id] = level
+            while len(self._levels) > KEPT_LAYOUTS:
+                self._levels.popitem(last=False)
+        return level
+
+    def take(self, transfer: str, study: str, levels: dict[int, Level], batch: bytes) -> int:
+        """Write a batch of frames, make them safe and index them.
+
+        Parameters
+        ----------
+        transfer, study : str
+            Id of the transfer and key of the study.
+        levels : dict
+            Level of each place in the opening.
+        batch : bytes
+            As :func:`common.link.unpack_frames` reads it.
+
+        Returns
+        -------
+        int
+            Frames that were held already.
+
+        Raises
+        ------
+        ProtocolError, IntegrityError
+            Nothing of the batch is kept.
+        """
+        checked = [(levels[f.instance], f) for f in self._checked(levels, batch)]
+        touched = {level.id: level for level, _ in checked}
+        with self._open(touched.values()) as fds:
+            for level, frame in checked:
+                offset, data = level.layout.place(frame.frame, level.prefix + bytes(frame.data))
+                durable.write_at(fds[level.id], data, level.prefix_length + offset)
+            for fd in fds.values():
+                durable.sync_data(fd)
+        with self.index.write() as db:
+            repeats = _index_frames(db, checked)
+            if repeats:
+                transfers.count_repeats(db, transfer, repeats)
+            for level in touched.values():
+                numbers = [f.frame for at, f in checked if at is level]
+                hint = {"sop": level.sop_uid, "from": min(numbers), "count": len(numbers)}
+                index.announce(db, "frames", study, **hint)
+        return repeats
+
+    def _checked(self, levels: dict[int, Level], batch: bytes) -> Iterator[link.Frame]:
+        for frame in list(link.unpack_frames(batch)):
+            level = levels.get(frame.instance)
+            if level is None or frame.frame >= level.layout.frames:
+                raise ProtocolError(cause=f"frame {frame.frame} of {frame.instance}")
+            if len(level.prefix) + len(frame.data) != level.layout.frame_length(frame.frame):
+                raise ProtocolError(cause=f"length of frame {frame.frame}")
+            link.check_frame(frame, level.prefix)
+            yield frame
+
+    @contextmanager
+    def _open(self, levels: Iterable[Level]) -> Iterator[dict[int, int]]:
+        fds: dict[int, int] = {}
+        try:
+            for level in levels:
+                fds[level.id] = durable.open_file(self.store.path(level.path), writable=True)
+            yield fds
+        finally:
+            for fd in fds.values():
+                os.close(fd)
+
+
+def _index_frames(db: Connection, checked: list[tuple[Level, link.Frame]]) -> int:
+    """Note frames as held; return how many were before."""
+    repeats, rows = 0, []
+    known = {
+        (i, n)
+        for i in {level.id for level, _ in checked}
+        for n in db.execute(
+            select(index.frames.c.frame).where(
+                index.frames.c.instance == i,
+                index.frames.c.frame.in_([f.frame for at, f in checked if at.id == i]),
+            )
+        ).scalars()
+    }
+    for level, frame in checked:
+        if (level.id, frame.frame) in known:
+            repeats += 1
+            continue
+        known.add((level.id, frame.frame))
+        rows.append({"instance": level.id, "frame": frame.frame, "digest": frame.digest})
+    if rows:
+        db.execute(insert(index.frames), rows)
+    return repeats
+
+
+def take_wanted(db: Connection, levels: dict[int, Level]) -> list[list[int]]:
+    """Return the frames that readers wait for as [place, frame], and forget them.
+
+    They are read once: the sender puts them at the front of its next batch, and a
+    reader that still waits asks again.
+    """
+    if not levels:
+        return []
+    place = {level.id: at for at, level in levels.items()}
+    want = index.wanted
+    rows = db.execute(
+        select(want.c.instance, want.c.frame)
+        .where(want.c.instance.in_(list(place)))
+        .order_by(want.c.at)
+        .limit(256)
+    ).all()
+    for row in rows:
+        same = and_(want.c.instance == row.instance, want.c.frame == row.frame)
+        db.execute(delete(want).where(same))
+    return [[place[row.instance], row.frame] for row in rows]
+
+
+def any_wanted(db: Connection) -> bool:
+    """Whether some reader waits for a frame; the cheap question before a transaction."""
+    return db.execute(select(index.wanted.c.instance).limit(1)).first() is not None
+
+
+def slot_of(row: Row[Any], slots: Iterable[Slot]) -> Slot:
+    """Return the slot of the opening that an index row was made from.
+
+    Raises
+    ------
+    NotFound
+    """
+    for slot in slots:
+        if slot.uid == row.sop_uid:
+            return slot
+    raise NotFound(thing=row.sop_uid)
+
+
+def _attributes(path: Path) -> bytes:
+    return instance_attributes(dataset.open_header(path)[0])

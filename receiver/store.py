@@ -1,0 +1,113 @@
+"""Where the receiver's files lie, and under which names.
+
+::
+
+    store/incoming/KEY.part        an instance that is arriving by C-STORE
+    store/ab/SERIES/KEY.part       a slide level whose frames are arriving
+    store/ab/SERIES/KEY.dcm        an instance, whole
+    store/aside/KEY.dcm            refused under a known UID, or found damaged
+
+A name is never made from what a peer says: KEY is random, SERIES a keyed digest
+of institution and series, so all levels of a slide lie in one folder (OpenSlide
+joins them by folder) and no UID can climb out of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from common import durable
+from common.errors import DiskFull
+
+LOW_WATER = 256 << 20  # bytes that stay free; refused before the disk is full
+
+
+class Store:
+    """The folder of stored instances.
+
+    Parameters
+    ----------
+    root : Path
+    low_water : int
+        Bytes that must stay free on the disk.
+    """
+
+    def __init__(self, root: Path, low_water: int = LOW_WATER) -> None:
+        self.root = root
+        self.low_water = low_water
+        for folder in (self.incoming, self.set_aside):
+            durable.make_folder(folder)
+
+    @property
+    def incoming(self) -> Path:
+        """Folder of instances that are arriving by C-STORE."""
+        return self.root / "incoming"
+
+    @property
+    def set_aside(self) -> Path:
+        """Folder of what is kept but never served."""
+        return self.root / "aside"
+
+    @staticmethod
+    def new_key() -> str:
+        """Return a random file name."""
+        return secrets.token_hex(16)
+
+    def check_space(self, needed: int = 0) -> None:
+        """Refuse what would bring the disk below its low-water mark.
+
+        Raises
+        ------
+        DiskFull
+        """
+        if shutil.disk_usage(self.root).free < self.low_water + needed:
+            raise DiskFull(path=self.root)
+
+    def series_folder(self, institution: str, series_uid: str) -> Path:
+        """Return the folder of a series of an institution, made if it is new."""
+        name = hashlib.sha256(f"{institution}\0{series_uid}".encode()).hexdigest()[:32]
+        folder = self.root / name[:2] / name
+        durable.make_folder(folder)
+        return folder
+
+    def relative(self, path: Path) -> str:
+        """Return a path as the index keeps it."""
+        return path.relative_to(self.root).as_posix()
+
+    def path(self, relative: str) -> Path:
+        """Return where a path of the index lies."""
+        return self.root / relative
+
+    def keep_aside(self, path: Path) -> Path:
+        """Move a file out of the way without losing it."""
+        kept = self.set_aside / f"{self.new_key()}.dcm"
+        durable.publish(path, kept)
+        return kept
+
+    def sweep(self, indexed: Collection[str]) -> int:
+        """Remove what no acknowledgement stands for; called before any door opens.
+
+        Parameters
+        ----------
+        indexed : collection of str
+            Relative paths that the index knows.
+
+        Returns
+        -------
+        int
+            Files removed.
+        """
+        removed = 0
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                path = Path(folder) / name
+                known = path.parent == self.set_aside or self.relative(path) in indexed
+                if not known:
+                    durable.remove(path)
+                    removed += 1
+        return removed

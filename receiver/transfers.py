@@ -1,0 +1,238 @@
+"""Transfers and studies in the index: opened, joined by what arrives, counted."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, insert, select, update
+
+from common.errors import NotFound, RequestForbidden, SameUidOtherContent
+from common.link import Opening, Slot
+from common.states import InstanceState, TransferState, move
+from receiver import index
+from receiver.store import Store
+
+_transfers, _studies, _instances = index.transfers, index.studies, index.instances
+
+
+def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) -> str:
+    """Make a transfer and the slots of its instances; the same opening again changes nothing.
+
+    Parameters
+    ----------
+    institution : str
+        Code of the partner, from its certificate and not from the opening.
+    jws : str
+        The opening as it came, kept for the record.
+
+    Returns
+    -------
+    str
+        Key of the study.
+
+    Raises
+    ------
+    RequestForbidden
+        The transfer's id belongs to another institution.
+    """
+    known = find(db, opening.transfer)
+    if known is not None and known.institution != institution:
+        raise RequestForbidden(cause="transfer")
+    if known is None:
+        db.execute(
+            insert(_transfers).values(
+                id=opening.transfer,
+                institution=institution,
+                kind=opening.kind,
+                state=TransferState.SENDING if opening.instances else TransferState.ANNOUNCED,
+                priority=opening.priority,
+                purpose=opening.purpose,
+                test=opening.test,
+                expected=len(opening.instances),
+                request=json.dumps(opening.request, ensure_ascii=False),
+                opening=jws,
+                opened_at=index.now(),
+                repeats=0,
+            )
+        )
+    for slot in opening.instances:
+        _announce_slot(db, institution, opening, slot)
+    key = touch_study(
+        db, institution, opening.study, opening.transfer, lambda: opening.attributes
+    )
+    index.announce(db, "study", key)
+    return key
+
+
+def _announce_slot(db: Connection, institution: str, opening: Opening, slot: Slot) -> None:
+    known = instance(db, institution, slot.uid)
+    if known is None:
+        db.execute(
+            insert(_instances).values(
+                key=Store.new_key(),
+                institution=institution,
+                transfer=opening.transfer,
+                study_uid=opening.study,
+                series_uid=slot.series,
+                sop_uid=slot.uid,
+                sop_class=slot.sop_class,
+                transfer_syntax=slot.transfer_syntax,
+                state=InstanceState.EXPECTED,
+                number=slot.number,
+                frames=slot.frames or None,
+                prefix=slot.prefix_bytes() or None,
+            )
+        )
+        return
+    if known.study_uid != opening.study:
+        raise SameUidOtherContent(path="SOP Instance UID")
+    if slot.frames and known.transfer != opening.transfer:
+        # a slide level is filled by the transfer that laid it out
+        raise SameUidOtherContent(path="SOP Instance UID")
+    if known.transfer != opening.transfer:
+        db.execute(
+            update(_instances)
+            .where(_instances.c.id == known.id)
+            .values(transfer=opening.transfer)
+        )
+
+
+def find(db: Connection, transfer: str) -> Row[Any] | None:
+    """Return the row of a transfer, or None."""
+    return db.execute(select(_transfers).where(_transfers.c.id == transfer)).one_or_none()
+
+
+def owned(db: Connection, transfer: str, institution: str) -> Row[Any]:
+    """Return the row of a transfer of this institution.
+
+    Raises
+    ------
+    NotFound
+        There is none; another institution's looks the same.
+    """
+    row = find(db, transfer)
+    if row is None or row.institution != institution:
+        raise NotFound(thing=transfer)
+    return row
+
+
+def instance(db: Connection, institution: str, sop_uid: str) -> Row[Any] | None:
+    """Return the row of an instance of an institution, or None."""
+    same = and_(_instances.c.institution == institution, _instances.c.sop_uid == sop_uid)
+    return db.execute(select(_instances).where(same)).one_or_none()
+
+
+def instances_of(db: Connection, transfer: str) -> list[Row[Any]]:
+    """Return the rows of a transfer's instances, in the order of the opening."""
+    rows = select(_instances).where(_instances.c.transfer == transfer).order_by(_instances.c.id)
+    return list(db.execute(rows))
+
+
+def set_state(db: Connection, row: Row[Any], state: TransferState, **values: Any) -> None:
+    """Move a transfer to another state, as the table of moves allows."""
+    new = move(TransferState(row.state), state)
+    db.execute(update(_transfers).where(_transfers.c.id == row.id).values(state=new, **values))
+
+
+def without_opening(db: Connection, institution: str, study_uid: str) -> str:
+    """Return the transfer of instances from a peer that opens none, made if it is new.
+
+    Its expected number is not known, and it ends at ``delivered``.
+    """
+    same = and_(
+        _transfers.c.institution == institution,
+        _transfers.c.opening.is_(None),
+        _studies.c.study_uid == study_uid,
+        _studies.c.institution == institution,
+        _studies.c.transfer == _transfers.c.id,
+    )
+    known = db.execute(select(_transfers.c.id).where(same)).scalar()
+    if known is not None:
+        return str(known)
+    made = secrets.token_hex(16)
+    db.execute(
+        insert(_transfers).values(
+            id=made,
+            institution=institution,
+            kind="dicom",
+            state=TransferState.DELIVERED,
+            priority="routine",
+            purpose="diagnosis",
+            test=False,
+            request="{}",
+            opened_at=index.now(),
+            repeats=0,
+        )
+    )
+    return made
+
+
+def touch_study(
+    db: Connection,
+    institution: str,
+    study_uid: str,
+    transfer: str | None,
+    attributes: Callable[[], dict[str, Any]],
+) -> str:
+    """Note that something of a study changed; make its row if it is new.
+
+    Parameters
+    ----------
+    attributes : callable
+        Gives the patient and study level as DICOM JSON; asked for a new study only.
+
+    Returns
+    -------
+    str
+        Key of the study.
+    """
+    same = and_(_studies.c.institution == institution, _studies.c.study_uid == study_uid)
+    known = db.execute(select(_studies.c.key, _studies.c.transfer).where(same)).one_or_none()
+    if known is None:
+        key = Store.new_key()
+        db.execute(
+            insert(_studies).values(
+                key=key,
+                institution=institution,
+                study_uid=study_uid,
+                transfer=transfer,
+                attributes=json.dumps(attributes(), ensure_ascii=False),
+                changed_at=index.now(),
+            )
+        )
+        return key
+    values: dict[str, Any] = {"changed_at": index.now()}
+    if transfer is not None and transfer != known.transfer:
+        values["transfer"] = transfer
+    db.execute(update(_studies).where(_studies.c.key == known.key).values(**values))
+    return str(known.key)
+
+
+def study_key(db: Connection, institution: str, study_uid: str) -> str:
+    """Return the key of a study that is in the index."""
+    same = and_(_studies.c.institution == institution, _studies.c.study_uid == study_uid)
+    return str(db.execute(select(_studies.c.key).where(same)).scalar_one())
+
+
+def count_repeats(db: Connection, transfer: str | None, repeats: int) -> None:
+    """Count what a peer sent again although it was held."""
+    db.execute(
+        update(_transfers)
+        .where(_transfers.c.id == transfer)
+        .values(repeats=_transfers.c.repeats + repeats)
+    )
+
+
+def held_frames(db: Connection, instance_id: int) -> set[int]:
+    """Return the frames of a slide level that are on the disk."""
+    rows = select(index.frames.c.frame).where(index.frames.c.instance == instance_id)
+    return set(db.execute(rows).scalars())
+
+
+def count_frames(db: Connection, instance_id: int) -> int:
+    """Return how many frames of a slide level are on the disk."""
+    rows = select(func.count()).where(index.frames.c.instance == instance_id)
+    return int(db.execute(rows).scalar_one())
