@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from pathlib import Path
 
@@ -31,3 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark in item.iter_markers("requirement"):
             if unknown := set(mark.args) - known:
                 raise pytest.UsageError(f"{item.nodeid}: no requirement {sorted(unknown)}")
+
+
+@pytest.fixture(scope="session")
+def without_posix_env() -> dict[str, str]:
+    """Environment for a child Python that lacks what Windows lacks."""
+    if sys.platform != "linux":
+        pytest.skip("the harness looks at /proc/self/fd")
+    folder = Path(__file__).parent / "without_posix"
+    path = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{path}" if path else str(folder)}
