@@ -1,0 +1,297 @@
+"""Settings of both ends: frozen, read once, from one TOML file and the environment.
+
+The fields below are the one table of options: type, default, words and limits
+stand there, and the file that ``init`` writes and ``docs/reference/settings.md``
+are made from it.  The environment wins over the file, so that a container needs
+no file: ``TODOKE_RECEIVER_DICOM_PORT=2762``; lists are separated by commas.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from common import durable
+from common.errors import SettingsError, TodokeError
+from common.tls import PROFILES
+
+VERSION = 1
+Check = Callable[[Any], str | None]
+
+
+def _port(value: int) -> str | None:
+    return None if 0 <= value <= 65535 else "0-65535"
+
+
+def _profile(value: str) -> str | None:
+    return None if value in PROFILES else " | ".join(PROFILES)
+
+
+def _positive(value: int) -> str | None:
+    return None if value > 0 else "> 0"
+
+
+def check_aet(value: str) -> str | None:
+    """Say what is wrong with an AE title (PS3.5 section 6.2, VR AE), or None."""
+    fine = re.fullmatch(r"[\x20-\x5b\x5d-\x7e]{1,16}", value) and value == value.strip()
+    return None if fine else "AE: 1-16 ASCII"
+
+
+def _aet_or_derived(value: str) -> str | None:
+    return check_aet(value) if value else None
+
+
+def _named_interface(value: str) -> str | None:
+    # modalities speak without TLS: never on every interface, one of which may be the WAN (NET-10)
+    if value in {"0.0.0.0", "::", "*"}:  # noqa: S104 - refused here
+        return (
+            "LAN側のアドレスを1つ書いてください / one address of the LAN side, not every interface"
+        )
+    return None
+
+
+def option(default: Any, ja: str, en: str, check: Check | None = None) -> Any:
+    """One row of the table of options."""
+    return field(default=default, metadata={"ja": ja, "en": en, "check": check})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What both ends have in common; see :class:`Receiver` and :class:`Sender`."""
+
+    room: ClassVar[str]
+    title: ClassVar[tuple[str, str]]
+
+    @classmethod
+    def load(cls, data: Path, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read ``DATA/<room>.toml`` if it is there, then the environment.
+
+        Raises
+        ------
+        SettingsError
+            Not TOML, an unknown key, a wrong type or a value out of its limits.
+        """
+        path = data / f"{cls.room}.toml"
+        given = _read(path)
+        rows = {row.name: row for row in fields(cls)}
+        for key in given:
+            if key not in rows:
+                raise SettingsError(path=path, key=key, cause="知らない項目 / unknown key")
+        values = {key: _typed(path, rows[key], value) for key, value in given.items()}
+        for row in rows.values():
+            name = f"TODOKE_{cls.room}_{row.name}".upper()
+            if name in environ:
+                values[row.name] = _checked(name, row, _from_text(name, row, environ[name]))
+        return cls(**values)
+
+    def save(self, data: Path) -> Path:
+        """Write every option with its words to ``DATA/<room>.toml``.
+
+        Raises
+        ------
+        SettingsError
+            A value is out of its limits.
+        """
+        path = data / f"{self.room}.toml"
+        lines = [f"version = {VERSION}"]
+        for row in fields(self):
+            value = _checked(path, row, getattr(self, row.name))
+            lines += ["", f"# {row.metadata['ja']}", f"# {row.metadata['en']}"]
+            lines.append(f"{row.name} = {_toml(value)}")
+        durable.save(path, ("\n".join(lines) + "\n").encode())
+        return path
+
+    def changed(self, **values: Any) -> Self:
+        """Return a copy with other values."""
+        return replace(self, **values)
+
+
+@dataclass(frozen=True)
+class Receiver(Settings):
+    """The supporting side."""
+
+    room: ClassVar[str] = "receiver"
+    title: ClassVar[tuple[str, str]] = ("支援側 (受信)", "receiver")
+
+    hosts: tuple[str, ...] = option(
+        ("localhost",),
+        "この受信側の名前とアドレス。証明書に載り、最初のものを相手が確かめる",
+        "Names and addresses of this receiver; in its certificate, partners check the first",
+    )
+    bind: str = option(
+        "0.0.0.0",  # noqa: S104 - every door there is TLS with certificates
+        "DICOM、リンク、組み合わせの待受アドレス (いずれもTLS)",
+        "Address that DICOM, link and pairing listen at (TLS, all of them)",
+    )
+    dicom_port: int = option(2762, "DICOM (TLS) のポート", "Port of DICOM over TLS", _port)
+    link_port: int = option(8443, "リンク (HTTPS) のポート", "Port of the link (HTTPS)", _port)
+    pairing_port: int = option(
+        8444, "組み合わせ (HTTPS) のポート", "Port of pairing (HTTPS)", _port
+    )
+    viewer_bind: str = option(
+        "127.0.0.1",
+        "ビューアの待受アドレス。このマシン以外から見るときはhttpsになる",
+        "Address the viewer listens at; https unless only this machine can reach it",
+    )
+    viewer_port: int = option(8080, "ビューアのポート", "Port of the viewer", _port)
+    web_cert: str = option(
+        "",
+        "ビューアの証明書 (PEM)。空なら自前のCAで発行する",
+        "Certificate of the viewer (PEM); empty: issued by the receiver's own CA",
+    )
+    web_key: str = option("", "その鍵 (PEM)", "Its key (PEM)")
+    aet: str = option("TODOKE", "受信側のAEタイトル", "AE title of the receiver", check_aet)
+    profile: str = option(
+        "jp-high13",
+        "TLSの型。jp-high13 は TLS 1.3 だけ、dicom-b12 は 1.2 も受ける",
+        "TLS profile: jp-high13 is TLS 1.3 alone, dicom-b12 takes 1.2 as well",
+        _profile,
+    )
+
+
+@dataclass(frozen=True)
+class Sender(Settings):
+    """The requesting side."""
+
+    room: ClassVar[str] = "sender"
+    title: ClassVar[tuple[str, str]] = ("依頼側 (送信)", "sender")
+
+    aet: str = option(
+        "",
+        "送信側のAEタイトル。空なら TDK + 医療機関コードの下7桁",
+        "AE title of the sender; empty: TDK + the last seven digits of its code",
+        _aet_or_derived,
+    )
+    modality_bind: str = option(
+        "",
+        "装置から受けるLAN側のアドレス (TLSなし)。空なら受けない",
+        "LAN address that takes images from modalities (no TLS); empty: takes none",
+        _named_interface,
+    )
+    modality_port: int = option(
+        11112, "装置から受けるポート", "Port that takes images from modalities", _port
+    )
+    watch: tuple[str, ...] = option(
+        (), "見張るフォルダー", "Folders that are watched for new images"
+    )
+    settle_seconds: int = option(
+        10,
+        "ファイルの書き込みが止まってから送るまでの秒数",
+        "Seconds without a change before a file is taken from a watched folder",
+        _positive,
+    )
+    send_label: bool = option(
+        False,
+        "スライドのラベル画像を送る (患者名が写ることがある)",
+        "Send the label image of slides (it may show the patient's name)",
+    )
+    send_macro: bool = option(
+        False,
+        "スライドの全体写真を送る (ラベルが写ることがある)",
+        "Send the macro photograph of slides (the label may be in it)",
+    )
+    profile: str = option(
+        "jp-high13",
+        "TLSの型。相手が TLS 1.2 しか話せないときだけ dicom-b12",
+        "TLS profile; dicom-b12 only where a partner speaks nothing newer than TLS 1.2",
+        _profile,
+    )
+
+
+def data_folder(room: str, given: Path | None) -> Path:
+    """Return the data directory: ``--data``, TODOKE_DATA, or the user's data folder + room."""
+    if given is not None:
+        return given
+    if named := os.environ.get("TODOKE_DATA"):
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("todoke", appauthor=False)) / room
+
+
+def page() -> str:
+    """Return the reference page of every setting, in Markdown."""
+    lines = [
+        "# 設定 / Settings",
+        "",
+        "<!-- made by `python -m common.settings docs/reference/settings.md` -->",
+        "",
+        "`DATA/receiver.toml` と `DATA/sender.toml` に書く。環境変数が優先する。",
+        "リストはコンマ区切り。",
+        "`DATA` は `--data`、`TODOKE_DATA`、利用者のデータフォルダーの順に決まる。",
+        "",
+        "Written in `DATA/receiver.toml` and `DATA/sender.toml`. The environment wins; lists are",
+        "separated by commas. `DATA` is `--data`, else `TODOKE_DATA`, else the user's data folder.",
+    ]
+    for kind in (Receiver, Sender):
+        lines += ["", f"## {kind.title[0]} / {kind.title[1]}: `{kind.room}.toml`", ""]
+        lines += ["| key | environment | default | 意味 / meaning |", "|---|---|---|---|"]
+        for row in fields(kind):
+            name = f"TODOKE_{kind.room}_{row.name}".upper()
+            words = f"{row.metadata['ja']}<br>{row.metadata['en']}"
+            lines.append(f"| `{row.name}` | `{name}` | `{_toml(row.default)}` | {words} |")
+    return "\n".join(lines) + "\n"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        given = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
+        raise SettingsError(path=path, key="TOML", cause=failure) from failure
+    version = given.pop("version", VERSION)
+    if version != VERSION:
+        raise SettingsError(path=path, key="version", cause=f"{version}, todoke: {VERSION}")
+    return given
+
+
+def _typed(path: Path, row: Field[Any], value: Any) -> Any:
+    if isinstance(row.default, tuple) and isinstance(value, list):
+        value = tuple(value)
+    same = type(value) is type(row.default)
+    if not same or (isinstance(value, tuple) and not all(isinstance(one, str) for one in value)):
+        raise SettingsError(path=path, key=row.name, cause=f"{type(row.default).__name__}")
+    return _checked(path, row, value)
+
+
+def _from_text(name: str, row: Field[Any], text: str) -> Any:
+    if isinstance(row.default, tuple):
+        return tuple(one.strip() for one in text.split(",") if one.strip())
+    if isinstance(row.default, bool):
+        known = {"1": True, "true": True, "0": False, "false": False}
+        if text.lower() not in known:
+            raise SettingsError(path=name, key=row.name, cause="true | false")
+        return known[text.lower()]
+    if isinstance(row.default, int):
+        try:
+            return int(text)
+        except ValueError as failure:
+            raise SettingsError(path=name, key=row.name, cause=text) from failure
+    return text
+
+
+def _checked(path: object, row: Field[Any], value: Any) -> Any:
+    check: Check | None = row.metadata["check"]
+    if check is not None and (wrong := check(value)):
+        raise SettingsError(path=path, key=row.name, cause=f"{value}: {wrong}")
+    return value
+
+
+def _toml(value: Any) -> str:
+    # a JSON string, number, boolean or list of strings is also TOML
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    try:
+        durable.save(Path(sys.argv[1]), page().encode())
+    except (IndexError, TodokeError):
+        raise SystemExit("python -m common.settings docs/reference/settings.md") from None
