@@ -1,0 +1,155 @@
+"""What the index keeps of a data set: its DICOM JSON model (PS3.18 annex F), without bulk.
+
+Written once when an instance is taken in; the work list and DICOMweb answer
+from it without opening a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import zlib
+from typing import Any, cast
+
+import pydicom
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
+
+from receiver import person_name
+
+#: Patient and study level (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2), and what a list shows of the rest.
+STUDY_TAGS = """
+    00080020 00080030 00080050 00080051 00080090 00081030 00081032 00081080
+    00080060 00080080 00080081 00180015 00200060
+    00100010 00100020 00100021 00100024 00100030 00100032 00100040 00101000 00101002 00101010
+    00101020 00101030 00102160 00104000 0020000D 00200010 00321032 00321060 00324000
+""".split()
+
+#: Key beside the tags: tags whose text was decoded by a guess.
+GUESSED = "guessed"
+
+_PATIENT_NAME = Tag(0x0010, 0x0010)
+_SMALL = 4096  # bytes; binary values above are kept without their value
+_LARGE = 1 << 18  # bytes; tables of colours and grey values, which a viewer needs
+_LOOKUP_TABLES = {
+    *(f"002812{part:02X}" for part in (0x01, 0x02, 0x03, 0x04, 0x21, 0x22, 0x23)),
+    "00283006",
+}
+
+
+def study_attributes(ds: pydicom.Dataset) -> dict[str, Any]:
+    """Return the patient and study level of an instance.
+
+    Parameters
+    ----------
+    ds : pydicom.Dataset
+        Read with ``stop_before_pixels``.
+
+    Returns
+    -------
+    dict
+        DICOM JSON model, ready for ``json.dumps``; the key ``guessed`` lists tags
+        whose declared character set cannot be right (CHR-05).
+    """
+    raw_name = _raw(ds, _PATIENT_NAME)
+    wanted = pydicom.Dataset()
+    for tag in map(Tag, STUDY_TAGS):
+        if tag in ds:
+            with contextlib.suppress(Exception):  # not as its VR says: the file keeps it
+                wanted[tag] = ds[tag]
+    model, guessed = _model(wanted, raw_name, _charset(ds))
+    if guessed:
+        model[GUESSED] = guessed
+    return model
+
+
+def instance_attributes(ds: pydicom.Dataset) -> bytes:
+    """Return zlib of the instance's DICOM JSON model in UTF-8.
+
+    Sequences stay; binary values above 4 KB (tables: 256 KB) stay as elements
+    without value, so that their presence is known.  Elements that cannot be read
+    as their VR says are left out: the file keeps them.
+
+    Parameters
+    ----------
+    ds : pydicom.Dataset
+        Read with ``stop_before_pixels``; its ``file_meta`` is used if it has one.
+    """
+    model, _ = _model(ds, _raw(ds, _PATIENT_NAME), _charset(ds))
+    model["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}  # of the JSON itself, F.1.2
+    return zlib.compress(encoded(model), 6)
+
+
+def read_instance(stored: bytes | None) -> dict[str, Any]:
+    """Return the model that :func:`instance_attributes` packed; empty for None."""
+    return cast("dict[str, Any]", json.loads(zlib.decompress(stored))) if stored else {}
+
+
+def encoded(model: Any) -> bytes:
+    """Return JSON in UTF-8, without characters escaped and without NaN."""
+    return json.dumps(model, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
+        "utf-8", "replace"
+    )
+
+
+def first(model: dict[str, Any], tag: str) -> Any:
+    """Return the first value of a tag (eight hexadecimal digits), None without."""
+    values = model.get(tag, {}).get("Value") or [None]
+    return values[0]
+
+
+def _model(
+    ds: pydicom.Dataset, raw_name: bytes | None, charset: list[str]
+) -> tuple[dict[str, Any], list[str]]:
+    model = ds.to_json_dict(
+        bulk_data_threshold=_LARGE,
+        bulk_data_element_handler=lambda _element: "",
+        suppress_invalid_tags=True,
+    )
+    for tag in [tag for tag in model if tag.startswith("7FE0") or tag.endswith("0000")]:
+        del model[tag]
+    _clean(model)
+    guess = person_name.guess(raw_name, charset) if raw_name else None
+    if guess is None:
+        return model, []
+    model[person_name.PATIENT_NAME] = {"vr": "PN", "Value": [guess]}
+    return model, [person_name.PATIENT_NAME]
+
+
+def _clean(model: dict[str, Any]) -> None:
+    """Drop bulk and make every number one that JSON has (PS3.18 F.2.2), in place."""
+    for tag, element in model.items():
+        if element.get("vr") == "SQ":
+            for item in element.get("Value") or []:
+                _clean(item)
+            continue
+        limit = _LARGE if tag in _LOOKUP_TABLES else _SMALL
+        inline = element.get("InlineBinary", "")
+        if element.pop("BulkDataURI", None) is not None or len(inline) * 3 // 4 > limit:
+            element.pop("InlineBinary", None)
+        if "Value" in element:
+            element["Value"] = [_finite(value) for value in element["Value"]]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _raw(ds: pydicom.Dataset, tag: Any) -> bytes | None:
+    """Return the undecoded bytes of an element, as far as they are still known."""
+    if tag not in ds:
+        return None
+    element = ds.get_item(tag)
+    if isinstance(element, RawDataElement):
+        return element.value
+    value = element.value if element is not None else None
+    original = getattr(value, "original_string", None)
+    return original if isinstance(original, bytes) else None
+
+
+def _charset(ds: pydicom.Dataset) -> list[str]:
+    value = ds.get("SpecificCharacterSet") or ""
+    return [value] if isinstance(value, str) else [str(one) for one in value]
