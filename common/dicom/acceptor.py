@@ -1,0 +1,257 @@
+"""The acceptor of associations: listens, and gives each connection a thread of its own.
+
+The accepting thread does nothing that a peer can delay.  TLS handshake and
+A-ASSOCIATE-RQ happen in the connection's thread under one deadline each; of
+the connections that have not come so far only so many are kept, and the
+oldest of the address that holds most gives way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from common.dicom import admission, greeting, negotiation, uids
+from common.dicom.channel import Channel
+from common.dicom.peer import Sink
+from common.dicom.serving import Association
+from common.errors import AssociationAborted, ProtocolError
+
+log = logging.getLogger(__name__)
+
+Refused = Callable[[str, str, bytes | None], None]
+
+
+class Acceptor:
+    """Takes associations at one address.
+
+    Parameters
+    ----------
+    address : tuple
+        Host and port; port 0 takes a free one.
+    tls : ssl.SSLContext, callable or None
+        A callable is asked for each connection, so that certificates change
+        without a restart.  None is for loopback and the modality's LAN.
+    sink : Sink
+        Takes the instances.
+    admit : callable
+        Given the Peer; raises a TodokeError to reject it, and records that itself.
+    refused : callable
+        Called once for a connection that never became an association for
+        another reason: address, cause in both languages, certificate (DER).
+    supported : callable
+        Whether an abstract syntax is taken in a transfer syntax.
+    window : int
+        Most instances of one association that may be unanswered.
+    max_pdu : int
+        Longest P-DATA taken, in bytes after its header; 0 for any.
+    handshake_timeout, request_timeout, idle_timeout : float
+        Seconds for TLS, for the A-ASSOCIATE-RQ, and between signs of life.
+    max_associations, max_pending : int
+        Most open associations; most connections that are not yet one.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *,
+        tls: admission.Tls,
+        sink: Sink,
+        admit: admission.Admit,
+        refused: Refused,
+        supported: Callable[[str, str], bool] = uids.is_storable,
+        window: int = 32,
+        max_pdu: int = 1 << 20,
+        handshake_timeout: float = 5,
+        request_timeout: float = 5,
+        idle_timeout: float = 60,
+        max_associations: int = 100,
+        max_pending: int = 200,
+    ) -> None:
+        self._sink = sink
+        self._refused = refused
+        self._rules = admission.Rules(
+            tls=tls,
+            admit=admit,
+            supported=supported,
+            window=window,
+            max_pdu=max_pdu,
+            handshake_timeout=handshake_timeout,
+            request_timeout=request_timeout,
+        )
+        self._idle_timeout = idle_timeout
+        self._max_associations = max_associations
+        self._max_pending = max_pending
+        self._lock = threading.Lock()
+        self._pending: dict[Channel, str] = {}  # to address, in order of arrival
+        self._gave_way: set[Channel] = set()
+        self._serving: dict[Association, Channel] = {}
+        self._threads: set[threading.Thread] = set()
+        self._stopping = threading.Event()
+        self._listener = socket.create_server(address, backlog=256)
+        self._listener.setblocking(False)
+        self._alarm = socket.socketpair()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that are listened on."""
+        host, port = self._listener.getsockname()[:2]
+        return str(host), int(port)
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._thread = threading.Thread(target=self._listen, name="dicom-accept", daemon=True)
+        self._thread.start()
+
+    def stop(self, grace: float = 5) -> None:
+        """Accept no more, let what is under way end for `grace` seconds, then cut.
+
+        An association is aborted between two instances, never inside one
+        within the grace.
+        """
+        self._stopping.set()
+        self._alarm[1].send(b"\0")
+        if self._thread is not None:
+            self._thread.join()
+        self._listener.close()
+        with self._lock:
+            for channel in self._pending:
+                channel.cut()
+            for association in self._serving:
+                association.stop()
+            threads = set(self._threads)
+        deadline = time.monotonic() + grace
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        with self._lock:
+            for association in self._serving:
+                association.cut()
+        for thread in threads:
+            thread.join(1.0)
+        for sock in self._alarm:
+            sock.close()
+
+    def _listen(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._listener, selectors.EVENT_READ)
+            selector.register(self._alarm[0], selectors.EVENT_READ)
+            while not self._stopping.is_set():
+                selector.select()
+                if self._stopping.is_set():
+                    return
+                try:
+                    sock, address = self._listener.accept()
+                except BlockingIOError:
+                    continue
+                except OSError as failure:  # out of descriptors: make room, do not spin
+                    log.warning("accept failed: %s", failure)
+                    self._make_room(0)
+                    selector.unregister(self._listener)
+                    selector.select(0.1)
+                    selector.register(self._listener, selectors.EVENT_READ)
+                    continue
+                self._take(sock, (str(address[0]), int(address[1])))
+
+    def _take(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        channel = Channel(sock)
+        self._make_room(self._max_pending - 1)
+        thread = threading.Thread(
+            target=self._connection, args=(channel, address), name="dicom", daemon=True
+        )
+        with self._lock:
+            self._pending[channel] = address[0]
+            self._threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError as failure:
+            log.warning("no thread for a connection: %s", failure)
+            with self._lock:
+                self._pending.pop(channel)
+                self._threads.discard(thread)
+            channel.close()
+
+    def _make_room(self, allowed: int) -> None:
+        """Let the oldest connection of the busiest address go until `allowed` are left."""
+        with self._lock:
+            waiting = {c: a for c, a in self._pending.items() if c not in self._gave_way}
+            while len(waiting) > allowed:
+                busiest = Counter(waiting.values()).most_common(1)[0][0]
+                oldest = next(c for c, address in waiting.items() if address == busiest)
+                del waiting[oldest]
+                self._gave_way.add(oldest)
+                oldest.cut()
+
+    def _connection(self, channel: Channel, address: tuple[str, int]) -> None:
+        """Body of a connection's thread: nothing that happens here leaves it."""
+        try:
+            association = self._negotiate(channel, address)
+            if association is not None:
+                self._serve(association, channel, address[0])
+        except Exception:
+            log.exception("connection from %s failed", address[0])
+            channel.close()
+        finally:
+            with self._lock:
+                self._pending.pop(channel, None)
+                self._gave_way.discard(channel)
+                self._threads.discard(threading.current_thread())
+
+    def _serve(self, association: Association, channel: Channel, address: str) -> None:
+        goodbye: bytes | None = None
+        try:
+            association.run()
+        except ProtocolError as error:
+            log.warning("association with %s: %s", address, error)
+            goodbye = negotiation.encode_abort(2, error.facts.get("abort_reason", 0))
+        except TimeoutError:
+            log.warning("association with %s: silent for too long", address)
+            goodbye = negotiation.encode_abort(2, 0)
+        except AssociationAborted as error:
+            log.info("association with %s: %s", address, error)
+            goodbye = negotiation.encode_abort(0, 0)
+        except OSError as failure:
+            log.info("association with %s broke: %s", address, failure)
+        except Exception:
+            log.exception("association with %s: handler failed", address)
+            goodbye = negotiation.encode_abort(0, 0)
+        finally:
+            with self._lock:
+                self._serving.pop(association, None)
+            if goodbye is not None:
+                with contextlib.suppress(OSError):
+                    channel.send(goodbye, patience=1.0)
+            channel.close(linger=True)
+
+    def _negotiate(self, channel: Channel, address: tuple[str, int]) -> Association | None:
+        """Bring a connection as far as A-ASSOCIATE-AC, or refuse it, once."""
+        try:
+            terms, acceptance = admission.negotiate(channel, address, self._rules, self._has_room)
+            association = Association(channel, terms, self._sink, self._idle_timeout)
+            with self._lock:
+                self._pending.pop(channel, None)
+                self._serving[association] = channel
+            channel.send(acceptance, patience=self._rules.request_timeout)
+            return association
+        except admission.Refusal as refusal:
+            cause, last_words = refusal.cause, refusal.last_words
+        except (OSError, TimeoutError) as failure:
+            cause, last_words = greeting.handshake_cause(failure), b""
+        if channel in self._gave_way:
+            cause = greeting.GAVE_WAY
+        with contextlib.suppress(OSError):
+            channel.send(last_words, patience=1.0)
+        if cause is not None and not self._stopping.is_set():
+            self._refused(address[0], cause, channel.certificate)
+        channel.close(linger=True)
+        return None
+
+    def _has_room(self) -> bool:
+        with self._lock:
+            return len(self._serving) < self._max_associations and not self._stopping.is_set()

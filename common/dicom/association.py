@@ -1,0 +1,25 @@
+"""DICOM associations in both roles: the interface the rooms use.
+
+A requestor verifies and stores; an acceptor streams what arrives into a sink.
+pynetdicom's words, our own mouth: its classes encode and decode the
+negotiation, the socket is driven here.
+"""
+
+from common.dicom.acceptor import Acceptor
+from common.dicom.admission import CALLED_UNKNOWN, CALLING_UNKNOWN
+from common.dicom.peer import Context, Incoming, Outcome, Outgoing, Peer, Sink, Writing
+from common.dicom.requestor import Requestor
+
+__all__ = [
+    "CALLED_UNKNOWN",
+    "CALLING_UNKNOWN",
+    "Acceptor",
+    "Context",
+    "Incoming",
+    "Outcome",
+    "Outgoing",
+    "Peer",
+    "Requestor",
+    "Sink",
+    "Writing",
+]

@@ -1,0 +1,424 @@
+"""The requestor of an association: C-ECHO and C-STORE as SCU (PS3.7 9.1, PS3.4 B).
+
+One thread.  Instances go out one ``send`` each; responses are taken when they
+are there, and waited for only when the window is full.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import ssl
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from common.dicom import calling, commands, greeting, negotiation, statuses, uids
+from common.dicom.channel import Channel
+from common.dicom.negotiation import Proposal, Request, UserInformation
+from common.dicom.pdu_stream import (
+    ABORT,
+    ASSOCIATE_AC,
+    ASSOCIATE_RJ,
+    RELEASE_RP,
+    Fragment,
+    Pdu,
+    PduReader,
+    command_pdus,
+    data_pdus,
+)
+from common.dicom.peer import Context, Outcome, Outgoing, Peer, peer_of
+from common.errors import (
+    AssociationAborted,
+    AssociationRejected,
+    ContextNotAccepted,
+    PeerBusy,
+    PeerCertificateRefused,
+    PeerTimeout,
+    ProtocolError,
+    TodokeError,
+    UsageError,
+)
+
+_PIECE = 4 << 20  # bytes handed to one send; larger instances go in several
+_BUFFER = 1 << 16
+_CLOSING = 5.0  # seconds to wait for A-RELEASE-RP
+
+
+class Requestor:
+    """An open association; a context manager that releases it, or aborts on an error.
+
+    Attributes
+    ----------
+    peer : Peer
+    accepted : frozenset of Context
+    window : int
+        Instances that may be unanswered at a time; 1 without item 53H
+        (PS3.7 D.3.3.3).
+    """
+
+    def __init__(self, channel: Channel, name: str, timeout: float) -> None:
+        self._channel = channel
+        self._name = name
+        self._timeout = timeout
+        self._reader = PduReader(max_pdu=1 << 20)
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._command = bytearray()
+        self._responses: list[commands.Command] = []
+        self._ids = itertools.cycle(range(1, 1 << 16))
+        self._contexts: dict[Context, int] = {}
+        self._limit = 0
+        self._open = True
+        self.peer: Peer
+        self.accepted: frozenset[Context] = frozenset()
+        self.window = 1
+
+    @classmethod
+    def open(
+        cls,
+        address: tuple[str, int],
+        *,
+        tls: ssl.SSLContext | None,
+        server_hostname: str | None,
+        calling_aet: str,
+        called_aet: str,
+        contexts: Sequence[Context],
+        window: int = 32,
+        max_pdu: int = 1 << 20,
+        connect_timeout: float = 10,
+        timeout: float = 60,
+    ) -> Requestor:
+        """Connect, authenticate and negotiate.
+
+        Parameters
+        ----------
+        tls : ssl.SSLContext or None
+            None for a plain connection inside the house.
+        server_hostname : str or None
+            Name the certificate must carry.
+        contexts : sequence of Context
+            At most 128, one transfer syntax each.
+        window : int
+            Operations to be allowed unanswered, 1 to not ask.
+        max_pdu : int
+            Longest PDU sent or taken, in bytes after its header.
+        connect_timeout : float
+            Seconds for connection and TLS handshake together.
+        timeout : float
+            Seconds without a byte from the peer, or taken by it.
+
+        Raises
+        ------
+        PeerUnreachable, PeerTimeout, PeerCertificateRefused, WrongService,
+        AssociationRejected, PeerBusy, AssociationAborted, ProtocolError
+        """
+        proposed = list(dict.fromkeys(contexts))
+        if not 1 <= len(proposed) <= 128:
+            raise UsageError(cause=f"{len(proposed)} presentation contexts")
+        name = f"{address[0]}:{address[1]}"
+        deadline = time.monotonic() + connect_timeout
+        channel = Channel(calling.connect(address, name, connect_timeout))
+        try:
+            if tls is not None:
+                calling.secure(channel, tls, server_hostname, deadline, (name, connect_timeout))
+            self = cls(channel, name, timeout)
+            self._reader = PduReader(max_pdu)
+            user = UserInformation(max_pdu, window=(window, 1) if window > 1 else None)
+            proposals = tuple(
+                Proposal(2 * i + 1, c.abstract_syntax, (c.transfer_syntax,))
+                for i, c in enumerate(proposed)
+            )
+            self._send(
+                negotiation.encode_request(Request(called_aet, calling_aet, proposals, user))
+            )
+            answer = negotiation.decode_acceptance(self._negotiated())
+        except ProtocolError as error:
+            calling.farewell(channel, error)
+            raise
+        except BaseException:
+            channel.close()
+            raise
+        results = {result.id: result for result in answer.results}
+        for proposal, context in zip(proposals, proposed, strict=True):
+            result = results.get(proposal.id)
+            if result is not None and result.result == negotiation.ACCEPTED:
+                self._contexts[context] = proposal.id
+        self.accepted = frozenset(self._contexts)
+        self._limit = min(answer.user.max_pdu or max_pdu or 1 << 20, max_pdu or 1 << 20)
+        if window > 1 and answer.user.window is not None:
+            self.window = negotiation.agreed_window(window, answer.user.window[0])
+        self.peer = peer_of(
+            channel,
+            address,
+            calling_aet=calling_aet,
+            called_aet=called_aet,
+            implementation=(
+                answer.user.implementation_class_uid,
+                answer.user.implementation_version,
+            ),
+        )
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def echo(self) -> int:
+        """Ask for verification and return the status (PS3.7 9.1.5).
+
+        Raises
+        ------
+        ContextNotAccepted
+            Verification was not proposed or not accepted.
+        AssociationAborted, PeerTimeout, ProtocolError
+        """
+        context = next(
+            (id for c, id in self._contexts.items() if c.abstract_syntax == uids.VERIFICATION), None
+        )
+        if context is None:
+            raise ContextNotAccepted(cause="Verification")
+        number = next(self._ids)
+        command = commands.Command(commands.C_ECHO_RQ, number, sop_class=uids.VERIFICATION)
+        with self._guard():
+            self._send(command_pdus(context, command.encode(), self._limit))
+            response = self._response()
+            if response.message_id != number:
+                raise ProtocolError(cause="response to no request of ours", abort_reason=6)
+        return response.status
+
+    def store(self, instances: Iterable[Outgoing]) -> Iterator[Outcome]:
+        """Send instances, pulled one by one, and yield what became of each.
+
+        Outcomes come in the order of the peer's responses.  An instance whose
+        bytes cannot be had, or whose context was not accepted, has an outcome
+        with that error and the rest goes on; if part of it was sent already,
+        the association is aborted after its outcome.
+
+        Raises
+        ------
+        AssociationAborted, PeerTimeout, ProtocolError
+            The association is gone; instances without an outcome are unknown.
+        """
+        waiting: dict[int, Outgoing] = {}
+        for outgoing in instances:
+            refusal = self._refusal(outgoing)
+            if refusal is not None:
+                yield Outcome(outgoing, commands.SOP_CLASS_NOT_SUPPORTED, refusal)
+                continue
+            number = next(n for n in self._ids if n not in waiting)
+            fault = self._transmit(outgoing, number)
+            if fault is not None:
+                yield Outcome(outgoing, fault.dimse_status, fault)
+                if not self._open:
+                    raise AssociationAborted(cause="own instance could not be read to its end")
+                continue
+            waiting[number] = outgoing
+            yield from self._outcomes(waiting, self.window - 1)
+        yield from self._outcomes(waiting, 0)
+
+    def close(self) -> None:
+        """Release the association and close; never raises for a peer that is gone."""
+        if not self._open:
+            return
+        self._open = False
+        with contextlib.suppress(TodokeError):
+            self._send(negotiation.encode_release(reply=False))
+            deadline = time.monotonic() + min(_CLOSING, self._timeout)
+            while True:
+                for event in self._take(deadline):
+                    if isinstance(event, Pdu) and event.type in (RELEASE_RP, ABORT):
+                        self._channel.close(linger=True)
+                        return
+        self._channel.close()
+
+    def abort(self) -> None:
+        """Send A-ABORT and close."""
+        if self._open:
+            self._open = False
+            calling.farewell(self._channel, None)
+
+    def _refusal(self, outgoing: Outgoing) -> ContextNotAccepted | None:
+        context = Context(outgoing.sop_class_uid, outgoing.transfer_syntax_uid)
+        if context in self._contexts:
+            return None
+        return ContextNotAccepted(cause=f"{context.abstract_syntax} {context.transfer_syntax}")
+
+    def _transmit(self, outgoing: Outgoing, number: int) -> TodokeError | None:
+        """Send one instance; return the error of its source, if that failed."""
+        context = self._contexts[Context(outgoing.sop_class_uid, outgoing.transfer_syntax_uid)]
+        command = commands.Command(
+            commands.C_STORE_RQ,
+            number,
+            sop_class=outgoing.sop_class_uid,
+            sop_instance=outgoing.sop_instance_uid,
+            has_data_set=True,
+        )
+        parts: list[bytes | memoryview] = [
+            command_pdus(context, command.encode(), self._limit),
+        ]
+        size, begun = 0, False
+        pdus = data_pdus(context, outgoing.length, outgoing.chunks(), self._limit)
+        while True:
+            try:
+                part = next(pdus, None)
+            except TodokeError as error:
+                if begun:
+                    self.abort()
+                return error
+            if part is not None:
+                parts.append(part)
+                size += len(part)
+            if part is None or size >= _PIECE:
+                with self._guard():
+                    self._send(b"".join(parts))
+                parts, size, begun = [], 0, True
+            if part is None:
+                return None
+
+    def _outcomes(self, waiting: dict[int, Outgoing], allowed: int) -> Iterator[Outcome]:
+        """Yield what has been answered until at most `allowed` are unanswered."""
+        while True:
+            with self._guard():
+                if len(waiting) > allowed:
+                    self._responses.insert(0, self._response())
+                else:
+                    self._gather()
+            if not self._responses:
+                return
+            for response in self._drain():
+                outgoing = waiting.pop(response.message_id, None)
+                if outgoing is None:
+                    self.abort()
+                    raise ProtocolError(cause="response to no request of ours")
+                error = statuses.error_of(response.status, response.comment)
+                yield Outcome(outgoing, response.status, error)
+
+    def _drain(self) -> Iterator[commands.Command]:
+        while self._responses:
+            yield self._responses.pop(0)
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[None]:
+        """After any failure on the wire the association is over."""
+        if not self._open:
+            raise AssociationAborted(cause="association closed")
+        try:
+            yield
+        except ProtocolError as error:
+            self._open = False
+            calling.farewell(self._channel, error)
+            raise
+        except BaseException:
+            self.abort()
+            raise
+
+    def _send(self, data: bytes) -> None:
+        """Send, taking responses meanwhile so that neither end waits for the other."""
+        view = memoryview(data)
+        try:
+            while view:
+                sent = self._channel.send_some(view)
+                view = view[sent:]
+                if not sent:
+                    self._channel.wait(time.monotonic() + self._timeout, writable=True)
+                    self._gather()
+        except TimeoutError:
+            raise PeerTimeout(peer=self._name, seconds=self._timeout) from None
+        except OSError as failure:
+            self._last_words()
+            raise AssociationAborted(cause=calling.why(failure)) from failure
+
+    def _last_words(self) -> None:
+        """Look for the reason a peer gave before it stopped taking bytes."""
+        with contextlib.suppress(AssociationAborted, PeerTimeout):
+            for _ in self._take(time.monotonic()):
+                pass
+
+    def _gather(self) -> None:
+        """Take the responses that are there, without waiting."""
+        with contextlib.suppress(TimeoutError):
+            for event in self._events(time.monotonic()):
+                self._keep(event)
+
+    def _response(self) -> commands.Command:
+        """Wait for one response."""
+        while not self._responses:
+            if self.peer.implementation_class_uid != uids.IMPLEMENTATION_CLASS_UID:
+                self._channel.acknowledge_at_once()
+            for event in self._take(time.monotonic() + self._timeout):
+                self._keep(event)
+        return self._responses.pop(0)
+
+    def _keep(self, event: Pdu | Fragment) -> None:
+        if isinstance(event, Pdu):
+            raise AssociationAborted(cause=f"PDU {event.type:02X} instead of a response")
+        if not event.is_command:
+            raise ProtocolError(cause="data set without a command", abort_reason=2)
+        self._command += event.data
+        if len(self._command) > commands.MAX_COMMAND:
+            raise ProtocolError(cause="command set too long", abort_reason=6)
+        if event.last:
+            command = commands.decode(self._command)
+            self._command.clear()
+            if not command.is_response or command.has_data_set:
+                raise ProtocolError(cause=f"command {command.field:04X} unasked", abort_reason=6)
+            self._responses.append(command)
+
+    def _negotiated(self) -> bytes:
+        """Wait for the answer to the A-ASSOCIATE-RQ and return it if it accepts."""
+        while True:
+            for event in self._take(time.monotonic() + self._timeout, greeting_expected=True):
+                if isinstance(event, Pdu) and event.type == ASSOCIATE_AC:
+                    return event.data
+                if isinstance(event, Pdu) and event.type == ASSOCIATE_RJ:
+                    permanent, words = negotiation.rejection_words(event.data)
+                    if permanent:
+                        raise AssociationRejected(peer=self._name, cause=words)
+                    raise PeerBusy(cause=words)
+                raise ProtocolError(cause="no answer to A-ASSOCIATE-RQ", abort_reason=2)
+
+    def _take(
+        self, deadline: float, *, greeting_expected: bool = False
+    ) -> Iterator[Pdu | Fragment]:
+        """Yield the events of what comes next; an A-ABORT is raised."""
+        try:
+            yield from self._events(deadline, greeting_expected=greeting_expected)
+        except TimeoutError:
+            raise PeerTimeout(peer=self._name, seconds=self._timeout) from None
+
+    def _events(
+        self, deadline: float, *, greeting_expected: bool = False
+    ) -> Iterator[Pdu | Fragment]:
+        try:
+            count = self._channel.fill(self._buffer, deadline)
+        except TimeoutError:
+            raise
+        except OSError as failure:
+            if greeting_expected and greeting.is_about_certificate(failure):
+                # with TLS 1.3 the peer refuses after our side of the handshake is done
+                cause = greeting.handshake_cause(failure)
+                raise PeerCertificateRefused(cause=cause) from failure
+            raise AssociationAborted(cause=calling.why(failure)) from failure
+        if not count:
+            hint = ""
+            if greeting_expected and self._channel.tls is not None:
+                hint = "; it may not accept our certificate"
+            raise AssociationAborted(cause=f"the peer closed the connection{hint}")
+        data = self._buffer[:count]
+        if greeting_expected:
+            calling.expect_dicom(bytes(data[:4]), self._channel)
+        for event in self._reader.feed(data):
+            if isinstance(event, Pdu) and event.type == ABORT:
+                raise AssociationAborted(cause=negotiation.abort_words(event.data))
+            yield event
