@@ -1,0 +1,218 @@
+"""A slide as virtual DICOM instances: headers are made, pixels stay where they lie."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy.typing as npt
+
+from common.durable import open_file, read_at
+from common.errors import InputError, SourceChanged
+
+WSI_SOP_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"  # VL Whole Slide Microscopy Image Storage
+
+Flavor = Literal["VOLUME", "THUMBNAIL", "OVERVIEW", "LABEL"]
+Encoding = Literal["stored", "joined", "reencoded"]
+
+_CHUNK = 1 << 20
+
+
+class SourceFile:
+    """One file of the vendor's set, open for positioned reads and watched for change.
+
+    Parameters
+    ----------
+    path : Path
+        A regular file.
+
+    Raises
+    ------
+    StorageError
+        It cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.fd = open_file(path)
+        self._was = self._seen(os.fstat(self.fd))
+
+    @property
+    def size(self) -> int:
+        """Length in bytes at opening."""
+        return self._was[0]
+
+    @staticmethod
+    def _seen(stat: os.stat_result) -> tuple[int, int, int, int]:
+        return stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Read exactly `size` bytes at `offset`.
+
+        Raises
+        ------
+        SourceChanged
+            The file ends before.
+        """
+        data = read_at(self.fd, size, offset)
+        if len(data) != size:
+            raise SourceChanged(path=self.path)
+        return data
+
+    def check(self) -> None:
+        """Raise SourceChanged unless size, mtime and inode are as at opening."""
+        try:
+            same = self._seen(self.path.stat()) == self._was
+        except OSError as failure:
+            raise SourceChanged(path=self.path) from failure
+        if not same:
+            raise SourceChanged(path=self.path)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the whole file in hex."""
+        hasher = hashlib.sha256()
+        for offset in range(0, self.size, _CHUNK):
+            hasher.update(self.read(min(_CHUNK, self.size - offset), offset))
+        return hasher.hexdigest()
+
+    def close(self) -> None:
+        """Close the file; nothing can be read from it any more."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+@dataclass(frozen=True, eq=False)
+class VirtualInstance:
+    """One DICOM instance whose frames are read from the vendor's file when needed.
+
+    Attributes
+    ----------
+    flavor : str
+        Value 3 of Image Type.
+    level : int or None
+        0 is the largest of the pyramid; None for label, macro and thumbnail.
+    columns, rows : int
+        Size of the whole image in pixels.
+    tile_columns, tile_rows : int
+        Size of one frame in pixels.
+    spacing_um : float or None
+        Pixel size along a row in micrometres, where it is known.
+    photometric : str
+        Photometric Interpretation: what the codestream holds.
+    encoding : {'stored', 'joined', 'reencoded'}
+        Tiles as they are; strips joined without decoding; coded again without loss.
+    header : bytes
+        Data set before group 7FE0, for :class:`common.dicom.layout.Layout`.
+    prefix : bytes
+        Stands before what :meth:`read` gives, in every frame.
+    lengths : ndarray
+        Length of each whole frame in bytes, without padding.
+    unscanned : frozenset of int
+        Frames that the scanner left out; they are one white frame made here.
+    """
+
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    flavor: Flavor
+    level: int | None
+    columns: int
+    rows: int
+    tile_columns: int
+    tile_rows: int
+    spacing_um: float | None
+    photometric: str
+    encoding: Encoding
+    header: bytes = field(repr=False)
+    prefix: bytes = field(repr=False)
+    lengths: npt.NDArray[Any] = field(repr=False)
+    unscanned: frozenset[int] = field(repr=False)
+    reader: Callable[[int], bytes] = field(repr=False)
+    sop_class_uid: str = WSI_SOP_CLASS
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self.lengths)
+
+    def read(self, i: int) -> bytes:
+        """Return frame `i` without its prefix, by one positioned read.
+
+        Raises
+        ------
+        SourceChanged
+            The file no longer holds what it held at opening.
+        """
+        if not 0 <= i < self.frames:
+            raise InputError(cause=f"frame {i} of {self.frames}")
+        return self.reader(i)
+
+    def frame(self, i: int) -> bytes:
+        """Return frame `i` whole: prefix and rest, without padding."""
+        return self.prefix + self.read(i)
+
+
+@dataclass(frozen=True, eq=False)
+class Slide:
+    """One slide, open.
+
+    Attributes
+    ----------
+    path : Path
+        What was opened.
+    files : tuple of Path
+        The vendor's file set.
+    instances : tuple of VirtualInstance
+        In the order in which a reader wants them: thumbnail, macro and label,
+        then the pyramid from its smallest level to its largest.
+    omitted : tuple of str
+        Pictures in the file that are not among the instances, and why.
+    test : bool
+        Carries the mark 試験.
+    icc : bool
+        The file holds a colour profile of its own.
+    """
+
+    path: Path
+    vendor: str
+    instances: tuple[VirtualInstance, ...]
+    sources: tuple[SourceFile, ...] = field(repr=False)
+    omitted: tuple[str, ...] = ()
+    test: bool = False
+    icc: bool = False
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The vendor's file set."""
+        return tuple(source.path for source in self.sources)
+
+    def file_digest(self) -> str:
+        """Return the SHA-256 of the vendor file set in hex.
+
+        Of one file, its own; of several, that of their digests in order
+        (each as 64 hex digits).
+        """
+        digests = [source.digest() for source in self.sources]
+        if len(digests) == 1:
+            return digests[0]
+        return hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
+
+    def check(self) -> None:
+        """Raise SourceChanged if a file's size, mtime or inode differ from opening."""
+        for source in self.sources:
+            source.check()
+
+    def close(self) -> None:
+        """Close the files."""
+        for source in self.sources:
+            source.close()
+
+    def __enter__(self) -> Slide:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
