@@ -105,6 +105,19 @@ class InstitutionCodeError(UsageError):
     en = "Institution code {code} is not right ({cause}). Check its ten digits"
 
 
+class SeveralInstitutions(UsageError):
+    number = "E-1007"
+    http_status = 409
+    ja = "同じUIDが複数の施設から届いています ({cause})。施設を指定して開いてください"
+    en = "Several institutions sent this UID ({cause}). Name the institution"
+
+
+class PasswordTooWeak(UsageError):
+    number = "E-1008"
+    ja = "パスワードが規則に合いません ({cause})。英字・数字・記号を混ぜて13文字以上にしてください"
+    en = "The password breaks the rule ({cause}). Use 13 or more letters, digits and signs, mixed"
+
+
 class InputError(TodokeError):
     number = "E-2000"
     exit_code = 20
