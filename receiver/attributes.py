@@ -16,18 +16,21 @@ import pydicom
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
+from common.dicom.testmark import is_test_dataset
 from receiver import person_name
 
 #: Patient and study level (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2), and what a list shows of the rest.
-STUDY_TAGS = """
+_STUDY_LEVEL = """
     00080020 00080030 00080050 00080051 00080090 00081030 00081032 00081080
     00080060 00080080 00080081 00180015 00200060
     00100010 00100020 00100021 00100024 00100030 00100032 00100040 00101000 00101002 00101010
     00101020 00101030 00102160 00104000 0020000D 00200010 00321032 00321060 00324000
-""".split()
+"""
+STUDY_TAGS = _STUDY_LEVEL.split()
 
-#: Key beside the tags: tags whose text was decoded by a guess.
+#: Keys beside the tags: tags whose text was decoded by a guess, and the mark 試験.
 GUESSED = "guessed"
+TEST = "test"
 
 _PATIENT_NAME = Tag(0x0010, 0x0010)
 _SMALL = 4096  # bytes; binary values above are kept without their value
@@ -50,7 +53,8 @@ def study_attributes(ds: pydicom.Dataset) -> dict[str, Any]:
     -------
     dict
         DICOM JSON model, ready for ``json.dumps``; the key ``guessed`` lists tags
-        whose declared character set cannot be right (CHR-05).
+        whose declared character set cannot be right (CHR-05), ``test`` is true for
+        what carries the mark 試験.
     """
     raw_name = _raw(ds, _PATIENT_NAME)
     wanted = pydicom.Dataset()
@@ -61,6 +65,8 @@ def study_attributes(ds: pydicom.Dataset) -> dict[str, Any]:
     model, guessed = _model(wanted, raw_name, _charset(ds))
     if guessed:
         model[GUESSED] = guessed
+    if is_test_dataset(ds):
+        model[TEST] = True
     return model
 
 

@@ -1,0 +1,126 @@
+"""Nothing below the guarded paths without a session; no write that the page did not send.
+
+A write needs a header that a form of another site cannot set (``X-Todoke: 1``:
+it would ask us first, and we never allow it), and whatever the browser says of
+the request's origin must be our own (Fetch Metadata, RFC 6454).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from common.errors import NotSignedIn, RequestForbidden, TodokeError
+from common.web.accounts import Accounts, User
+
+WRITE_HEADER = "x-todoke"
+_READS = {"GET", "HEAD"}
+
+
+def cookie_name(*, https: bool) -> str:
+    """Return the session cookie's name; ``__Host-`` binds it to this host and https."""
+    return "__Host-todoke_session" if https else "todoke_session"
+
+
+def session_number(headers: Headers, *, https: bool) -> str | None:
+    """Return the session's number of a request, None without."""
+    try:
+        cookies = SimpleCookie(headers.get("cookie", ""))
+    except CookieError:
+        return None
+    morsel = cookies.get(cookie_name(https=https))
+    return morsel.value if morsel else None
+
+
+def signed_in(scope: Scope) -> User:
+    """Return who makes this request.
+
+    Raises
+    ------
+    NotSignedIn
+        The path is not guarded, and nobody was asked.
+    """
+    user = scope.get("todoke_user")
+    if not isinstance(user, User):
+        raise NotSignedIn
+    return user
+
+
+class Guard:
+    """ASGI middleware before every route.
+
+    Parameters
+    ----------
+    guarded : collection of str
+        Paths, each with everything below it, that need a session.
+    open_paths : collection of str
+        Exceptions among them.
+    passive : collection of str
+        Ends of paths that a page asks for by itself: they keep no session alive.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        accounts: Accounts,
+        https: bool,
+        guarded: Collection[str],
+        open_paths: Collection[str] = (),
+        passive: Collection[str] = (),
+    ) -> None:
+        self.app = app
+        self.accounts = accounts
+        self.https = https
+        self.guarded = tuple(guarded)
+        self.open_paths = frozenset(open_paths)
+        self.passive = tuple(passive)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse with 401 or 403, or pass on with the user in the scope."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        try:
+            if scope["type"] != "http":
+                raise RequestForbidden(cause=scope["type"])
+            headers = Headers(scope=scope)
+            if scope["method"] not in _READS:
+                self._check_write(scope, headers)
+            if self._needs_session(scope["path"]):
+                scope["todoke_user"] = await self._user(scope["path"], headers)
+        except TodokeError as error:
+            answer = JSONResponse({"error": error.as_json()}, error.http_status)
+            await answer(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _needs_session(self, path: str) -> bool:
+        if path in self.open_paths:
+            return False
+        return any(path == root or path.startswith(root + "/") for root in self.guarded)
+
+    async def _user(self, path: str, headers: Headers) -> User:
+        number = session_number(headers, https=self.https)
+        if number is None:
+            raise NotSignedIn
+        user, stale = self.accounts.session(number)
+        if stale and not path.endswith(self.passive):
+            await asyncio.to_thread(self.accounts.touch, number)
+        return user
+
+    def _check_write(self, scope: Scope, headers: Headers) -> None:
+        if headers.get(WRITE_HEADER) != "1":
+            raise RequestForbidden(cause="X-Todoke")
+        if headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            raise RequestForbidden(cause="Sec-Fetch-Site")
+        origin = headers.get("origin")
+        if origin is not None:
+            scheme = "https" if self.https else "http"
+            if origin.lower() != f"{scheme}://{headers.get('host', '')}".lower():
+                raise RequestForbidden(cause="Origin")
