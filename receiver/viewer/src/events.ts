@@ -1,0 +1,84 @@
+/** The receiver's stream of events, watched: silence for 15 s is said on the screen. */
+
+import type { FramesHint } from "./types";
+
+const SILENCE_MS = 15_000;
+
+export interface Listener {
+  study?: (key: string) => void;
+  frames?: (hint: FramesHint) => void;
+  watch?: (state: Watch) => void;
+}
+
+export interface Watch {
+  readonly live: boolean;
+  /** The receiver's time when it last spoke, ISO 8601, or null. */
+  readonly last: string | null;
+}
+
+const listeners = new Set<Listener>();
+let source: EventSource | null = null;
+let heardAt = 0;
+let watch: Watch = { live: true, last: null };
+let timer = 0;
+
+export function listen(listener: Listener): () => void {
+  listeners.add(listener);
+  listener.watch?.(watch);
+  return () => listeners.delete(listener);
+}
+
+export function start(): void {
+  stop();
+  heardAt = performance.now();
+  open();
+  timer = window.setInterval(check, 1000);
+}
+
+export function stop(): void {
+  source?.close();
+  source = null;
+  window.clearInterval(timer);
+}
+
+function open(): void {
+  source?.close();
+  const opened = new EventSource("/api/events");
+  source = opened;
+  opened.addEventListener("study", (event) => {
+    heard(null);
+    const { key } = JSON.parse((event as MessageEvent<string>).data) as { key: string };
+    for (const listener of listeners) listener.study?.(key);
+  });
+  opened.addEventListener("frames", (event) => {
+    heard(null);
+    const hint = JSON.parse((event as MessageEvent<string>).data) as FramesHint;
+    for (const listener of listeners) listener.frames?.(hint);
+  });
+  opened.addEventListener("heartbeat", (event) => {
+    const said = JSON.parse((event as MessageEvent<string>).data) as { server_time: string };
+    heard(said.server_time);
+  });
+}
+
+function heard(time: string | null): void {
+  heardAt = performance.now();
+  tell({ live: true, last: time ?? watch.last });
+}
+
+function check(): void {
+  if (performance.now() - heardAt > SILENCE_MS) tell({ live: false, last: watch.last });
+  // a refused stream is closed for good by the browser: ask again by ourselves
+  if (source?.readyState === EventSource.CLOSED) open();
+}
+
+function tell(next: Watch): void {
+  const back = next.live && !watch.live;
+  const changed = next.live !== watch.live || next.last !== watch.last;
+  watch = next;
+  if (!changed) return;
+  for (const listener of listeners) {
+    listener.watch?.(watch);
+    if (back) listener.study?.(""); // hints were lost in the silence: look at everything again
+  }
+}

@@ -1,0 +1,145 @@
+/** The frame round every page: the banner that never leaves, the patient line, the bars. */
+
+import { h, put } from "./dom";
+import * as events from "./events";
+import { clock, dashed, forms, sexWord, years } from "./names";
+import type { Row, User } from "./types";
+import { inLanguage, onLanguage, say, setLanguage, word } from "./words";
+
+export interface Frame {
+  readonly root: HTMLElement;
+  readonly stage: HTMLElement;
+  /** Go to the work list. */
+  home(): void;
+  /** Put a patient on the patient line, or nobody. */
+  who(row: Row | null): void;
+  progress(content: Node | null): void;
+  user(user: User | null, signOut: () => void): void;
+}
+
+export function makeFrame(home: () => void): Frame {
+  const who = h("div", { class: "who", "data-role": "patient-line", lang: "ja" });
+  const progress = h("div", { class: "head-progress" });
+  const live = h("div", { class: "live" });
+  const account = h("div", { class: "account" });
+  const stage = h("main", { class: "stage" });
+  const stale = h("div", { class: "bar inverse", role: "alert", hidden: true });
+  const root = h(
+    "div",
+    { class: "frame" },
+    h(
+      "header",
+      { class: "banner" },
+      h("strong", { class: "reg", "data-role": "banner" }, word("banner")),
+      h("button", { class: "home", type: "button", onclick: home }, word("app")),
+      who,
+      progress,
+      live,
+      languages(),
+      account,
+    ),
+    stale,
+    stage,
+  );
+  events.listen({ watch: (state) => showWatch(state, live, stale) });
+  let shown: Row | null = null;
+  const draw = (): void => who.replaceChildren(...(shown ? patientLine(shown) : []));
+  onLanguage(draw);
+  return {
+    root,
+    stage,
+    home,
+    who(row) {
+      shown = row;
+      draw();
+    },
+    progress: (content) => progress.replaceChildren(...(content ? [content] : [])),
+    user(user, signOut) {
+      live.hidden = user === null;
+      if (user === null) stale.hidden = true;
+      account.replaceChildren(
+        ...(user
+          ? [
+              h("span", { class: "user" }, user.display || user.name),
+              h("button", { class: "plain", type: "button", onclick: signOut }, word("auth.out")),
+            ]
+          : []),
+      );
+    },
+  };
+}
+
+function languages(): HTMLElement {
+  const choose = (code: "ja" | "en"): HTMLButtonElement =>
+    h("button", { class: "plain", type: "button", lang: code, onclick: () => setLanguage(code) }, code);
+  return h("div", { class: "languages", role: "group" }, choose("ja"), "|", choose("en"));
+}
+
+function showWatch(state: events.Watch, live: HTMLElement, stale: HTMLElement): void {
+  const time = state.last ? localTime(state.last) : "";
+  live.classList.toggle("off", !state.live);
+  live.replaceChildren(
+    h("span", { class: "dot" }, state.live ? "●" : "▲"),
+    word(state.live ? "net.live" : "net.lost"),
+    h("time", {}, time),
+  );
+  if (!state.live) live.replaceChildren(h("span", { class: "dot" }, "▲"), h("time", {}, time));
+  stale.hidden = state.live;
+  if (!state.live) stale.replaceChildren("▲ ", word("net.stale", { t: time }));
+}
+
+/** `HH:MM:SS` on this clock's wall for an ISO time. */
+export function localTime(iso: string): string {
+  const date = new Date(iso);
+  return Number.isNaN(date.getTime()) ? "" : date.toLocaleTimeString("ja-JP", { hour12: false });
+}
+
+/** The patient as one line: name in its groups, sex, birth, age, identifier and who issued it. */
+export function patientLine(row: Row): Node[] {
+  const patient = row.patient;
+  const name = forms(patient);
+  const age = years(patient.age, patient.birth_date, row.study_date);
+  const issuer = row.institution.name || row.institution.code;
+  const parts: Node[] = [
+    h("b", { class: "name", "data-role": "patient-name" }, name.main || word("mark.noname")),
+    h("span", { class: "kana" }, name.second),
+    h("span", { class: "romaji" }, name.third),
+    word(sexWord(patient.sex)),
+    h("span", {}, dashed(patient.birth_date)),
+  ];
+  if (age !== null) parts.push(word("age.years", { n: age }));
+  parts.push(h("span", { class: "pid", "data-role": "patient-id" }, `ID ${patient.id}@${issuer}`));
+  if (patient.guessed) parts.push(h("span", { class: "chip", title: say("id.guess") }, word("mark.guess")));
+  if (row.test) parts.push(h("span", { class: "chip test" }, word("mark.test")));
+  return parts;
+}
+
+/** Modality, what and when, as one text. */
+export function studyLine(row: Row): string {
+  const what = row.kind === "slide" ? say("kind.slide") : row.modalities.join("/");
+  return [what, row.description, dashed(row.study_date), clock(row.study_time)]
+    .filter(Boolean)
+    .join(" ");
+}
+
+/** Arrived of expected: a bar and figures; without an expected number only the figure and "?". */
+export function arrival(row: Pick<Row, "arrived" | "expected" | "kind">): HTMLElement {
+  const { arrived, expected } = row;
+  const figures = say(row.kind === "slide" ? "count.slides" : "count.images", {
+    a: arrived.toLocaleString(inLanguage()),
+    e: expected === null ? "?" : expected.toLocaleString(inLanguage()),
+  });
+  const full = expected !== null && arrived >= expected;
+  const share = expected === null ? 0 : expected === 0 ? 1 : Math.min(1, arrived / expected);
+  const fill = h("i", { class: full ? "full" : "", style: { width: `${share * 100}%` } });
+  return h(
+    "span",
+    { class: expected === null ? "arrival unknown" : "arrival" },
+    h("span", { class: "track", "aria-hidden": "true" }, fill),
+    h("span", { class: "figures" }, figures),
+  );
+}
+
+export function setTitle(urgent: number): void {
+  put(document.head.querySelector("title") ?? document.body, urgent ? `(${urgent}) ${say("prio.urgent")} – todoke` : "todoke");
+}

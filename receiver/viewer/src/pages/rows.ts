@@ -1,0 +1,84 @@
+/** Order, filters and counts of the work list: pure, so that it can be tested without a page. */
+
+import { fold, searchText } from "../names";
+import type { Row } from "../types";
+
+export type Filter = "all" | "urgent" | "soon" | "unopened" | "incomplete";
+export const FILTERS: readonly Filter[] = ["all", "urgent", "soon", "unopened", "incomplete"];
+
+const UNOPENED = new Set(["delivered", "committed", "receipted"]);
+
+export const isUnopened = (row: Row): boolean => UNOPENED.has(row.state);
+
+export const isIncomplete = (row: Row): boolean =>
+  row.expected !== null && row.arrived < row.expected;
+
+export function passes(row: Row, filter: Filter): boolean {
+  if (filter === "urgent" || filter === "soon") return row.priority === filter;
+  if (filter === "unopened") return isUnopened(row);
+  if (filter === "incomplete") return isIncomplete(row);
+  return true;
+}
+
+export function matches(row: Row, sought: string): boolean {
+  const folded = fold(sought);
+  return folded === "" || searchText(row.patient).includes(folded);
+}
+
+export function counts(rows: readonly Row[]): Record<Filter, number> {
+  const result = { all: 0, urgent: 0, soon: 0, unopened: 0, incomplete: 0 };
+  for (const filter of FILTERS) result[filter] = rows.filter((row) => passes(row, filter)).length;
+  return result;
+}
+
+export interface Merge {
+  /** Keys in the order in which they are shown. */
+  readonly shown: readonly string[];
+  /** Keys that wait until the reader asks for them. */
+  readonly waiting: readonly string[];
+}
+
+/**
+ * Bring new rows into the list. While the reader's hand is on it (`held`) no shown row moves:
+ * new keys wait, and keys that are gone leave nothing but their place.
+ */
+export function merge(
+  shown: readonly string[],
+  server: readonly string[],
+  held: boolean,
+): Merge {
+  if (!held || shown.length === 0) return { shown: server, waiting: [] };
+  const known = new Set(shown);
+  const there = new Set(server);
+  return {
+    shown: shown.filter((key) => there.has(key)),
+    waiting: server.filter((key) => !known.has(key)),
+  };
+}
+
+const GLYPHS: Readonly<Record<string, string>> = {
+  announced: "◌",
+  queued: "…",
+  sending: "↓",
+  delivered: "○",
+  committed: "○",
+  receipted: "○",
+  opened: "◑",
+  reading: "◐",
+  done: "✓",
+  held: "‖",
+  failed: "✕",
+  recalled: "⊘",
+  query: "?",
+};
+
+export const glyph = (state: string): string => GLYPHS[state] ?? "・";
+
+/** Minutes and hours since an ISO time, `hh:mm`. */
+export function waited(since: string | null, now: number): string {
+  const start = since === null ? Number.NaN : Date.parse(since);
+  if (Number.isNaN(start)) return "";
+  const minutes = Math.max(0, Math.floor((now - start) / 60_000));
+  if (minutes >= 6000) return `${Math.floor(minutes / 1440)}d`;
+  return `${String(Math.floor(minutes / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
+}

@@ -1,0 +1,67 @@
+/** Opening one study: blank first, then whose it is, then its picture. */
+
+import * as api from "../api";
+import { begin, isCurrent, Late, settle, within, type ReadingContext } from "../context";
+import { h } from "../dom";
+import type { Frame } from "../frame";
+import { publish } from "../hook";
+import type { User } from "../types";
+import { inLanguage, word } from "../words";
+
+/** A view of one study; `close` takes it off and ends what it began. */
+export interface View {
+  close(): void;
+}
+
+export function showStudy(
+  frame: Frame,
+  key: string,
+  user: User,
+  go: (path: string) => void,
+): () => void {
+  const opening = begin(key);
+  let view: View | null = null;
+  const waiting = h("p", { class: "notice", role: "status" }, word("study.load"));
+  const slow = window.setTimeout(() => frame.stage.replaceChildren(waiting), 300);
+  const run = async (): Promise<void> => {
+    const study = await within(opening, api.study(key, opening.signal));
+    const context = settle(opening, study);
+    const make = await within(opening, viewOf(context));
+    window.clearTimeout(slow);
+    // one task: the name and the empty stage of the same study appear together
+    frame.who(context.study);
+    publish(context);
+    view = make(frame, context, user);
+  };
+  run().catch((error: unknown) => {
+    window.clearTimeout(slow);
+    if (error instanceof Late || !isCurrent(opening)) return;
+    frame.stage.replaceChildren(failure(error, go));
+    if (!(error instanceof api.Refused)) throw error;
+  });
+  return () => {
+    window.clearTimeout(slow);
+    publish(null);
+    view?.close();
+  };
+}
+
+type Make = (frame: Frame, context: ReadingContext, user: User) => View;
+
+/** Only the code that this kind of study needs is fetched. */
+async function viewOf(context: ReadingContext): Promise<Make> {
+  if (context.study.kind === "slide") return (await import("../slide/view")).showSlides;
+  return (await import("../radiology/view")).showRadiology;
+}
+
+function failure(error: unknown, go: (path: string) => void): HTMLElement {
+  const said = error instanceof api.Refused ? (inLanguage() === "ja" ? error.ja : error.en) : "";
+  const number = error instanceof api.Refused ? (error.number ?? "") : "";
+  return h(
+    "div",
+    { class: "notice", role: "alert" },
+    h("p", {}, word("study.gone")),
+    h("p", {}, `${said} ${number}`.trim()),
+    h("button", { type: "button", onclick: () => go("/") }, word("back")),
+  );
+}

@@ -1,0 +1,99 @@
+/** What is said while images arrive: the question before an incomplete study, and its bar. */
+
+import { h } from "../dom";
+import { localTime } from "../frame";
+import type { Row } from "../types";
+import { word } from "../words";
+
+const STALL_MS = 60_000;
+/** Studies that this reader has chosen to see incomplete (opaque keys, until the page is left). */
+const accepted = new Set<string>();
+
+type Gate = "open" | "ask" | "wait";
+
+export class Arriving {
+  /** Over the picture: the question. */
+  readonly panel = h("div", { class: "ask", role: "dialog", hidden: true });
+  /** Above the picture: a bar that cannot be closed. */
+  readonly bar = h("div", { class: "bar", role: "status", hidden: true });
+  private gate: Gate;
+  private grownAt = Date.now();
+  private row: Row;
+
+  constructor(
+    row: Row,
+    private readonly reader: string,
+    private readonly opened: () => void,
+  ) {
+    this.row = row;
+    this.gate = complete(row) || accepted.has(this.mine()) ? "open" : "ask";
+    this.draw();
+  }
+
+  get isOpen(): boolean {
+    return this.gate === "open";
+  }
+
+  update(row: Row): void {
+    if (row.arrived !== this.row.arrived) this.grownAt = Date.now();
+    this.row = row;
+    if (this.gate !== "open" && complete(row)) this.open();
+    this.draw();
+  }
+
+  /** Called now and then, since silence brings no event. */
+  draw(): void {
+    const { arrived: a, expected: e } = this.row;
+    const unfinished = !complete(this.row);
+    const stalled = unfinished && Date.now() - this.grownAt > STALL_MS;
+    this.panel.hidden = this.gate === "open";
+    if (!this.panel.hidden) this.panel.replaceChildren(...this.question(stalled));
+    this.bar.hidden = this.gate !== "open" || (e !== null && !unfinished);
+    this.bar.classList.toggle("inverse", stalled);
+    if (e === null) this.bar.replaceChildren("▲ ", word("part.unknown"));
+    else if (stalled) this.bar.replaceChildren("▲ ", ...this.stalled());
+    else this.bar.replaceChildren("▲ ", word("part.bar", { a, e }));
+  }
+
+  private question(stalled: boolean): Node[] {
+    const { arrived: a, expected } = this.row;
+    const said = h("p", {}, word("part.arriving", { a, e: expected ?? "?" }));
+    const see = h("button", { type: "button", class: "main", "data-role": "view-incomplete" }, word("part.ask"));
+    see.addEventListener("click", () => this.accept());
+    if (stalled) said.replaceChildren(...this.stalled());
+    if (this.gate === "wait") return [said, h("p", {}, word("part.waiting")), see];
+    const wait = h("button", { type: "button", "data-role": "wait" }, word("part.wait"));
+    wait.addEventListener("click", () => {
+      this.gate = "wait";
+      this.draw();
+    });
+    return [said, h("div", { class: "choices" }, see, wait)];
+  }
+
+  private stalled(): Node[] {
+    const phone = this.row.request?.["phone"];
+    const time = localTime(new Date(this.grownAt).toISOString());
+    const end = typeof phone === "string" ? ` ☎${phone}` : "";
+    return [word("part.stalled", { t: time }), document.createTextNode(` ${this.row.institution.name}${end}`)];
+  }
+
+  private accept(): void {
+    accepted.add(this.mine());
+    this.open();
+    this.draw();
+  }
+
+  private open(): void {
+    this.gate = "open";
+    this.opened();
+  }
+
+  private mine(): string {
+    return `${this.reader} ${this.row.key}`;
+  }
+}
+
+/** An unknown expected number is never "complete", but there is nothing to wait for either. */
+function complete(row: Row): boolean {
+  return row.expected === null || row.arrived >= row.expected;
+}

@@ -1,0 +1,119 @@
+/** The text in the four corners, from the data set of the very image that was drawn. */
+
+import { dashed, clock, forms, sexWord, years } from "../names";
+import type { Row } from "../types";
+import { inLanguage, say, type Word } from "../words";
+import { isLossy, number, numbers, personName, text, type DataSet } from "./dataset";
+import { slicePosition } from "./geometry";
+
+export interface Line {
+  readonly text: string;
+  readonly role?: string;
+  readonly look?: "name" | "side" | "inverse";
+}
+
+/** What the renderer holds at the moment of drawing. */
+export interface Rendered {
+  readonly place: number;
+  readonly expected: number | null;
+  readonly window: { readonly width: number; readonly center: number } | null;
+  readonly windowName: Word;
+  /** Zoom in device pixels per image pixel. */
+  readonly scale: number;
+  readonly inverted: boolean;
+  readonly flipped: boolean;
+  readonly onProcessor: boolean;
+}
+
+/** Top left, who: the image's own patient, never the list's. */
+export function who(data: DataSet, row: Row): Line[] {
+  const name = personName(data, "00100010");
+  const birth = dashed(text(data, "00100030")) || null;
+  const patient = { ...row.patient, ...name };
+  const shown = forms(patient);
+  const age = years(text(data, "00101010") || null, birth, text(data, "00080020") || row.study_date);
+  const issuer = text(data, "00100021") || row.institution.name || row.institution.code;
+  const facts = [
+    say(sexWord(text(data, "00100040") || null)),
+    birth ?? "",
+    age === null ? "" : say("age.years", { n: age }),
+  ];
+  return [
+    { text: shown.main || say("mark.noname"), role: "image-name", look: "name" },
+    { text: shown.second },
+    { text: shown.third },
+    { text: facts.filter(Boolean).join("  ") },
+    { text: `ID ${text(data, "00100020")}@${issuer}`, role: "image-patient-id" },
+  ];
+}
+
+/** Top right, what. */
+export function what(data: DataSet, row: Row): Line[] {
+  const side = text(data, "00200062") || text(data, "00200060");
+  const series = text(data, "00200011");
+  return [
+    { text: row.institution.name || text(data, "00080080") },
+    { text: `${dashed(text(data, "00080020"))} ${clock(text(data, "00080030"))}` },
+    { text: text(data, "00081030") || row.description || "" },
+    { text: `${text(data, "00080060")} ${text(data, "00180015")} ${side}`, look: "side" },
+    { text: `S${series} ${text(data, "0008103E")}` },
+  ];
+}
+
+/** Bottom left, this image: its place, position, window as rendered, zoom in device pixels. */
+export function image(data: DataSet, rendered: Rendered): Line[] {
+  const position = slicePosition(numbers(data, "00200032"), numbers(data, "00200037"));
+  const percent = rendered.scale * 100;
+  const lines: Line[] = [
+    { text: `${rendered.place + 1}/${rendered.expected ?? "?"}`, role: "image-number" },
+  ];
+  if (position !== null) lines.push({ text: `${position.toFixed(1)} mm` });
+  if (rendered.window) {
+    const { width, center } = rendered.window;
+    const figures = `W ${round(width)} L ${round(center)}`;
+    lines.push({ text: `${figures}  ${say(rendered.windowName)}`, role: "window" });
+  }
+  lines.push({ text: `${percent.toFixed(percent < 10 ? 1 : 0)} %`, role: "zoom" });
+  if (rendered.inverted) lines.push({ text: say("img.inverted"), look: "inverse" });
+  if (rendered.flipped) lines.push({ text: say("img.flipped"), look: "inverse" });
+  return lines;
+}
+
+const round = (figure: number): string =>
+  String(Math.abs(figure) < 20 ? Math.round(figure * 10) / 10 : Math.round(figure));
+
+const UNIT: readonly (readonly [tag: string, before: string, after: string])[] = [
+  ["00180060", "", " kV"],
+  ["00181152", "", " mAs"],
+  ["00181210", "", ""],
+  ["00180080", "TR ", ""],
+  ["00180081", "TE ", ""],
+  ["00180082", "TI ", ""],
+  ["00180087", "", " T"],
+  ["00180010", "", ""],
+  ["00180050", "", " mm"],
+];
+
+/** Bottom right, how it was made, and what has been done to it. */
+export function how(data: DataSet, rendered: Rendered): Line[] {
+  const lines: Line[] = UNIT.flatMap(([tag, before, after]) => {
+    const read = number(data, tag);
+    const value = read === null ? text(data, tag) : String(Math.round(read * 100) / 100);
+    return value === "" ? [] : [{ text: `${before}${value}${after}` }];
+  });
+  if (!spacing(data)) lines.push({ text: say("img.nospacing"), look: "inverse" });
+  if (rendered.onProcessor) lines.push({ text: say("gpu.none") });
+  lines.push(quality(data));
+  return lines;
+}
+
+export function spacing(data: DataSet): boolean {
+  return numbers(data, "00280030")?.length === 2;
+}
+
+function quality(data: DataSet): Line {
+  if (!isLossy(data)) return { text: say("img.lossless"), role: "quality" };
+  const ratio = number(data, "00282112");
+  const figure = ratio === null ? "" : `${ratio.toLocaleString(inLanguage())}:1`;
+  return { text: say("img.lossy", { r: figure }).trim(), role: "quality", look: "inverse" };
+}

@@ -1,0 +1,58 @@
+/** Reading values out of the DICOM JSON model (PS3.18 Annex F). */
+
+export interface Element {
+  readonly vr?: string;
+  readonly Value?: readonly unknown[];
+}
+export type DataSet = Readonly<Record<string, Element | undefined>>;
+
+export function value(data: DataSet, tag: string): unknown {
+  return data[tag]?.Value?.[0];
+}
+
+export function text(data: DataSet, tag: string): string {
+  const first = value(data, tag);
+  return typeof first === "string" || typeof first === "number" ? String(first).trim() : "";
+}
+
+export function number(data: DataSet, tag: string): number | null {
+  const first = value(data, tag);
+  const read = typeof first === "string" ? Number.parseFloat(first) : first;
+  return typeof read === "number" && Number.isFinite(read) ? read : null;
+}
+
+export function numbers(data: DataSet, tag: string): number[] | null {
+  const all = data[tag]?.Value;
+  if (!all?.length) return null;
+  const read = all.map((one) => (typeof one === "string" ? Number.parseFloat(one) : Number(one)));
+  return read.every(Number.isFinite) ? read : null;
+}
+
+export interface PersonName {
+  readonly ideographic: string | null;
+  readonly phonetic: string | null;
+  readonly alphabetic: string | null;
+}
+
+export function personName(data: DataSet, tag: string): PersonName {
+  const name = (value(data, tag) ?? {}) as Record<string, string | undefined>;
+  return {
+    ideographic: name["Ideographic"] ?? null,
+    phonetic: name["Phonetic"] ?? null,
+    alphabetic: name["Alphabetic"] ?? null,
+  };
+}
+
+/** Windows that the image itself brings, PS3.3 C.11.2. */
+export function ownWindows(data: DataSet): { width: number; center: number }[] {
+  const centers = numbers(data, "00281050") ?? [];
+  const widths = numbers(data, "00281051") ?? [];
+  return centers
+    .map((center, i) => ({ center, width: widths[i] ?? Number.NaN }))
+    .filter((window) => window.width >= 1);
+}
+
+export const isExact = (data: DataSet): boolean => text(data, "00281056") === "LINEAR_EXACT";
+
+/** True when the pixel data have been lossy at any time, PS3.3 C.7.6.1.1.5. */
+export const isLossy = (data: DataSet): boolean => text(data, "00282110") === "01";

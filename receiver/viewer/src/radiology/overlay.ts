@@ -1,0 +1,96 @@
+/** The layer over the picture: corners, edges, scale bar, and the hatch of a place without image. */
+
+import { h } from "../dom";
+import { roundLength } from "../measure";
+import type { Row } from "../types";
+import { inLanguage, say } from "../words";
+import type { Line, Rendered } from "./corners";
+import * as corners from "./corners";
+import type { DataSet } from "./dataset";
+import { direction, opposite, type Vector } from "./geometry";
+
+export interface Seen extends Rendered {
+  readonly axes: { readonly right: Vector; readonly down: Vector } | null;
+  /** Millimetres per CSS pixel. */
+  readonly perPixel: number;
+}
+
+export class Overlay {
+  readonly element = h("div", { class: "overlay", lang: "ja" });
+  private readonly parts = {
+    who: h("div", { class: "corner tl", "data-role": "who" }),
+    what: h("div", { class: "corner tr" }),
+    image: h("div", { class: "corner bl" }),
+    how: h("div", { class: "corner br" }),
+    top: h("div", { class: "edge top" }),
+    bottom: h("div", { class: "edge bottom" }),
+    left: h("div", { class: "edge left" }),
+    right: h("div", { class: "edge right" }),
+    chip: h("div", { class: "load-chip", role: "status" }),
+    hatch: h("div", { class: "hatch-full", hidden: true, "data-role": "missing" }),
+  };
+
+  constructor(private readonly row: Row) {
+    this.element.append(this.parts.hatch, ...Object.values(this.parts).filter((part) => part !== this.parts.hatch));
+    if (row.test) this.element.append(h("div", { class: "watermark" }, say("mark.test")));
+  }
+
+  /** Text of the image that has just been drawn, in the same frame. */
+  image(data: DataSet, seen: Seen): void {
+    const { parts } = this;
+    parts.hatch.hidden = true;
+    fill(parts.who, corners.who(data, this.row));
+    fill(parts.what, corners.what(data, this.row));
+    fill(parts.image, corners.image(data, seen));
+    fill(parts.how, corners.how(data, seen));
+    parts.image.append(scaleBar(data, seen.perPixel));
+    this.edges(data, seen);
+  }
+
+  private edges(data: DataSet, { axes }: Seen): void {
+    const { top, bottom, left, right } = this.parts;
+    const known = axes !== null && data["00200037"] !== undefined;
+    const name = (vector: Vector): string => direction(vector, inLanguage());
+    right.textContent = known ? name(axes.right) : "";
+    left.textContent = known ? name(opposite(axes.right)) : "";
+    bottom.textContent = known ? name(axes.down) : "";
+    top.textContent = known ? name(opposite(axes.down)) : say("edge.unknown");
+  }
+
+  /** A place whose image is not here: its number stays, the picture of another does not. */
+  missing(place: number, expected: number | null): void {
+    const { parts } = this;
+    parts.hatch.hidden = false;
+    parts.hatch.replaceChildren(
+      h("b", {}, say("missing")),
+      h("span", {}, `${place + 1}/${expected ?? "?"}`),
+    );
+    for (const part of [parts.who, parts.what, parts.image, parts.how]) part.replaceChildren();
+    for (const part of [parts.top, parts.bottom, parts.left, parts.right]) part.textContent = "";
+  }
+
+  chip(text: string): void {
+    this.parts.chip.textContent = text;
+    this.parts.chip.hidden = text === "";
+  }
+}
+
+function fill(corner: HTMLElement, lines: readonly Line[]): void {
+  corner.replaceChildren(
+    ...lines
+      .filter((line) => line.text.trim() !== "")
+      .map((line) => h("div", { class: line.look, "data-role": line.role }, line.text)),
+  );
+}
+
+function scaleBar(data: DataSet, perPixel: number): HTMLElement {
+  const measured = corners.spacing(data);
+  const length = roundLength(perPixel, 140);
+  if (!measured || length === 0) return h("div");
+  return h(
+    "div",
+    { class: "scale-bar", "data-role": "scale-bar", "data-mm": length },
+    h("i", { style: { width: `${length / perPixel}px` } }),
+    h("span", {}, `${length} mm`),
+  );
+}

@@ -1,0 +1,62 @@
+/** Windows of the digit keys (HU, so for CT only) and what comes without a key. */
+
+import type { Word } from "../words";
+
+export interface Window {
+  readonly width: number;
+  readonly center: number;
+  readonly name: Word;
+}
+
+/** Digit 1 to 9; a digit keeps its meaning whatever the body part. */
+export const PRESETS: readonly Window[] = [
+  { width: 80, center: 40, name: "win.brain" },
+  { width: 200, center: 75, name: "win.subdural" },
+  { width: 40, center: 40, name: "win.stroke" },
+  { width: 400, center: 40, name: "win.soft" },
+  { width: 1500, center: -600, name: "win.lung" },
+  { width: 350, center: 40, name: "win.abdomen" },
+  { width: 150, center: 90, name: "win.liver" },
+  { width: 2000, center: 350, name: "win.bone" },
+  { width: 600, center: 170, name: "win.vessel" },
+];
+
+/** The preset of a key, or null where it means nothing for this modality. */
+export function preset(digit: number, modality: string | null): Window | null {
+  return modality === "CT" ? (PRESETS[digit - 1] ?? null) : null;
+}
+
+/** Window and level after a drag: right is wider, down is brighter (IHE BIR). */
+export function dragged(window: Window, dx: number, dy: number): Window {
+  const step = Math.max(window.width / 400, 0.25);
+  return {
+    width: Math.max(1, window.width + dx * step),
+    center: window.center - dy * step,
+    name: "win.manual",
+  };
+}
+
+/** A window over the 1st to 99th percentile of the values. */
+export function automatic(values: ArrayLike<number>): Window {
+  const sample: number[] = [];
+  const stride = Math.max(1, Math.floor(values.length / 20_000));
+  for (let i = 0; i < values.length; i += stride) sample.push(values[i] ?? 0);
+  sample.sort((a, b) => a - b);
+  const at = (share: number): number => sample[Math.floor(share * (sample.length - 1))] ?? 0;
+  const [low, high] = [at(0.01), at(0.99)];
+  return { width: Math.max(1, high - low + 1), center: (low + high + 1) / 2, name: "win.auto" };
+}
+
+/** Bounds of the linear window function, PS3.3 C.11.2.1.2.1 (LINEAR) and .2 (LINEAR_EXACT). */
+export function bounds(window: Window, exact = false): { lower: number; upper: number } {
+  const width = Math.max(1, window.width);
+  if (exact) return { lower: window.center - width / 2, upper: window.center + width / 2 };
+  const half = (width - 1) / 2;
+  return { lower: window.center - 0.5 - half, upper: window.center - 0.5 + half };
+}
+
+/** The figure for the eye, read back from the bounds that the renderer holds. */
+export function figure(lower: number, upper: number, exact = false): { width: number; center: number } {
+  if (exact) return { width: upper - lower, center: (lower + upper) / 2 };
+  return { width: upper - lower + 1, center: (lower + upper + 1) / 2 };
+}

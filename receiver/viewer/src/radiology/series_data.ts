@@ -1,0 +1,79 @@
+/** The data sets of a series, fetched for one reading context and checked against it. */
+
+import dicomImageLoader from "@cornerstonejs/dicom-image-loader";
+import { request } from "../api";
+import { within, type ReadingContext } from "../context";
+import type { Series } from "../types";
+import { text, type DataSet } from "./dataset";
+import type { Slot } from "./slots";
+
+const DICOM_JSON = { headers: { Accept: "application/dicom+json" } };
+
+/** An image that says another patient or study than the list: it must not be drawn. */
+export class OtherPatient extends Error {}
+
+export class SeriesData {
+  private readonly sets = new Map<string, DataSet>();
+  private readonly base: string;
+
+  constructor(
+    private readonly context: ReadingContext,
+    series: Series,
+  ) {
+    const { study } = context;
+    this.base = `${study.dicomweb}/studies/${study.study_uid}/series/${series.series_uid}`;
+  }
+
+  /** Address by which the renderer knows a slot; it holds identifiers of images, no patient's. */
+  imageId(slot: Slot): string {
+    return `wadors:${location.origin}${this.base}/instances/${slot.sop}/frames/${slot.frame}`;
+  }
+
+  thumbnail(slot: Slot): string {
+    return `${this.base}/instances/${slot.sop}/thumbnail`;
+  }
+
+  get(slot: Slot): DataSet | null {
+    return this.sets.get(slot.sop) ?? null;
+  }
+
+  /** The slot's data set; one instance at a time until the series' has come. */
+  async need(slot: Slot): Promise<DataSet> {
+    const known = this.sets.get(slot.sop);
+    if (known) return known;
+    await this.fetch(`${this.base}/instances/${slot.sop}/metadata`);
+    const fetched = this.sets.get(slot.sop);
+    if (!fetched) throw new Error("the receiver has no data set for this image");
+    return fetched;
+  }
+
+  /** All that are here, in one answer. */
+  async fetchSeries(): Promise<void> {
+    await this.fetch(`${this.base}/metadata`);
+  }
+
+  private async fetch(path: string): Promise<void> {
+    const response = await within(
+      this.context,
+      request(path, { ...DICOM_JSON, signal: this.context.signal }),
+    );
+    const answer = await within(this.context, response.json() as Promise<DataSet[]>);
+    for (const data of answer) this.take(data);
+  }
+
+  private take(data: DataSet): void {
+    const sop = text(data, "00080018");
+    const { study, patient } = this.context;
+    if (text(data, "0020000D") !== study.study_uid || text(data, "00100020") !== patient.id.trim()) {
+      throw new OtherPatient();
+    }
+    this.sets.set(sop, data);
+  }
+
+  /** Make the data set known to the renderer under the slot's address. */
+  register(slot: Slot): void {
+    const data = this.sets.get(slot.sop);
+    if (!data) return;
+    dicomImageLoader.wadors.metaDataManager.add(this.imageId(slot), data as never);
+  }
+}

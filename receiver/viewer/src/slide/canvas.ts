@@ -1,0 +1,308 @@
+/** One slide on the screen: OpenSeadragon below, the hatch of what is missing above. */
+
+import OpenSeadragon from "openseadragon";
+import * as api from "../api";
+import { isCurrent, Late, within, type ReadingContext } from "../context";
+import { Coverage } from "./coverage";
+import { GROUND, Hatch, missing, type Lie } from "./hatch";
+import { LEAST_RATIO, micrometres, Pyramid } from "./pyramid";
+import { SlideSource } from "./tile_source";
+
+const ASK_AT_ONCE = 24; // missing frames in view that are asked for, so that they come first
+const ASK_AGAIN_MS = 20_000;
+const OVERVIEW_TILES = 4000;
+
+interface Options {
+  readonly context: ReadingContext;
+  readonly pyramid: Pyramid;
+  readonly coverage: Coverage;
+  readonly address: (sop: string, frame: number) => string;
+  readonly area: HTMLElement;
+  readonly overview: HTMLElement;
+  /** The view has moved, or something in it has changed. */
+  readonly changed: () => void;
+  /** A frame that was missing has been served: coverage has grown unheard. */
+  readonly grown: () => void;
+}
+
+interface TileMatrix {
+  readonly tilesMatrix: Record<number, Record<number, Record<number, OpenSeadragon.Tile>>>;
+}
+
+export class SlideCanvas {
+  private readonly viewer: OpenSeadragon.Viewer;
+  private readonly hatch = new Hatch();
+  private readonly overviewHatch = new Hatch("hatch overview-hatch");
+  private readonly asked = new Map<string, number>();
+  private coverage: Coverage;
+  private exact = false;
+  private resting = 0;
+  private over = false;
+
+  constructor(private readonly options: Options) {
+    this.coverage = options.coverage;
+    const source = new SlideSource({
+      context: options.context,
+      pyramid: options.pyramid,
+      coverage: () => this.coverage,
+      address: options.address,
+      absent: (sop, frame) => this.coverage.clear(sop, frame),
+    });
+    this.viewer = OpenSeadragon(settings(options, source));
+    options.area.append(this.hatch.canvas);
+    this.viewer.addHandler("canvas-key", (event) => (event.preventDefaultAction = true));
+    this.viewer.addHandler("open", () => this.opened());
+    this.viewer.addHandler("update-viewport", () => this.draw());
+    this.viewer.addHandler("animation-finish", () => this.rest());
+    this.viewer.addHandler("tile-load-failed", (event) => this.failed(event.tile));
+  }
+
+  close(): void {
+    this.over = true;
+    window.clearTimeout(this.resting);
+    this.viewer.destroy();
+    this.hatch.canvas.remove();
+    this.overviewHatch.canvas.remove();
+  }
+
+  private image(): OpenSeadragon.TiledImage | null {
+    return this.viewer.world?.getItemAt(0) ?? null;
+  }
+
+  private opened(): void {
+    // tiles are drawn a pixel too large to hide seams, except where pixels fall on pixels
+    const { drawer } = this.viewer as unknown as { drawer: { minimumOverlapRequired: () => boolean } };
+    drawer.minimumOverlapRequired = () => !this.exact;
+    this.options.overview.append(this.overviewHatch.canvas);
+    this.whole();
+    this.rest();
+  }
+
+  // --- where we are -----------------------------------------------------------------------
+
+  get ready(): boolean {
+    return this.image() !== null;
+  }
+
+  /** CSS pixels per full pixel. */
+  private scale(): number {
+    const zoom = this.viewer.viewport.getZoom(true);
+    return this.viewer.viewport.viewportToImageZoom(zoom);
+  }
+
+  /** Device pixels per full pixel. */
+  devicePerFull(): number {
+    return this.image() ? this.scale() * devicePixelRatio : 0;
+  }
+
+  /** µm per device pixel; null where the slide's pixel size is not known. */
+  umPerDevicePixel(): number | null {
+    const { spacing } = this.options.pyramid;
+    const scale = this.devicePerFull();
+    return spacing === null || scale === 0 ? null : spacing / scale;
+  }
+
+  lie(): Lie {
+    const { viewport } = this.viewer;
+    const origin = viewport.pixelFromPoint(new OpenSeadragon.Point(0, 0), true);
+    const size = viewport.getContainerSize();
+    return { x: origin.x, y: origin.y, scale: this.scale(), width: size.x, height: size.y };
+  }
+
+  level(): number {
+    return this.options.pyramid.wanted(this.devicePerFull());
+  }
+
+  /** True when all that is here and in view is drawn at its own level. */
+  get settled(): boolean {
+    return this.image()?.getFullyLoaded() ?? false;
+  }
+
+  get missingInView(): number {
+    return this.ready ? missing(this.options.pyramid, this.coverage, this.level(), this.lie()).length : 0;
+  }
+
+  // --- moving -----------------------------------------------------------------------------
+
+  whole(): void {
+    this.viewer.viewport.goHome(true);
+    this.rest();
+  }
+
+  magnify(times: number): void {
+    const { spacing } = this.options.pyramid;
+    this.zoomTo(spacing === null ? 1 : spacing / micrometres(times));
+  }
+
+  /** Zoom to a scale in device pixels per full pixel, about the centre of the view. */
+  zoomTo(devicePerFull: number): void {
+    const { viewport } = this.viewer;
+    viewport.zoomTo(viewport.imageToViewportZoom(devicePerFull / devicePixelRatio), undefined, true);
+    viewport.applyConstraints(true);
+    this.rest();
+  }
+
+  zoomBy(factor: number): void {
+    this.viewer.viewport.zoomBy(factor, undefined, true);
+    this.viewer.viewport.applyConstraints(true);
+    this.rest();
+  }
+
+  /** Move by shares of the field. */
+  pan(x: number, y: number): void {
+    const bounds = this.viewer.viewport.getBounds(true);
+    this.viewer.viewport.panBy(new OpenSeadragon.Point(x * bounds.width, y * bounds.height), true);
+    this.viewer.viewport.applyConstraints(true);
+    this.rest();
+  }
+
+  /** Put a full pixel into the middle of the view. */
+  goTo(x: number, y: number): void {
+    const { viewport } = this.viewer;
+    viewport.panTo(viewport.imageToViewportCoordinates(new OpenSeadragon.Point(x, y)), true);
+    this.rest();
+  }
+
+  resize(): void {
+    this.viewer.forceRedraw();
+  }
+
+  /** The view stands still: put pixels on pixels where that is possible, ask for what is missing. */
+  private rest(): void {
+    if (this.over || !this.ready) return;
+    this.snap();
+    window.clearTimeout(this.resting);
+    this.resting = window.setTimeout(() => this.ask(), 150);
+    this.draw();
+  }
+
+  private snap(): void {
+    const { downsample } = this.options.pyramid.at(this.level());
+    this.exact = Math.abs(this.devicePerFull() * downsample - 1) < 1e-6;
+    this.viewer.drawer.setImageSmoothingEnabled(!this.exact);
+    if (!this.exact) return;
+    const { x, y } = this.lie();
+    const whole = (n: number): number => Math.round(n * devicePixelRatio) / devicePixelRatio;
+    const off = new OpenSeadragon.Point(x - whole(x), y - whole(y));
+    if (Math.hypot(off.x, off.y) < 1e-6) return;
+    this.viewer.viewport.panBy(this.viewer.viewport.deltaPointsFromPixels(off, true), true);
+  }
+
+  // --- what is here -----------------------------------------------------------------------
+
+  /** Take the present coverage: tiles that have come are loaded, those that failed tried again. */
+  cover(coverage: Coverage): void {
+    this.coverage = coverage;
+    const image = this.image();
+    if (!image) return;
+    const { pyramid } = this.options;
+    const { tilesMatrix } = image as unknown as TileMatrix;
+    let come = false;
+    for (const [level, columns] of Object.entries(tilesMatrix)) {
+      const sop = pyramid.at(Number(level)).of.sop_uid;
+      for (const column of Object.values(columns)) {
+        for (const tile of Object.values(column)) {
+          if (tile.exists || !coverage.has(sop, pyramid.frame(tile.level, tile.x, tile.y))) continue;
+          tile.exists = true;
+          come = true;
+        }
+      }
+    }
+    // the library looks at its tiles again only when told; setting the (absent) clip tells it
+    if (come) image.setClip(null as unknown as OpenSeadragon.Rect);
+    if (come) this.viewer.navigator?.world.getItemAt(0)?.reset();
+    this.viewer.forceRedraw();
+    this.draw();
+  }
+
+  /** A tile could not be had though it is here: again in a while (the library never would). */
+  private failed(tile: OpenSeadragon.Tile): void {
+    window.setTimeout(() => {
+      if (this.over || !isCurrent(this.options.context)) return;
+      tile.exists = this.here(tile);
+      if (tile.exists) this.image()?.setClip(null as unknown as OpenSeadragon.Rect);
+    }, 2000);
+  }
+
+  private here(tile: OpenSeadragon.Tile): boolean {
+    const { pyramid } = this.options;
+    return this.coverage.has(pyramid.at(tile.level).of.sop_uid, pyramid.frame(tile.level, tile.x, tile.y));
+  }
+
+  /** Ask for missing frames in view: the answer is "not yet", but the sender is told to hurry. */
+  private ask(): void {
+    if (this.over || !this.ready) return;
+    const { context, pyramid, address } = this.options;
+    const level = this.level();
+    const sop = pyramid.at(level).of.sop_uid;
+    const now = performance.now();
+    const wanted = missing(pyramid, this.coverage, level, this.lie())
+      .map(({ x, y }) => address(sop, pyramid.frame(level, x, y)))
+      .filter((url) => now - (this.asked.get(url) ?? -ASK_AGAIN_MS) >= ASK_AGAIN_MS)
+      .slice(0, ASK_AT_ONCE);
+    for (const url of wanted) {
+      this.asked.set(url, now);
+      const options = { headers: { Accept: "image/jpeg" }, signal: context.signal };
+      within(context, api.request(url, options)).then(
+        () => this.options.grown(),
+        (error: unknown) => {
+          if (!(error instanceof api.Refused) && !(error instanceof Late)) this.asked.delete(url);
+        },
+      );
+    }
+  }
+
+  private draw(): void {
+    if (this.over || !this.ready) return;
+    const lie = this.lie();
+    const gone = missing(this.options.pyramid, this.coverage, this.level(), lie);
+    this.hatch.draw(gone.map(({ box }) => box), lie.width, lie.height, lie, true);
+    this.drawOverview();
+    this.options.changed();
+  }
+
+  private drawOverview(): void {
+    const { pyramid, overview } = this.options;
+    const [width, height] = [overview.clientWidth, overview.clientHeight];
+    const scale = Math.min(width / pyramid.columns, height / pyramid.rows);
+    const lie = {
+      scale,
+      width,
+      height,
+      x: (width - pyramid.columns * scale) / 2,
+      y: (height - pyramid.rows * scale) / 2,
+    };
+    let level = pyramid.levels.length - 1;
+    while (level > 0 && pyramid.at(level).across * pyramid.at(level).down > OVERVIEW_TILES) level -= 1;
+    const gone = missing(pyramid, this.coverage, level, lie);
+    this.overviewHatch.draw(gone.map(({ box }) => box), width, height, lie, false);
+  }
+}
+
+function settings(options: Options, source: SlideSource): OpenSeadragon.Options {
+  const chosen = {
+    element: options.area,
+    tileSources: source as unknown as OpenSeadragon.TileSource,
+    drawer: "canvas",
+    prefixUrl: "",
+    showNavigationControl: false,
+    showNavigator: true,
+    navigatorElement: options.overview,
+    navigatorBackground: GROUND,
+    placeholderFillStyle: GROUND,
+    animationTime: 0.01,
+    blendTime: 0,
+    immediateRender: false,
+    minPixelRatio: LEAST_RATIO,
+    maxZoomPixelRatio: 16,
+    minZoomImageRatio: 0.8,
+    visibilityRatio: 0.1,
+    zoomPerScroll: Math.SQRT2,
+    imageLoaderLimit: 6,
+    maxImageCacheCount: 500,
+    preserveImageSizeOnResize: true,
+    gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: false, flickEnabled: false },
+    gestureSettingsTouch: { flickEnabled: false },
+  };
+  return chosen as unknown as OpenSeadragon.Options;
+}

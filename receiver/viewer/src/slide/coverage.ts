@@ -1,0 +1,45 @@
+/** Which frames of each level have arrived: one bit per frame, least significant bit first. */
+
+import type { Coverage as Answer, Slide } from "../types";
+
+export class Coverage {
+  private readonly bits = new Map<string, Uint8Array>();
+
+  static from(answer: Answer): Coverage {
+    const coverage = new Coverage();
+    for (const [sop, { bitmap }] of Object.entries(answer.instances)) {
+      coverage.bits.set(sop, decode(bitmap));
+    }
+    return coverage;
+  }
+
+  has(sop: string, frame: number): boolean {
+    const bytes = this.bits.get(sop);
+    return bytes !== undefined && ((bytes[frame >> 3] ?? 0) & (1 << (frame & 7))) !== 0;
+  }
+
+  /** Take a frame away: the receiver has just said that it is not there. */
+  clear(sop: string, frame: number): void {
+    const bytes = this.bits.get(sop);
+    const at = frame >> 3;
+    if (bytes?.[at] !== undefined) bytes[at] &= ~(1 << (frame & 7));
+  }
+
+  count(sop: string): number {
+    let n = 0;
+    for (let byte of this.bits.get(sop) ?? []) for (; byte; byte &= byte - 1) n += 1;
+    return n;
+  }
+
+  /** Share of all frames of the pyramid, 0 to 1. */
+  share(slide: Slide): number {
+    const total = slide.levels.reduce((sum, level) => sum + level.frames, 0);
+    const here = slide.levels.reduce((sum, level) => sum + this.count(level.sop_uid), 0);
+    return total === 0 ? 0 : here / total;
+  }
+}
+
+function decode(base64: string): Uint8Array {
+  const binary = atob(base64);
+  return Uint8Array.from(binary, (letter) => letter.charCodeAt(0));
+}

@@ -1,0 +1,122 @@
+/**
+ * The hatch over regions that have not arrived.
+ *
+ * It lies above the picture in the screen's own pixels and covers what is below: at each zoom,
+ * where the level that this zoom asks for is not here, nothing else is shown in its place.
+ * White is glass; a region that is not here is never white.
+ */
+
+import { say } from "../words";
+import type { Coverage } from "./coverage";
+import type { Box, Pyramid } from "./pyramid";
+
+export const GROUND = "#3a3a3a";
+export const STROKE = "#5c5c5c";
+const PERIOD = 16; // CSS pixels between strokes
+
+/** How the slide lies on the screen: CSS pixels of the full pixel (0, 0), and per full pixel. */
+export interface Lie {
+  readonly x: number;
+  readonly y: number;
+  readonly scale: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Tiles in view that are missing, in screen boxes (CSS pixels). */
+export function missing(
+  pyramid: Pyramid,
+  coverage: Coverage,
+  level: number,
+  lie: Lie,
+): { box: Box; x: number; y: number }[] {
+  const view = {
+    x: -lie.x / lie.scale,
+    y: -lie.y / lie.scale,
+    width: lie.width / lie.scale,
+    height: lie.height / lie.scale,
+  };
+  const sop = pyramid.at(level).of.sop_uid;
+  return pyramid
+    .tiles(level, view)
+    .filter(({ x, y }) => !coverage.has(sop, pyramid.frame(level, x, y)))
+    .map(({ x, y }) => {
+      const place = pyramid.place(level, x, y);
+      const box = {
+        x: lie.x + place.x * lie.scale,
+        y: lie.y + place.y * lie.scale,
+        width: place.width * lie.scale,
+        height: place.height * lie.scale,
+      };
+      return { box, x, y };
+    });
+}
+
+export class Hatch {
+  readonly canvas = document.createElement("canvas");
+  private readonly context = this.canvas.getContext("2d") as CanvasRenderingContext2D;
+  private pattern: CanvasPattern | null = null;
+  private patternRatio = 0;
+
+  constructor(name = "hatch") {
+    this.canvas.className = name;
+    this.canvas.setAttribute("aria-hidden", "true");
+  }
+
+  /** Draw boxes (CSS pixels). Words are written where there is room for them. */
+  draw(boxes: readonly Box[], width: number, height: number, anchor: Lie, words: boolean): void {
+    const ratio = devicePixelRatio;
+    const size = [Math.round(width * ratio), Math.round(height * ratio)] as const;
+    if (this.canvas.width !== size[0] || this.canvas.height !== size[1]) {
+      [this.canvas.width, this.canvas.height] = size;
+    }
+    const { context } = this;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, ...size);
+    if (boxes.length === 0) return;
+    const pattern = this.strokes(ratio);
+    // strokes move with the slide, so that panning does not make them swim
+    pattern.setTransform(new DOMMatrix([1, 0, 0, 1, Math.round(anchor.x * ratio), Math.round(anchor.y * ratio)]));
+    context.fillStyle = pattern;
+    for (const { x, y, width: w, height: h } of boxes) {
+      const [left, top] = [Math.floor(x * ratio), Math.floor(y * ratio)];
+      context.fillRect(left, top, Math.ceil((x + w) * ratio) - left, Math.ceil((y + h) * ratio) - top);
+    }
+    if (words) this.write(boxes, ratio);
+  }
+
+  private strokes(ratio: number): CanvasPattern {
+    if (this.pattern && this.patternRatio === ratio) return this.pattern;
+    const side = Math.round(PERIOD * ratio);
+    const tile = new OffscreenCanvas(side, side);
+    const context = tile.getContext("2d") as OffscreenCanvasRenderingContext2D;
+    context.fillStyle = GROUND;
+    context.fillRect(0, 0, side, side);
+    context.fillStyle = STROKE;
+    // whole pixels only: no third colour between ground and stroke
+    const thick = Math.max(1, Math.round(side / 4));
+    for (let y = 0; y < side; y += 1) {
+      for (let i = 0; i < thick; i += 1) context.fillRect((side - y + i) % side, y, 1, 1);
+    }
+    this.patternRatio = ratio;
+    this.pattern = this.context.createPattern(tile, "repeat") as CanvasPattern;
+    return this.pattern;
+  }
+
+  private write(boxes: readonly Box[], ratio: number): void {
+    const { context } = this;
+    context.font = `${13 * ratio}px "BIZ UDPGothic","Yu Gothic UI","Noto Sans CJK JP",sans-serif`;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    const text = say("missing");
+    for (const { x, y, width, height } of boxes) {
+      if (width < 90 || height < 40) continue;
+      const [cx, cy] = [(x + width / 2) * ratio, (y + height / 2) * ratio];
+      context.fillStyle = GROUND;
+      const half = context.measureText(text).width / 2 + 6 * ratio;
+      context.fillRect(Math.round(cx - half), Math.round(cy - 11 * ratio), Math.round(2 * half), Math.round(22 * ratio));
+      context.fillStyle = "#d9d9d9";
+      context.fillText(text, cx, cy);
+    }
+  }
+}

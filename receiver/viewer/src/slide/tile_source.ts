@@ -1,0 +1,119 @@
+/** A slide's frames as OpenSeadragon wants its tiles: one GET of one frame each. */
+
+import OpenSeadragon from "openseadragon";
+import { isCurrent, type ReadingContext } from "../context";
+import { request, Refused } from "../api";
+import type { Coverage } from "./coverage";
+import type { Pyramid } from "./pyramid";
+
+/** What the tile source asks of the view around it. */
+export interface Frames {
+  readonly context: ReadingContext;
+  readonly pyramid: Pyramid;
+  coverage(): Coverage;
+  address(sop: string, frame: number): string;
+  /** The receiver says that a frame is not there after all. */
+  absent(sop: string, frame: number): void;
+}
+
+interface Job extends OpenSeadragon.ImageJob {
+  src: string;
+  userData: { gone?: AbortController };
+  finish(data: unknown, request: unknown, type: string): void;
+  fail(message: string, request: unknown): void;
+}
+
+export class SlideSource extends OpenSeadragon.TileSource {
+  constructor(private readonly frames: Frames) {
+    const { columns, rows, levels } = frames.pyramid;
+    super({
+      width: columns,
+      height: rows,
+      tileSize: 256,
+      tileOverlap: 0,
+      minLevel: 0,
+      maxLevel: levels.length - 1,
+    } as unknown as OpenSeadragon.TileSourceOptions);
+  }
+
+  override getLevelScale(level: number): number {
+    return 1 / this.frames.pyramid.at(level).downsample;
+  }
+
+  override getTileWidth(level: number): number {
+    return this.frames.pyramid.at(level).of.tile_columns;
+  }
+
+  override getTileHeight(level: number): number {
+    return this.frames.pyramid.at(level).of.tile_rows;
+  }
+
+  override getNumTiles(level: number): OpenSeadragon.Point {
+    const { across, down } = this.frames.pyramid.at(level);
+    return new OpenSeadragon.Point(across, down);
+  }
+
+  override getTileAtPoint(level: number, point: OpenSeadragon.Point): OpenSeadragon.Tile {
+    const { of, downsample, across, down } = this.frames.pyramid.at(level);
+    const pixels = this.frames.pyramid.columns / downsample;
+    const within = (n: number, count: number): number => Math.min(count - 1, Math.max(0, Math.floor(n)));
+    return new OpenSeadragon.Point(
+      within((point.x * pixels) / of.tile_columns, across),
+      within((point.y * pixels) / of.tile_rows, down),
+    ) as unknown as OpenSeadragon.Tile; // the library's types say Tile, its code means a point
+  }
+
+  override getTileBounds(level: number, x: number, y: number, isSource?: boolean): OpenSeadragon.Rect {
+    const { pyramid } = this.frames;
+    const box = isSource ? pyramid.picture(level, x, y) : pyramid.place(level, x, y);
+    const unit = isSource ? 1 : pyramid.columns;
+    return new OpenSeadragon.Rect(box.x / unit, box.y / unit, box.width / unit, box.height / unit);
+  }
+
+  override tileExists(level: number, x: number, y: number): boolean {
+    const { pyramid } = this.frames;
+    return this.frames.coverage().has(pyramid.at(level).of.sop_uid, pyramid.frame(level, x, y));
+  }
+
+  override getTileUrl(level: number, x: number, y: number): string {
+    const { pyramid } = this.frames;
+    return this.frames.address(pyramid.at(level).of.sop_uid, pyramid.frame(level, x, y));
+  }
+
+  override getTileHashKey(level: number, x: number, y: number): string {
+    return this.getTileUrl(level, x, y);
+  }
+
+  override hasTransparency(): boolean {
+    return false;
+  }
+
+  override downloadTileStart(context: OpenSeadragon.ImageJob): void {
+    const job = context as Job;
+    const gone = new AbortController();
+    job.userData.gone = gone;
+    const signal = AbortSignal.any([gone.signal, this.frames.context.signal]);
+    fetchFrame(job.src, signal).then(
+      (bitmap) => {
+        if (isCurrent(this.frames.context)) job.finish(bitmap, null, "imageBitmap");
+        else job.fail("late", null);
+      },
+      (error: unknown) => job.fail(error instanceof Refused ? `HTTP ${error.status}` : String(error), null),
+    );
+  }
+
+  override downloadTileAbort(context: OpenSeadragon.ImageJob): void {
+    (context as Job).userData.gone?.abort();
+  }
+}
+
+const ACCEPT = { headers: { Accept: "image/jpeg" } };
+
+/** Decode a frame without touching its colours: what the scanner wrote is what is drawn. */
+async function fetchFrame(address: string, signal: AbortSignal): Promise<ImageBitmap> {
+  const response = await request(address, { ...ACCEPT, signal });
+  return createImageBitmap(await response.blob(), {
+    colorSpaceConversion: "none",
+    premultiplyAlpha: "none",
+  });
+}

@@ -1,0 +1,286 @@
+/** Pathology: one slide at a time, its label beside it, its true magnification on the screen. */
+
+import * as api from "../api";
+import { Late, within, type ReadingContext } from "../context";
+import { h, put, writing } from "../dom";
+import * as events from "../events";
+import { arrival, studyLine, type Frame } from "../frame";
+import { publishView } from "../hook";
+import { roundLength } from "../measure";
+import type { View } from "../pages/study";
+import type { Series, Slide, Study } from "../types";
+import { onLanguage, say, word } from "../words";
+import { SlideCanvas } from "./canvas";
+import { Coverage } from "./coverage";
+import { magnification, Pyramid, STEPS } from "./pyramid";
+
+const COVERAGE_MS = 500;
+type SlideSeries = Series & { readonly slide: Slide };
+
+export function showSlides(frame: Frame, context: ReadingContext): View {
+  return new SlideView(frame, context);
+}
+
+class SlideView implements View {
+  private study: Study;
+  private slides: readonly SlideSeries[] = [];
+  private current = -1;
+  private canvas: SlideCanvas | null = null;
+  private coverage = Coverage.from({ instances: {} });
+  private soon = 0;
+  private reported = false;
+  private readonly tray = h("nav", { class: "tray" });
+  private readonly area = h("div", { class: "slide-area", "data-role": "picture" });
+  private readonly overview = h("div", { class: "overview" });
+  private readonly facts = h("div", { class: "facts" });
+  private readonly steps = h("div", { class: "steps", role: "group" });
+  private readonly bar = h("div", { class: "scale-bar", "data-role": "scale-bar" }, h("i"), h("span"));
+  private readonly chips = h("div", { class: "slide-chips", role: "status" });
+  private readonly ends: (() => void)[];
+
+  constructor(
+    private readonly frame: Frame,
+    private readonly context: ReadingContext,
+  ) {
+    this.study = context.study;
+    const mark = context.study.test ? h("div", { class: "watermark" }, say("mark.test")) : null;
+    frame.stage.replaceChildren(
+      h(
+        "section",
+        { class: "pathology" },
+        this.tray,
+        h(
+          "div",
+          { class: "slide-column" },
+          this.facts,
+          h("div", { class: "slide-field" }, this.area, this.overview, this.chips, mark),
+          h("div", { class: "slide-foot" }, this.bar, this.steps),
+        ),
+      ),
+    );
+    const keys = (event: KeyboardEvent): void => this.key(event);
+    document.addEventListener("keydown", keys);
+    this.ends = [
+      () => document.removeEventListener("keydown", keys),
+      events.listen({ study: (key) => this.hint(key, true), frames: ({ key }) => this.hint(key, false) }),
+      onLanguage(() => this.redraw()),
+      () => window.clearTimeout(this.soon),
+    ];
+    publishView(() => this.shown());
+    this.take(context.study);
+    void this.refresh(false);
+  }
+
+  close(): void {
+    for (const end of this.ends) end();
+    this.canvas?.close();
+    this.canvas = null;
+  }
+
+  // --- what has arrived -------------------------------------------------------------------
+
+  private again = false;
+
+  private hint(key: string, whole: boolean): void {
+    if (key !== "" && key !== this.context.key) return;
+    this.again ||= whole;
+    if (this.soon !== 0) return;
+    this.soon = window.setTimeout(() => {
+      this.soon = 0;
+      const study = this.again;
+      this.again = false;
+      void this.refresh(study);
+    }, COVERAGE_MS);
+  }
+
+  private async refresh(whole: boolean): Promise<void> {
+    const { context } = this;
+    try {
+      if (whole) this.take(await within(context, api.study(context.key, context.signal)));
+      const answer = await within(context, api.coverage(context.key, context.signal));
+      this.coverage = Coverage.from(answer);
+      if (this.canvas) this.canvas.cover(this.coverage);
+      else this.choose(0);
+      this.redraw();
+    } catch (error) {
+      if (!(error instanceof Late)) throw error;
+    }
+  }
+
+  private take(study: Study): void {
+    this.study = study;
+    this.slides = study.series.filter((series): series is SlideSeries => !!series.slide?.levels.length);
+    this.redraw();
+  }
+
+  private base(series: Series): string {
+    return `${this.study.dicomweb}/studies/${this.study.study_uid}/series/${series.series_uid}`;
+  }
+
+  private choose(index: number): void {
+    const series = this.slides[index];
+    if (!series) {
+      if (this.slides.length === 0) this.area.replaceChildren(h("p", { class: "notice" }, word("study.none")));
+      return;
+    }
+    this.canvas?.close();
+    this.area.replaceChildren();
+    this.overview.replaceChildren();
+    this.current = index;
+    this.canvas = new SlideCanvas({
+      context: this.context,
+      pyramid: new Pyramid(series.slide),
+      coverage: this.coverage,
+      address: (sop, frame) => `${this.base(series)}/instances/${sop}/frames/${frame + 1}`,
+      area: this.area,
+      overview: this.overview,
+      changed: () => this.moved(),
+      grown: () => this.hint(this.context.key, false),
+    });
+    this.redraw();
+  }
+
+  // --- what is said -----------------------------------------------------------------------
+
+  private redraw(): void {
+    const line = h("span", { class: "study-line" }, h("span", {}, studyLine(this.study)), arrival(this.study));
+    this.frame.progress(line);
+    this.tray.replaceChildren(
+      h("button", { type: "button", class: "back", onclick: () => this.frame.home() }, "← ", word("back")),
+      ...this.slides.map((series, index) => this.trayItem(series, index)),
+    );
+    this.steps.replaceChildren(
+      h("button", { type: "button", onclick: () => this.canvas?.whole() }, word("slide.whole")),
+      ...STEPS.map((times, index) =>
+        h(
+          "button",
+          { type: "button", "data-times": times, onclick: () => this.canvas?.magnify(times) },
+          h("kbd", {}, index + 1),
+          `${times}x`,
+        ),
+      ),
+    );
+    this.moved();
+  }
+
+  private trayItem(series: SlideSeries, index: number): HTMLElement {
+    const label = series.slide.associated.find((one) => one.flavor === "LABEL");
+    const picture = label?.arrived
+      ? h("img", {
+          class: "label-picture",
+          alt: say("slide.label"),
+          src: `${this.base(series)}/instances/${label.sop_uid}/rendered`,
+        })
+      : h("span", { class: label ? "label-picture hatched" : "label-picture" }, label ? say("missing") : say("slide.nolabel"));
+    const title = series.description ?? `S${series.number ?? index + 1}`;
+    const button = h(
+      "button",
+      { type: "button", class: "thumb", "aria-pressed": String(index === this.current) },
+      picture,
+      h("span", { class: "thumb-title" }, title),
+    );
+    button.addEventListener("click", () => this.choose(index));
+    return button;
+  }
+
+  private moved(): void {
+    const series = this.slides[this.current];
+    const { canvas } = this;
+    if (!series || !canvas?.ready) return;
+    const um = canvas.umPerDevicePixel();
+    this.facts.replaceChildren(...this.factLine(series.slide, canvas, um));
+    this.drawBar(um);
+    this.drawChips(canvas);
+    for (const button of this.steps.querySelectorAll<HTMLElement>("[data-times]")) {
+      const near = um !== null && Math.abs(magnification(um) / Number(button.dataset["times"]) - 1) < 0.01;
+      button.setAttribute("aria-pressed", String(near));
+    }
+    if (this.reported || !canvas.settled) return;
+    this.reported = true;
+    void api.opened(this.context.key);
+  }
+
+  private factLine(slide: Slide, canvas: SlideCanvas, um: number | null): HTMLElement[] {
+    const full = new Pyramid(slide).spacing;
+    const scanned = slide.objective_power ? `${slide.objective_power}x` : "";
+    const parts: (HTMLElement | null)[] = [];
+    if (um === null || full === null) parts.push(h("b", {}, word("slide.nospacing")));
+    else {
+      parts.push(h("b", { "data-role": "magnification" }, `${round(magnification(um))}x`));
+      parts.push(word("slide.screen", { u: um.toFixed(um < 1 ? 3 : 2) }));
+      parts.push(word("slide.scan", { x: scanned, u: full.toFixed(3) }));
+    }
+    parts.push(word(slide.icc ? "slide.icc" : "slide.noicc"));
+    const ratio = slide.ratio === null ? "" : `${round(slide.ratio)}:1`;
+    parts.push(h("span", { class: "inverse" }, word("img.lossy", { r: ratio })));
+    if (slide.scanner) parts.push(h("span", {}, slide.scanner));
+    parts.push(word("slide.arrived", { p: Math.floor(1000 * this.coverage.share(slide)) / 10 }));
+    const zoomed = canvas.devicePerFull();
+    if (zoomed > 1.001) parts.push(h("b", { class: "inverse" }, word("img.upscale", { z: round(zoomed) })));
+    return parts.filter((part): part is HTMLElement => part !== null);
+  }
+
+  private drawBar(um: number | null): void {
+    this.bar.hidden = um === null;
+    if (um === null) return;
+    const perCss = um * devicePixelRatio;
+    const length = roundLength(perCss, 180);
+    const [line, text] = this.bar.children as unknown as [HTMLElement, HTMLElement];
+    line.style.width = `${length / perCss}px`;
+    this.bar.dataset["um"] = String(length);
+    put(text, length >= 1000 ? `${length / 1000} mm` : `${length} µm`);
+  }
+
+  private drawChips(canvas: SlideCanvas): void {
+    const said = canvas.missingInView > 0 ? say("tile.missing") : canvas.settled ? "" : say("img.low");
+    put(this.chips, said);
+    this.chips.hidden = said === "";
+  }
+
+  // --- hands ------------------------------------------------------------------------------
+
+  private key(event: KeyboardEvent): void {
+    if (writing(event) || event.ctrlKey || event.altKey || event.metaKey) return;
+    const { canvas } = this;
+    if (!canvas) return;
+    const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code)?.[1];
+    const share = event.shiftKey ? 0.9 : 0.1;
+    const table: Record<string, () => void> = {
+      ArrowLeft: () => canvas.pan(-share, 0),
+      ArrowRight: () => canvas.pan(share, 0),
+      ArrowUp: () => canvas.pan(0, -share),
+      ArrowDown: () => canvas.pan(0, share),
+      NumpadAdd: () => canvas.zoomBy(Math.SQRT2),
+      NumpadSubtract: () => canvas.zoomBy(Math.SQRT1_2),
+      KeyJ: () => canvas.zoomTo(1),
+      KeyO: () => void this.overview.toggleAttribute("hidden"),
+      Comma: () => this.choose(this.current - 1),
+      Period: () => this.choose(this.current + 1),
+      Digit0: () => canvas.whole(),
+      Numpad0: () => canvas.whole(),
+    };
+    const times = digit === undefined ? undefined : STEPS[Number(digit) - 1];
+    const action = times === undefined ? table[event.code] : () => canvas.magnify(times);
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+
+  private shown(): Record<string, string | number | boolean | null | readonly number[]> {
+    const { canvas } = this;
+    if (!canvas?.ready) return { kind: "slide", ready: false };
+    const lie = canvas.lie();
+    return {
+      kind: "slide",
+      ready: true,
+      settled: canvas.settled,
+      missing: canvas.missingInView,
+      level: canvas.level(),
+      scale: canvas.devicePerFull(),
+      um: canvas.umPerDevicePixel(),
+      origin: [lie.x, lie.y],
+    };
+  }
+}
+
+const round = (figure: number): string => String(Math.round(figure * 100) / 100);

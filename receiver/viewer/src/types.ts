@@ -1,0 +1,122 @@
+/** What the receiver's web room says (JSON), as types. */
+
+export interface Patient {
+  readonly id: string;
+  readonly issuer: string | null;
+  readonly ideographic: string | null;
+  readonly phonetic: string | null;
+  readonly alphabetic: string | null;
+  readonly birth_date: string | null;
+  readonly sex: string | null;
+  readonly age: string | number | null;
+  readonly guessed: boolean;
+}
+
+export interface Row {
+  readonly key: string;
+  readonly institution: { readonly code: string; readonly name: string };
+  readonly study_uid: string;
+  readonly kind: "dicom" | "slide";
+  readonly patient: Patient;
+  readonly modalities: readonly string[];
+  readonly description: string | null;
+  readonly study_date: string | null;
+  readonly study_time: string | null;
+  readonly accession_number: string | null;
+  readonly body_part: string | null;
+  readonly priority: "urgent" | "soon" | "routine";
+  readonly purpose: "diagnosis" | "advice";
+  readonly arrived: number;
+  readonly expected: number | null;
+  readonly state: string;
+  readonly state_ja: string;
+  readonly state_en: string;
+  readonly arrived_at: string | null;
+  readonly test: boolean;
+  readonly request: Readonly<Record<string, unknown>> | null;
+  readonly dicomweb: string;
+}
+
+export interface Instance {
+  readonly sop_uid: string;
+  readonly number: number | null;
+  readonly state: "expected" | "received" | "stored" | "verified";
+  readonly frames: number | null;
+  readonly rows: number | null;
+  readonly columns: number | null;
+  readonly sop_class: string;
+  readonly transfer_syntax: string | null;
+}
+
+export interface SlideLevel {
+  readonly sop_uid: string;
+  readonly columns: number;
+  readonly rows: number;
+  readonly tile_columns: number;
+  readonly tile_rows: number;
+  readonly frames: number;
+  readonly spacing_um: number | null;
+  readonly flavor: string;
+  readonly arrived: number;
+}
+
+export interface Associated {
+  readonly sop_uid: string;
+  readonly flavor: string;
+  readonly columns: number;
+  readonly rows: number;
+  readonly arrived: number;
+}
+
+export interface Slide {
+  readonly levels: readonly SlideLevel[];
+  readonly associated: readonly Associated[];
+  readonly objective_power: number | null;
+  readonly icc: boolean;
+  readonly ratio: number | null;
+  readonly scanner: string | null;
+}
+
+export interface Series {
+  readonly series_uid: string;
+  readonly modality: string | null;
+  readonly number: number | null;
+  readonly description: string | null;
+  readonly expected: number | null;
+  readonly instances: readonly Instance[];
+  readonly slide?: Slide | null;
+}
+
+export interface Study extends Row {
+  readonly series: readonly Series[];
+}
+
+export interface Worklist {
+  readonly server_time: string;
+  readonly rows: readonly Row[];
+}
+
+export interface User {
+  readonly name: string;
+  readonly display: string;
+}
+
+export interface Session {
+  readonly user: User;
+  readonly server_time?: string;
+  readonly version?: string;
+  readonly institution?: { readonly name: string; readonly code: string };
+}
+
+export interface Coverage {
+  readonly instances: Readonly<
+    Record<string, { readonly frames: number; readonly bitmap: string }>
+  >;
+}
+
+export interface FramesHint {
+  readonly key: string;
+  readonly sop: string;
+  readonly from: number;
+  readonly count: number;
+}
