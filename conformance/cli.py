@@ -1,0 +1,165 @@
+"""`todoke conformance`: test a receiver over the wire."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from common.console import emit, language, say, verb
+
+if TYPE_CHECKING:
+    from conformance.case import Result
+    from conformance.runner import Report
+    from conformance.target import Target
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="試験: 受信側を外から試す / tests of a receiver, over the wire",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="結果を JSON で / print JSON")]
+
+
+@app.command("list")
+def list_cases(as_json: AsJson = False) -> None:
+    """試験項目の一覧 / list the cases."""
+    from conformance.cases import AREAS
+    from conformance.catalogue import as_json as catalogue
+
+    with verb(as_json=as_json):
+        if as_json:
+            emit(catalogue())
+            return
+        for area in AREAS:
+            say(f"{area.title.ja} ({area.prefix})", f"{area.title.en} ({area.prefix})")
+            for case in area:
+                say(f"  {case.id}  {case.title.ja}", f"  {case.id}  {case.title.en}")
+
+
+@app.command()
+def receiver(
+    address: Annotated[str, typer.Option("--address", help="HOST:PORT")],
+    aet: Annotated[str, typer.Option("--aet", help="相手の AE タイトル / called AE title")],
+    calling_aet: Annotated[
+        str, typer.Option("--calling-aet", help="こちらの AE タイトル / our AE title")
+    ],
+    cert: Annotated[Path | None, typer.Option(help="こちらの証明書 / our certificate, PEM")] = None,
+    key: Annotated[Path | None, typer.Option(help="その鍵 / its key, PEM")] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="相手の証明書の認証局 / CA of the receiver, PEM")
+    ] = None,
+    server_name: Annotated[
+        str | None, typer.Option(help="証明書にある名前 / name in its certificate")
+    ] = None,
+    no_tls: Annotated[
+        bool, typer.Option("--no-tls", help="TLSなしの受け口 / a door without TLS")
+    ] = False,
+    query_dicomweb: Annotated[
+        str | None, typer.Option(metavar="URL", help="DICOMweb で読み戻す / read back by DICOMweb")
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(help="DICOMweb への見出し; @FILE で秘密を渡す / header, or @FILE for secrets"),
+    ] = None,
+    read_back: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="保存先から読み戻す / read back files")
+    ] = None,
+    test_ca_key: Annotated[
+        Path | None, typer.Option(help="受信側が信頼する試験用認証局の鍵 / key of a test CA, PEM")
+    ] = None,
+    test_ca: Annotated[
+        Path | None, typer.Option(help="その証明書 (なければ --ca) / its certificate, PEM")
+    ] = None,
+    tls_profile: Annotated[str | None, typer.Option(help="jp-high13 | dicom-b12 (TLS-002)")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="HTML・JUnit・JSON を書く / write reports")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="CASE", help="TLS-001, STO ... (repeatable)")
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.5, help="応答を待つ秒 / seconds to wait")] = 5.0,
+    yes: Annotated[bool, typer.Option("--yes", help="尋ねずに送る / do not ask")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """受信側を試す (合成患者の画像だけを送る) / test a receiver with synthetic patients."""
+    from conformance import cases, runner
+    from conformance import report as reports
+    from conformance.options import Paths, look_inside, new_run, target_of
+    from conformance.session import Session
+
+    with verb(as_json=as_json):
+        paths = Paths(cert, key, ca, test_ca_key, test_ca)
+        target = target_of(
+            address, aet, calling_aet, paths, no_tls, server_name, timeout, tls_profile
+        )
+        chosen = runner.choose(cases.CASES, only or [])
+        inside = look_inside(target, paths, query_dicomweb, header or [], read_back)
+        _ask(target, yes)
+        done = runner.run(Session(target, new_run(), inside), chosen, _tell)
+        if report is not None:
+            for path in reports.write(done, report):
+                say(f"報告: {path}", f"report: {path}")
+        _conclude(done)
+        if as_json:
+            emit(done.as_json())
+    raise typer.Exit(done.exit_code)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(name: Annotated[str, typer.Argument(metavar="NAME")] = "") -> None:
+    """速さの測定 (まだありません) / benchmarks (none yet)."""
+    from common.errors import NotFound
+
+    with verb():
+        raise NotFound(thing=f"bench {name}".strip())
+
+
+def _ask(target: Target, yes: bool) -> None:
+    """Ask before anything is written to another machine; a script says ``--yes``."""
+    import sys
+
+    from common.errors import UsageError
+
+    if target.is_loopback or yes:
+        return
+    where = f"{target.host}:{target.port} ({target.called_aet})"
+    if not sys.stdin.isatty():
+        raise UsageError(cause=f"{where}: --yes")
+    say(
+        f"{where} へ合成患者 (TODOKE-TEST) の画像を送り、残します",
+        f"Images of synthetic patients (TODOKE-TEST) will be sent to {where} and stay there",
+    )
+    question = "Go on?" if language() == "en" else "続けますか?"
+    if not typer.confirm(question, err=True):
+        raise UsageError(cause=where)
+
+
+def _tell(result: Result) -> None:
+    from conformance.case import VERDICT_WORDS
+
+    case, words, seen = result.case, VERDICT_WORDS[result.verdict], result.observed
+    ja, en = (" 要確認", " look here") if result.remark else ("", "")
+    say(
+        f"{case.id} {words.ja}{ja}: {case.title.ja}: {seen.ja}",
+        f"{case.id} {words.en}{en}: {case.title.en}: {seen.en}",
+    )
+
+
+def _conclude(done: Report) -> None:
+    from conformance.case import VERDICT_WORDS
+
+    for left in done.left:
+        say(
+            f"残したもの: {left.label} {left.patient_id} study {left.study_uid} "
+            f"instance {left.sop_instance_uid}",
+            f"left behind: {left.label} {left.patient_id} study {left.study_uid} "
+            f"instance {left.sop_instance_uid}",
+        )
+    counts = done.counts
+    say(
+        "、".join(f"{VERDICT_WORDS[verdict].ja} {count}" for verdict, count in counts.items()),
+        ", ".join(f"{VERDICT_WORDS[verdict].en} {count}" for verdict, count in counts.items()),
+    )
