@@ -168,18 +168,14 @@ def peer_institution(der: bytes, authority: str) -> str | None:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
 
+    from common.proof.certificates import institution_of
+
     try:
         leaf = x509.load_der_x509_certificate(der)
         leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.encode()))
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+    except (ValueError, TypeError, InvalidSignature):
         return None
-    codes = [
-        uri.removeprefix(INSTITUTION_URN)
-        for uri in names.get_values_for_type(x509.UniformResourceIdentifier)
-        if uri.startswith(INSTITUTION_URN)
-    ]
-    return codes[0] if len(codes) == 1 else None
+    return institution_of(leaf)
 
 
 def _context(side: int, profile: str) -> ssl.SSLContext:

@@ -56,6 +56,11 @@ def key_from_pem(pem: bytes) -> Key:
     return key
 
 
+def to_der(certificate: x509.Certificate) -> bytes:
+    """Return the certificate as DER."""
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
 def to_pem(certificate: x509.Certificate) -> str:
     """Return the certificate as PEM text."""
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
@@ -145,6 +150,21 @@ def check_self_issued(pem: str) -> x509.Certificate:
     except (ValueError, TypeError, InvalidSignature) as failure:
         raise ProtocolError(cause="signing certificate is not self-issued") from failure
     return certificate
+
+
+def institution_of(certificate: x509.Certificate) -> str | None:
+    """Return the one institution code that a certificate names, None otherwise.
+
+    What it is worth depends on who issued the certificate; see
+    :func:`common.tls.peer_institution`.
+    """
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    except (x509.ExtensionNotFound, ValueError):
+        return None
+    codes = [uri.removeprefix(INSTITUTION_URN) for uri in uris if uri.startswith(INSTITUTION_URN)]
+    return codes[0] if len(codes) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)

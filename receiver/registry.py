@@ -1,0 +1,171 @@
+"""The table of partners as people fill it: by an invitation, or by hand for other products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from common import durable, tls
+from common.errors import UsageError
+from common.proof import certificates
+from common.proof.identity import Institution, Node, check_not_own
+from common.settings import check_aet
+from receiver import index
+from receiver.index import Index
+
+_partners = index.partners
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """One row of the table, as the verbs show it."""
+
+    code: str
+    name: str
+    kind: str  # todoke | dicom
+    aet: str
+    fingerprint: str | None
+    signing_sha256: str | None
+    added_at: str
+
+
+def list_partners(db_index: Index) -> list[Partner]:
+    """Return every partner, by code."""
+    with db_index.read() as db:
+        rows = db.execute(select(_partners).order_by(_partners.c.code)).all()
+    return [
+        Partner(
+            row.code,
+            row.name,
+            row.kind,
+            row.aet,
+            row.fingerprint,
+            tls.fingerprint_of_pem(row.signing_certificate) if row.signing_certificate else None,
+            row.added_at,
+        )
+        for row in rows
+    ]
+
+
+def is_known(db_index: Index, code: str) -> bool:
+    """Say whether an institution has a row."""
+    with db_index.read() as db:
+        return _row(db, code)
+
+
+def free_aet(db: Connection, code: str, wished: str = "") -> str:
+    """Return an AE title that no other partner has.
+
+    Parameters
+    ----------
+    db : Connection
+        In the transaction that will insert the row.
+    code : str
+        Institution that gets it.
+    wished : str
+        The partner's own; taken when it is good and free.
+
+    Raises
+    ------
+    UsageError
+        No title is left.
+    """
+    rows = db.execute(select(_partners.c.aet).where(_partners.c.code != code))
+    taken = {aet for (aet,) in rows}
+    derived = f"TDK{code[-7:]}"
+    for aet in (wished, derived, *(f"{derived}{letter}" for letter in "BCDEFGHIJ")):
+        if aet and check_aet(aet) is None and aet not in taken:
+            return aet
+    raise UsageError(cause=f"AE {derived}")
+
+
+def put_row(db: Connection, **values: Any) -> None:
+    """Insert a partner, or replace the row of its code."""
+    if _row(db, values["code"]):
+        code = values.pop("code")
+        blank = {column.name: None for column in _partners.c if column.nullable}
+        db.execute(update(_partners).where(_partners.c.code == code).values(**blank | values))
+    else:
+        db.execute(insert(_partners).values(**values))
+
+
+def add_product(
+    node: Node,
+    db_index: Index,
+    institution: Institution,
+    *,
+    aet: str,
+    certificate: Path | None = None,
+    ca: Path | None = None,
+    issue: Path | None = None,
+) -> Partner:
+    """Enter a DICOM product that is not todoke.
+
+    Parameters
+    ----------
+    aet : str
+        The calling AE title it uses.
+    certificate : Path, optional
+        Its TLS certificate (PEM); the leaf itself is pinned.
+    ca : Path, optional
+        The CA of `certificate` (PEM); the certificate itself where it is self-signed.
+    issue : Path, optional
+        Instead: folder to write a key and a certificate of our CA into, for the product.
+
+    Raises
+    ------
+    UsageError
+        AE title wrong or taken, or not exactly one way to a certificate.
+    EqualInstitution
+        The code is our own.
+    """
+    check_not_own(node.institution.code, institution.code)
+    if wrong := check_aet(aet):
+        raise UsageError(cause=f"{aet}: {wrong}")
+    if (certificate is None) == (issue is None):
+        raise UsageError(cause="--cert | --issue")
+    if certificate is not None:
+        leaf = certificates.to_pem(certificates.from_pem(_text(certificate)))
+        trust = _text(ca) if ca is not None else leaf
+        certificates.from_pem(trust)
+    else:
+        trust, leaf = "", _issued(node, institution, aet, issue or Path())
+    with db_index.write() as db:
+        if free_aet(db, institution.code, aet) != aet:
+            raise UsageError(cause=f"AE {aet}: 使用中 / taken")
+        put_row(
+            db,
+            code=institution.code,
+            name=institution.name,
+            kind="dicom",
+            aet=aet,
+            fingerprint=tls.fingerprint_of_pem(leaf),
+            ca=trust or None,
+            added_at=index.now(),
+        )
+    return next(one for one in list_partners(db_index) if one.code == institution.code)
+
+
+def _issued(node: Node, institution: Institution, aet: str, folder: Path) -> str:
+    """Write key, certificate and CA for a product; its leaf names no institution."""
+    key = certificates.new_key()
+    leaf = certificates.to_pem(node.authority.issue(key.public_key(), f"{aet} {institution.name}"))
+    stem = folder / institution.code
+    durable.save(stem.with_suffix(".key"), certificates.key_to_pem(key), private=True)
+    durable.save(stem.with_suffix(".crt"), leaf.encode())
+    durable.save(folder / "ca.crt", node.ca.encode())
+    return leaf
+
+
+def _row(db: Connection, code: str) -> bool:
+    return db.execute(select(_partners.c.code).where(_partners.c.code == code)).first() is not None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("ascii")
+    except (OSError, ValueError) as failure:
+        raise UsageError(cause=f"{path}: {failure}") from failure
