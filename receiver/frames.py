@@ -224,26 +224,28 @@ def _index_frames(db: Connection, checked: list[tuple[Level, link.Frame]]) -> in
     return repeats
 
 
-def take_wanted(db: Connection, levels: dict[int, Level]) -> list[list[int]]:
+def take_wanted(db: Connection, places: dict[int, int]) -> list[list[int]]:
     """Return the frames that readers wait for as [place, frame], and forget them.
 
-    They are read once: the sender puts them at the front of its next batch, and a
+    They are given once: the sender puts them at the front of its next batch, and a
     reader that still waits asks again.
+
+    Parameters
+    ----------
+    places : dict
+        Place in the opening of each instance's number in the index.
     """
-    if not levels:
-        return []
-    place = {level.id: at for at, level in levels.items()}
     want = index.wanted
     rows = db.execute(
         select(want.c.instance, want.c.frame)
-        .where(want.c.instance.in_(list(place)))
+        .where(want.c.instance.in_(list(places)))
         .order_by(want.c.at)
         .limit(256)
     ).all()
     for row in rows:
         same = and_(want.c.instance == row.instance, want.c.frame == row.frame)
         db.execute(delete(want).where(same))
-    return [[place[row.instance], row.frame] for row in rows]
+    return [[places[row.instance], row.frame] for row in rows]
 
 
 def any_wanted(db: Connection) -> bool:

@@ -205,16 +205,11 @@ class _Door:
         with self.services.index.read() as db:
             if not frames.any_wanted(db):
                 return []
-            open_places = {
-                place
-                for place, slot in enumerate(opening.instances)
-                if (here := transfers.instance(db, row.institution, slot.uid)) is not None
-                and here.frame_table is not None
-                and here.state != InstanceState.VERIFIED
-            }
-            levels = self._levels(db, row, opening, open_places)
+            at = {slot.uid: place for place, slot in enumerate(opening.instances)}
+            rows = transfers.instances_of(db, row.id)
+            places = {r.id: at[r.sop_uid] for r in rows if r.sop_uid in at}
         with self.services.index.write() as db:
-            return frames.take_wanted(db, levels)
+            return frames.take_wanted(db, places)
 
     def complete(self, request: Request, partner: Partner, body: bytes) -> Response:
         """Close a transfer: 409 with what is missing, else verify and countersign."""

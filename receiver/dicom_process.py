@@ -1,0 +1,58 @@
+"""The process of the DICOM door: a thread an association, one committer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from common import audit
+from common.proof.identity import Node, Role
+from common.settings import Receiver
+from receiver.child import attended
+from receiver.doors.dicom import DicomDoor
+from receiver.index import Index
+from receiver.store import Store
+
+log = logging.getLogger("todoke.dicom")
+
+
+def serve(data: Path) -> None:
+    """Open the door, say the port on stdout, serve until told to stop."""
+    settings = Receiver.load(data)
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    threading.excepthook = _fatal
+    index = Index.at(data)
+    trail = audit.Trail(data / "audit", "dicom")
+    door = DicomDoor(
+        index,
+        Store(data / "store"),
+        Node.load(data, Role.SUPPORTER),
+        trail,
+        address=(settings.bind, settings.dicom_port),
+        aet=settings.aet,
+        profile=settings.profile,
+    )
+    door.start()
+    print(door.acceptor.address[1], flush=True)
+    stop.wait()
+    door.stop()
+    index.close()
+    trail.close()
+
+
+def _fatal(failure: threading.ExceptHookArgs) -> None:
+    """A thread that dies must not leave a door that looks open: say so and go down."""
+    log.critical("thread %s failed", failure.thread, exc_info=failure.exc_value)
+    os._exit(70)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    with attended(Path(sys.argv[1]), "dicom"):
+        serve(Path(sys.argv[1]))

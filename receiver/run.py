@@ -1,0 +1,136 @@
+"""`receiver run`: a supervisor with two processes that share the database only."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common import durable
+from common.errors import StorageError
+from common.proof.identity import Node, Role
+from common.settings import Receiver
+from receiver.index import Index
+from receiver.startup import mend
+from receiver.store import Store
+
+log = logging.getLogger("todoke.receiver")
+PROCESSES = {"dicom": "receiver.dicom_process", "web": "receiver.web_process"}
+QUICK = 5.0  # seconds; a process that dies sooner is not started again at once
+
+
+@dataclass(slots=True)
+class _Process:
+    name: str
+    module: str
+    data: Path
+    running: subprocess.Popen[str] | None = None
+    started: float = 0.0
+    said: str = ""
+
+    def start(self) -> None:
+        """Start the process and wait for the line in which it says its ports."""
+        self.started = time.monotonic()
+        self.running = subprocess.Popen(
+            [sys.executable, "-m", self.module, str(self.data)],
+            stdin=subprocess.PIPE,  # its end tells the process that we are gone
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.running.stdout is not None
+        self.said = self.running.stdout.readline()
+        if not self.said:
+            self.running.wait()
+            raise StorageError(cause=f"{self.name}: {self.running.returncode}")
+
+    def stop(self) -> None:
+        """Ask it to end, then make it."""
+        if self.running is None:
+            return
+        self.running.terminate()
+        try:
+            self.running.wait(15)
+        except subprocess.TimeoutExpired:
+            self.running.kill()
+            self.running.wait()
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Holds the data directory's lock while the receiver runs."""
+
+    data: Path
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
+        """Run until stopped.
+
+        Parameters
+        ----------
+        ready : callable
+            Called once, with the ports, when every door is open.
+
+        Raises
+        ------
+        DataInUse
+            Another receiver runs on this data directory.
+        """
+        with durable.lock(self.data / "lock"):
+            node = Node.load(self.data, Role.SUPPORTER)
+            settings = Receiver.load(self.data)
+            index = Index.at(self.data)
+            mend(index, Store(self.data / "store"))
+            index.close()
+            processes = [_Process(name, module, self.data) for name, module in PROCESSES.items()]
+            try:
+                for process in processes:
+                    process.start()
+                ready(self._words(node, settings, processes))
+                self._watch(processes)
+            finally:
+                for process in processes:
+                    process.stop()
+
+    def _words(
+        self, node: Node, settings: Receiver, processes: list[_Process]
+    ) -> dict[str, Any]:
+        said = {process.name: process.said for process in processes}
+        ports = {"dicom": int(said["dicom"]), **json.loads(said["web"])}
+        scheme = "http" if settings.viewer_bind in {"127.0.0.1", "localhost"} else "https"
+        host = "localhost" if scheme == "http" else settings.hosts[0]
+        return {
+            "pid": os.getpid(),
+            "institution": node.institution.name,
+            "ports": ports,
+            "viewer": f"{scheme}://{host}:{ports['viewer']}",
+        }
+
+    def _watch(self, processes: list[_Process]) -> None:
+        """Start a process again that died; one that cannot live ends the receiver."""
+        while not self.stop.wait(0.2):
+            for process in processes:
+                assert process.running is not None
+                if process.running.poll() is None:
+                    continue
+                log.error("process %s ended (%s)", process.name, process.running.returncode)
+                if time.monotonic() - process.started < QUICK:
+                    raise StorageError(cause=f"{process.name}: {process.running.returncode}")
+                process.start()
+
+
+def run(data: Path, ready: Callable[[dict[str, Any]], None]) -> None:
+    """Run a receiver in this process's foreground until Ctrl-C or a service manager's signal."""
+    supervisor = Supervisor(data)
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: supervisor.stop.set())
+    supervisor.run(ready)

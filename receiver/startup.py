@@ -1,0 +1,37 @@
+"""Before any door opens: mend what a power cut left half done, sweep what nothing stands for."""
+
+from __future__ import annotations
+
+import logging
+
+from sqlalchemy import select, update
+
+from receiver import index
+from receiver.index import Index
+from receiver.store import Store
+
+log = logging.getLogger("todoke.receiver")
+_instances = index.instances
+
+
+def mend(db_index: Index, store: Store) -> None:
+    """Bring index and store together; the caller holds the lock of the data directory.
+
+    A level that got its final name just before the cut, and not its row, gets its
+    row; files that no row knows were never acknowledged and are removed.
+    """
+    with db_index.write() as db:
+        known = select(_instances.c.id, _instances.c.path).where(_instances.c.path.is_not(None))
+        paths: set[str] = set()
+        for row in db.execute(known).all():
+            part = store.path(row.path)
+            final = part.with_suffix(".dcm")
+            if part.suffix == ".part" and not part.exists() and final.exists():
+                renamed = store.relative(final)
+                db.execute(update(_instances).where(_instances.c.id == row.id).values(path=renamed))
+                paths.add(renamed)
+            else:
+                paths.add(str(row.path))
+    removed = store.sweep(paths)
+    if removed:
+        log.warning("%s files without an acknowledgement removed", removed)

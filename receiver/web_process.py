@@ -1,0 +1,92 @@
+"""The process of viewer, link and pairing: one event loop, three listeners."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from common import tls
+from common.proof.identity import Node, Role
+from common.settings import Receiver
+from common.web.peer import Listener
+from receiver import partners
+from receiver.child import attended
+from receiver.doors.link import LinkServices, link_app
+from receiver.doors import pairing
+from receiver.frames import Frames
+from receiver.index import Index
+from receiver.receipts import Receipts
+from receiver.store import Store
+from receiver.web_app import ViewerServices, viewer_app
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+def viewer_tls(node: Node, settings: Receiver) -> tls.Credentials | None:
+    """Return what the viewer's port shows: None is plain HTTP, for this machine's eyes only."""
+    if settings.web_cert:
+        return tls.Credentials(Path(settings.web_key), Path(settings.web_cert))
+    return None if settings.viewer_bind in LOOPBACK else node.credentials
+
+
+async def serve(data: Path) -> None:
+    """Open the three ports, say them on stdout as JSON, serve until told to stop."""
+    settings = Receiver.load(data)
+    node = Node.load(data, Role.SUPPORTER)
+    version = importlib.metadata.version("todoke")
+    index = Index.at(data)
+    store = Store(data / "store")
+    receipts = Receipts(index, store, node, {"software": f"todoke {version}"})
+    services = LinkServices(
+        index, Frames(index, store), receipts, node.ca, node.institution.code
+    )
+    shown = viewer_tls(node, settings)
+    viewer = ViewerServices(
+        index=index,
+        store=store.root,
+        institution_name=node.institution.name,
+        institution_code=node.institution.code,
+        https=shown is not None,
+        version=version,
+    )
+    mutual = tls.server_context(
+        node.credentials, partners.trusted(index, node.ca), profile=settings.profile
+    )
+    one_sided = tls.server_context(
+        node.credentials, profile=settings.profile, client_required=False
+    )
+    page = shown and tls.server_context(shown, profile="dicom-b12", client_required=False)
+    listeners = {
+        "link": Listener(link_app(services), settings.bind, settings.link_port, tls=mutual),
+        "pairing": Listener(
+            pairing.application(node, index, settings),
+            settings.bind,
+            settings.pairing_port,
+            tls=one_sided,
+        ),
+        "viewer": Listener(
+            viewer_app(viewer), settings.viewer_bind, settings.viewer_port, tls=page
+        ),
+    }
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(name, lambda: [one.stop() for one in listeners.values()])
+        except NotImplementedError:  # Windows
+            signal.signal(name, lambda *_: [one.stop() for one in listeners.values()])
+    ports = {name: one.address[1] for name, one in listeners.items()}
+    print(json.dumps(ports), flush=True)
+    await asyncio.gather(*(one.serve() for one in listeners.values()))
+    receipts.close()
+    index.close()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    with attended(Path(sys.argv[1]), "web"):
+        asyncio.run(serve(Path(sys.argv[1])))

@@ -1,0 +1,206 @@
+"""From paths to transfers: every file found is an instance that is owed, or refused in words."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.dicom import dataset, digest, testmark, uids
+from common.dicom.layout import Layout
+from common.errors import (
+    InputError,
+    MixedPatients,
+    NotAnImage,
+    NotDicom,
+    SameInstance,
+    SameUidOtherContent,
+    StorageError,
+    TodokeError,
+)
+from common.states import TransferState
+from sender.outbox import Instance, Job, fault
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+DICOMDIR = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 annex I
+#: Patient and study level that the opening tells, as DICOM keywords.
+STUDY_LEVEL = (
+    "StudyDate StudyTime AccessionNumber ReferringPhysicianName StudyDescription Modality "
+    "InstitutionName BodyPartExamined PatientName PatientID IssuerOfPatientID PatientBirthDate "
+    "PatientSex PatientAge StudyInstanceUID StudyID"
+).split()
+
+
+@dataclass(slots=True)
+class Study:
+    """Instances of one study of one patient, as they are found."""
+
+    attributes: dict[str, Any]
+    patient: tuple[str, ...]
+    instances: list[Instance] = field(default_factory=list)
+    marked: int = 0
+
+
+@dataclass(slots=True)
+class Found:
+    """What a job's paths hold."""
+
+    transfers: list[tuple[dict[str, Any], list[Instance]]] = field(default_factory=list)
+    refused: list[tuple[str, TodokeError]] = field(default_factory=list)
+    files: int = 0
+
+
+def files_below(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield every file below `paths`, in name order; links and devices are yielded too."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            yield from files_below(sorted(path.iterdir()))
+        else:
+            yield path
+
+
+def scan(job: Job, seen: Callable[[int], None] = lambda _count: None) -> Found:
+    """Read what a job's paths hold.
+
+    Parameters
+    ----------
+    seen : callable
+        Told the number of files read so far, for a progress display.
+
+    Returns
+    -------
+    Found
+        Nothing is dropped in silence: each file is an instance or refused.
+    """
+    found = Found()
+    studies: dict[tuple[str, ...], Study] = {}
+    first: dict[str, Instance] = {}
+    for path in files_below(Path(p) for p in job.paths):
+        found.files += 1
+        try:
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                raise NotAnImage(cause="no regular file")
+            if _is_part10(path):
+                _take_dicom(path, studies, first)
+            else:
+                found.transfers.append(_take_slide(path, job))
+        except (InputError, StorageError) as error:
+            found.refused.append((str(path), error))
+        except OSError as failure:
+            cause = StorageError(cause=failure.strerror or "cannot be read")
+            found.refused.append((str(path), cause))
+        seen(found.files)
+    found.transfers += [_transfer(job, study, studies) for study in studies.values()]
+    return found
+
+
+def _is_part10(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(dataset.PREAMBLE + 4)[dataset.PREAMBLE :] == b"DICM"
+
+
+def _take_dicom(
+    path: Path, studies: dict[tuple[str, ...], Study], first: dict[str, Instance]
+) -> None:
+    part10 = dataset.read_part10(path)
+    if part10.sop_class_uid == DICOMDIR:
+        raise NotAnImage(cause="DICOMDIR")
+    header, _ = dataset.open_header(path)
+    uid, sop_class = str(header.SOPInstanceUID), str(header.get("SOPClassUID") or "")
+    if not uids.is_storable(sop_class, part10.transfer_syntax_uid):
+        raise NotAnImage(cause=f"SOP class {sop_class}, {part10.transfer_syntax_uid}")
+    known = os.stat(path)
+    digests = digest.of_file(path, part10.offset, part10.transfer_syntax_uid)
+    instance = Instance(
+        uid, sop_class, part10.transfer_syntax_uid, str(header.SeriesInstanceUID),
+        dataset.instance_number(header), str(path.absolute()), part10.offset, part10.length,
+        known.st_size, known.st_mtime_ns, known.st_ino, digests.d1, digests.d2, digests.d3,
+    )  # fmt: skip
+    if uid in first:
+        before = first[uid]
+        same = (before.d1, before.transfer_syntax) == (instance.d1, instance.transfer_syntax)
+        raise (SameInstance if same else SameUidOtherContent)(path=before.path)
+    patient = tuple(
+        str(header.get(k) or "") for k in ("PatientID", "IssuerOfPatientID", "PatientBirthDate")
+    )
+    key = (str(header.StudyInstanceUID), *patient)
+    if key not in studies:
+        studies[key] = Study(_study_level(header), patient)
+    study = studies[key]
+    study.instances.append(instance)
+    study.marked += testmark.is_test_dataset(header)
+    first[uid] = instance
+
+
+def _study_level(header: Dataset) -> dict[str, Any]:
+    """Return the patient and study level as DICOM JSON (PS3.18 annex F)."""
+    import pydicom
+
+    level = pydicom.Dataset()
+    for keyword in STUDY_LEVEL:
+        if keyword in header:
+            level[keyword] = header[keyword]
+    try:
+        return dict(level.to_json_dict())
+    except Exception as failure:  # pydicom raises anything on values that break their VR
+        raise NotDicom(cause=type(failure).__name__) from failure
+
+
+def _transfer(
+    job: Job, study: Study, studies: dict[tuple[str, ...], Study]
+) -> tuple[dict[str, Any], list[Instance]]:
+    uid = study.attributes["0020000D"]["Value"][0]
+    patients = sum(key[0] == uid for key in studies)
+    values = _common_values(job, "dicom", uid, study.attributes)
+    values["test"] = study.marked == len(study.instances)
+    if patients > 1:
+        error = MixedPatients(count=patients)
+        values |= {"state": TransferState.HELD, "error": fault(error)}
+    study.instances.sort(key=lambda i: (i.series, i.number is None, i.number or 0, i.path))
+    return values, study.instances
+
+
+def _common_values(
+    job: Job, kind: str, study_uid: str, attributes: dict[str, Any]
+) -> dict[str, Any]:
+    options = job.options
+    return {
+        "partner": job.partner,
+        "kind": kind,
+        "state": TransferState.QUEUED,
+        "priority": options.get("priority", "routine"),
+        "purpose": options.get("purpose", "diagnosis"),
+        "study": study_uid,
+        "attributes": json.dumps(attributes, ensure_ascii=False),
+        "request": json.dumps(options.get("request", {}), ensure_ascii=False),
+        "test": False,
+    }
+
+
+def _take_slide(path: Path, job: Job) -> tuple[dict[str, Any], list[Instance]]:
+    from sender import slide_case, slides
+
+    if not slides.looks_like_slide(path):
+        raise NotAnImage(cause=path.suffix or "no DICM")
+    case = slide_case.from_options(job.options)
+    with contextlib.closing(slides.open_slide(path, case)) as slide:
+        values = _common_values(job, "slide", case.study_uid, slide_case.study_level(case))
+        values |= {"slide": case.to_json(), "test": case.test}
+        known = os.stat(path)
+        instances = [
+            Instance(
+                level.sop_instance_uid, level.sop_class_uid, level.transfer_syntax_uid,
+                case.series_uid, number, str(path.absolute()), 0,
+                Layout(level.header, level.lengths).length,
+                known.st_size, known.st_mtime_ns, known.st_ino, frames=level.frames,
+            )
+            for number, level in enumerate(slide.instances, 1)
+        ]  # fmt: skip
+        return values, instances

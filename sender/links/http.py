@@ -1,0 +1,202 @@
+"""The sender's end of ``/link/v1``: a few requests over HTTPS with our certificate.
+
+Only this end dials.  What a peer answers is checked in :mod:`common.link`; what
+goes wrong on the way becomes an error of the tree, retryable or not.
+"""
+
+from __future__ import annotations
+
+import ssl
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from common import link
+from common.errors import (
+    IntegrityError,
+    NotFound,
+    PeerBusy,
+    PeerCertificateRefused,
+    PeerError,
+    PeerRefused,
+    PeerTimeout,
+    PeerUnreachable,
+    ProtocolError,
+)
+
+CONNECT = 10.0  # seconds
+ANSWER = 60.0  # seconds without a byte
+
+
+class Incomplete(Exception):
+    """The receiver still misses instances; no failure, but more to send."""
+
+    def __init__(self, uids: list[str]) -> None:
+        super().__init__(f"{len(uids)} missing")
+        self.uids = uids
+
+
+class Unequal(Exception):
+    """The receiver read other digests back than the closing names."""
+
+    def __init__(self, uids: list[str]) -> None:
+        super().__init__(f"{len(uids)} unequal")
+        self.uids = uids
+
+
+class LinkClient:
+    """Connections to one receiver's link.
+
+    Parameters
+    ----------
+    address, port
+        Of the link's door.
+    host : str
+        Name that the receiver's certificate must carry.
+    tls : ssl.SSLContext
+        With our certificate, trusting the receiver's CA only.
+    connections : int
+        Requests that may be under way at a time.
+    """
+
+    def __init__(
+        self, address: str, port: int, host: str, tls: ssl.SSLContext, connections: int = 6
+    ) -> None:
+        self.peer = f"{address}:{port}"
+        self._host = host
+        self._client = httpx.Client(
+            base_url=f"https://{address}:{port}{link.ROOT}",
+            verify=tls,
+            trust_env=False,
+            headers={"Host": f"{host}:{port}"},
+            limits=httpx.Limits(max_connections=connections),
+            timeout=httpx.Timeout(ANSWER, connect=CONNECT),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        _t: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def hello(self) -> dict[str, Any]:
+        """Ask who is there and what time it has."""
+        return self._words("GET", "/hello")
+
+    def open(self, opening: str) -> None:
+        """Open a transfer with a signed opening; idempotent."""
+        self._words("POST", "/transfers", opening.encode("ascii"))
+
+    def state(self, transfer: str) -> dict[str, Any]:
+        """Ask for a transfer's state and its counts."""
+        return self._words("GET", f"/transfers/{transfer}")
+
+    def missing(self, transfer: str) -> tuple[set[int], dict[int, str]]:
+        """Ask what must still be sent.
+
+        Returns
+        -------
+        instances : set of int
+            Places in the opening of which nothing has arrived.
+        levels : dict
+            Bitmap of the frames held, by place, of levels that are not verified.
+        """
+        words = self._words("GET", f"/transfers/{transfer}/missing")
+        try:
+            levels = {int(place): str(bits) for place, bits in words["levels"].items()}
+            return {int(place) for place in words["instances"]}, levels
+        except (KeyError, TypeError, ValueError, AttributeError) as failure:
+            raise ProtocolError(cause="missing") from failure
+
+    def lengths(self, transfer: str, place: int, packed: bytes) -> None:
+        """Tell the frame lengths of a level, uint32 LE."""
+        self._words("PUT", f"/transfers/{transfer}/lengths/{place}", packed)
+
+    def frames(self, transfer: str, batch: bytes) -> list[tuple[int, int]]:
+        """Send a batch of frames; return (place, frame) that readers wait for."""
+        words = self._words("POST", f"/transfers/{transfer}/frames", batch)
+        try:
+            return [(int(place), int(frame)) for place, frame in words["wanted"]]
+        except (KeyError, TypeError, ValueError) as failure:
+            raise ProtocolError(cause="wanted") from failure
+
+    def complete(self, transfer: str, closing: str) -> str | None:
+        """Close a transfer; return the receipt if it is there already.
+
+        Raises
+        ------
+        Incomplete, Unequal
+        """
+        body = closing.encode("ascii")
+        return self._receipt(self._words("POST", f"/transfers/{transfer}/complete", body))
+
+    def receipt(self, transfer: str) -> str | None:
+        """Ask for the receipt, waiting a while; raises as :meth:`complete`."""
+        return self._receipt(self._words("GET", f"/transfers/{transfer}/receipt"))
+
+    @staticmethod
+    def _receipt(words: dict[str, Any]) -> str | None:
+        receipt = words.get("receipt")
+        if receipt is not None and not isinstance(receipt, str):
+            raise ProtocolError(cause="receipt")
+        return receipt
+
+    def _words(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        try:
+            extensions = {"sni_hostname": self._host}
+            answer = self._client.request(method, path, content=body, extensions=extensions)
+        except httpx.TimeoutException as failure:
+            raise PeerTimeout(peer=self.peer, seconds=int(ANSWER)) from failure
+        except httpx.TransportError as failure:
+            raise self._broken(failure) from failure
+        if answer.status_code == 204:
+            return {}
+        try:
+            words = answer.json()
+        except ValueError as failure:
+            raise ProtocolError(cause=f"HTTP {answer.status_code}") from failure
+        if not isinstance(words, dict):
+            raise ProtocolError(cause="no JSON object")
+        if answer.status_code >= 400:
+            raise _refusal(answer.status_code, words)
+        return words
+
+    def _broken(self, failure: httpx.TransportError) -> PeerError:
+        cause: BaseException | None = failure
+        while cause is not None:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                return PeerCertificateRefused(cause=cause.verify_message)
+            if isinstance(cause, ssl.SSLError) and "ALERT" in str(cause.reason):
+                # with TLS 1.3 the client hears of it at its first read only
+                return PeerCertificateRefused(cause=str(cause.reason))
+            cause = cause.__cause__ or cause.__context__
+        if isinstance(failure, httpx.ConnectError):
+            return PeerUnreachable(peer=self.peer, cause=str(failure))
+        return PeerError(cause=f"{self.peer}: {type(failure).__name__}")
+
+
+def _refusal(status: int, words: dict[str, Any]) -> Exception:
+    if status == 409 and isinstance(words.get("missing"), list):
+        return Incomplete([str(uid) for uid in words["missing"]])
+    if status == 422 and isinstance(words.get("unequal"), list):
+        return Unequal([str(uid) for uid in words["unequal"]])
+    error = words.get("error")
+    said = error.get("en", "") if isinstance(error, dict) else ""
+    cause = f"HTTP {status} {said}"
+    if status in {502, 503, 504, 507, 429}:
+        return PeerBusy(cause=cause)
+    if status >= 500:
+        return PeerError(cause=cause)
+    if status == 422:
+        return IntegrityError(cause=cause)
+    return NotFound(thing=cause) if status == 404 else PeerRefused(cause=cause)

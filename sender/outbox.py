@@ -1,0 +1,353 @@
+"""The durable outbox: what is owed to whom, before anything is promised.
+
+One SQLite file, WAL with synchronous FULL.  Files are referred to where they
+lie (path, size, mtime, inode, digests) and checked again while they are sent.
+The receiver's ``missing`` is the only truth about what must still be sent; an
+acknowledgement kept here spares the question and shows progress.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from common import durable
+from common.errors import DatabaseUnsafe, NotFound, TodokeError
+from common.states import AT_REST, TransferState, move
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE jobs(
+  id INTEGER PRIMARY KEY, partner TEXT NOT NULL, paths TEXT NOT NULL, options TEXT NOT NULL,
+  created TEXT NOT NULL, scanned TEXT, found INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE refused(
+  job INTEGER NOT NULL REFERENCES jobs, path TEXT NOT NULL,
+  number TEXT NOT NULL, ja TEXT NOT NULL, en TEXT NOT NULL);
+CREATE TABLE transfers(
+  id TEXT PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs, partner TEXT NOT NULL,
+  kind TEXT NOT NULL, state TEXT NOT NULL, priority TEXT NOT NULL, purpose TEXT NOT NULL,
+  study TEXT NOT NULL, attributes TEXT NOT NULL, request TEXT NOT NULL, test INTEGER NOT NULL,
+  slide TEXT, opening TEXT, closing TEXT, receipt TEXT, error TEXT, digests_equal INTEGER,
+  attempts INTEGER NOT NULL DEFAULT 0, created TEXT NOT NULL, started TEXT, finished TEXT);
+CREATE TABLE instances(
+  id INTEGER PRIMARY KEY, transfer TEXT NOT NULL REFERENCES transfers, sop_uid TEXT NOT NULL,
+  sop_class TEXT NOT NULL, transfer_syntax TEXT NOT NULL, series TEXT NOT NULL, number INTEGER,
+  path TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+  size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
+  d1 TEXT, d2 TEXT, d3 TEXT, root TEXT NOT NULL DEFAULT '',
+  frames INTEGER NOT NULL DEFAULT 0, acked INTEGER NOT NULL DEFAULT 0,
+  sent INTEGER NOT NULL DEFAULT 0, UNIQUE(transfer, sop_uid));
+"""
+
+
+def now() -> str:
+    """Return the time as the outbox writes it: ISO 8601, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One instance that is owed.
+
+    Attributes
+    ----------
+    offset, length : int
+        Where the data set lies in the file; 0 and the total for a slide level.
+    size, mtime_ns, inode : int
+        The file as it was when digested.
+    frames : int
+        Frames of a slide level; 0 where the data set is sent whole.
+    acked : int
+        1 once the receiver's acknowledgement was kept; for a slide level the
+        number of frames that it holds.
+    """
+
+    sop_uid: str
+    sop_class: str
+    transfer_syntax: str
+    series: str
+    number: int | None
+    path: str
+    offset: int
+    length: int
+    size: int
+    mtime_ns: int
+    inode: int
+    d1: str | None = None
+    d2: str | None = None
+    d3: str | None = None
+    root: str = ""
+    frames: int = 0
+    acked: int = 0
+    sent: int = 0
+
+
+_COLUMNS = [field.name for field in fields(Instance)]
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One transfer that is owed: a study of one patient, or a slide case."""
+
+    id: str
+    job: int
+    partner: str
+    kind: str
+    state: TransferState
+    priority: str
+    purpose: str
+    study: str
+    attributes: dict[str, Any]
+    request: dict[str, Any]
+    test: bool
+    slide: str | None
+    opening: str | None
+    closing: str | None
+    receipt: str | None
+    error: dict[str, str] | None
+    digests_equal: bool | None
+    attempts: int
+    created: str
+    started: str | None
+    finished: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Paths that somebody asked to be sent."""
+
+    id: int
+    partner: str
+    paths: list[str]
+    options: dict[str, Any]
+    scanned: bool
+    found: int
+
+
+class Outbox:
+    """The outbox of a data directory; safe from several threads and processes."""
+
+    def __init__(self, data: Path) -> None:
+        durable.make_folder(data)
+        self.path = data / "outbox.sqlite"
+        self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        self._db.row_factory = sqlite3.Row
+        self._lock = threading.RLock()
+        durable.safe_sqlite(self._db)
+        with self._write() as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                for statement in _SCHEMA.split(";"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            elif version != SCHEMA_VERSION:
+                raise DatabaseUnsafe(cause=f"outbox {version}, program {SCHEMA_VERSION}")
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _rows(self, statement: str, *values: Any) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._db.execute(statement, values).fetchall()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def changes(self) -> int:
+        """Return a number that differs after another process has written."""
+        return int(self._rows("PRAGMA data_version")[0][0])
+
+    # -- jobs ---------------------------------------------------------------
+
+    def submit(self, partner: str, paths: Iterable[Path], options: dict[str, Any]) -> int:
+        """Owe what lies under `paths` to a partner; return the job's number."""
+        with self._write() as db:
+            cursor = db.execute(
+                "INSERT INTO jobs(partner, paths, options, created) VALUES(?,?,?,?)",
+                (partner, _json([str(p) for p in paths]), _json(options), now()),
+            )
+            return int(cursor.lastrowid or 0)
+
+    def jobs(self, *, unscanned: bool = False) -> list[Job]:
+        """Return the jobs, the oldest first."""
+        where = "WHERE scanned IS NULL" if unscanned else ""
+        return [
+            Job(r["id"], r["partner"], json.loads(r["paths"]), json.loads(r["options"]),
+                r["scanned"] is not None, r["found"])
+            for r in self._rows(f"SELECT * FROM jobs {where} ORDER BY id")
+        ]  # fmt: skip
+
+    def job(self, number: int) -> Job:
+        """Return one job."""
+        return next(job for job in self.jobs() if job.id == number)
+
+    def scanned(
+        self,
+        job: Job,
+        found: list[tuple[dict[str, Any], list[Instance]]],
+        refused: list[tuple[str, TodokeError]],
+        count: int,
+    ) -> list[str]:
+        """Keep what a job's paths held, all of it or nothing.
+
+        Parameters
+        ----------
+        found : list
+            Per transfer its values and its instances.
+        refused : list of (path, error)
+        count : int
+            Files found.
+
+        Returns
+        -------
+        list of str
+            Ids of the transfers.
+        """
+        ids = []
+        with self._write() as db:
+            for values, instances in found:
+                ids.append(secrets.token_hex(16))
+                row = {"id": ids[-1], "job": job.id, "created": now(), **values}
+                _insert(db, "transfers", row)
+                for instance in instances:
+                    held = {name: getattr(instance, name) for name in _COLUMNS}
+                    _insert(db, "instances", {"transfer": ids[-1], **held})
+            for path, error in refused:
+                words = error.as_json()
+                _insert(db, "refused", {"job": job.id, "path": path, **words})
+            db.execute("UPDATE jobs SET scanned=?, found=? WHERE id=?", (now(), count, job.id))
+        return ids
+
+    def refused(self, job: int) -> list[dict[str, str]]:
+        """Return the files of a job that are not sent, each with its reason."""
+        rows = self._rows("SELECT path, number, ja, en FROM refused WHERE job=?", job)
+        return [dict(row) for row in rows]
+
+    # -- transfers ----------------------------------------------------------
+
+    def transfers(self, job: int | None = None) -> list[Transfer]:
+        """Return the transfers (of a job), the most urgent and then the oldest first."""
+        where, values = ("WHERE job=?", (job,)) if job is not None else ("", ())
+        order = "CASE priority WHEN 'urgent' THEN 0 WHEN 'soon' THEN 1 ELSE 2 END, rowid"
+        rows = self._rows(f"SELECT * FROM transfers {where} ORDER BY {order}", *values)
+        return [_transfer(row) for row in rows]
+
+    def owed(self) -> list[Transfer]:
+        """Return what must still be worked on, the most urgent first."""
+        return [t for t in self.transfers() if t.finished is None and t.state not in AT_REST]
+
+    def transfer(self, name: str) -> Transfer:
+        """Return a transfer by its id or the unique beginning of it.
+
+        Raises
+        ------
+        NotFound
+        """
+        rows = self._rows("SELECT * FROM transfers WHERE id LIKE ? || '%'", name)
+        if len(rows) != 1 or not name.isalnum():
+            raise NotFound(thing=name)
+        return _transfer(rows[0])
+
+    def set_state(self, transfer: str, state: TransferState, **values: Any) -> None:
+        """Move a transfer to another state, as the table of moves allows."""
+        with self._write() as db:
+            row = db.execute("SELECT state FROM transfers WHERE id=?", (transfer,)).fetchone()
+            new = move(TransferState(row[0]), state)
+            _update(db, transfer, {"state": new, **values})
+
+    def keep(self, transfer: str, **values: Any) -> None:
+        """Keep values of a transfer: opening, closing, receipt, error, attempts."""
+        with self._write() as db:
+            _update(db, transfer, values)
+
+    # -- instances ----------------------------------------------------------
+
+    def instances(self, transfer: str) -> list[Instance]:
+        """Return the instances of a transfer in the order of its opening."""
+        rows = self._rows("SELECT * FROM instances WHERE transfer=? ORDER BY id", transfer)
+        return [Instance(**{name: row[name] for name in _COLUMNS}) for row in rows]
+
+    def acknowledged(self, transfer: str, uids: Iterable[str], held: int = 1) -> None:
+        """Keep that the receiver holds instances (or, of a level, so many frames)."""
+        with self._write() as db:
+            db.executemany(
+                "UPDATE instances SET acked=? WHERE transfer=? AND sop_uid=?",
+                [(held, transfer, uid) for uid in uids],
+            )
+
+    def count_sent(self, transfer: str, uid: str, sent: int = 1) -> None:
+        """Count what went onto the line, repeats included."""
+        with self._write() as db:
+            db.execute(
+                "UPDATE instances SET sent=sent+? WHERE transfer=? AND sop_uid=?",
+                (sent, transfer, uid),
+            )
+
+    def digested(self, transfer: str, uid: str, d1: str, root: str) -> None:
+        """Keep the digests of a slide level."""
+        with self._write() as db:
+            db.execute(
+                "UPDATE instances SET d1=?, root=? WHERE transfer=? AND sop_uid=?",
+                (d1, root, transfer, uid),
+            )
+
+    def progress(self, job: int | None = None) -> dict[str, tuple[int, int, int, int]]:
+        """Return per transfer: held, instances or frames, bytes held, bytes in all."""
+        where, values = ("WHERE t.job=?", (job,)) if job is not None else ("", ())
+        rows = self._rows(
+            "SELECT t.id, SUM(i.acked), SUM(MAX(i.frames,1)),"
+            " SUM(i.length*i.acked/MAX(i.frames,1)), SUM(i.length)"
+            f" FROM transfers t JOIN instances i ON i.transfer=t.id {where} GROUP BY t.id",
+            *values,
+        )
+        return {row[0]: (row[1], row[2], row[3], row[4]) for row in rows}
+
+
+def fault(error: TodokeError) -> str:
+    """Return an error as the outbox keeps it: number, words, exit code of a verb."""
+    return _json({**error.as_json(), "exit": str(error.exit_code)})
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _insert(db: sqlite3.Connection, table: str, values: dict[str, Any]) -> None:
+    names = ", ".join(values)
+    marks = ", ".join("?" * len(values))
+    db.execute(f"INSERT INTO {table}({names}) VALUES({marks})", tuple(values.values()))
+
+
+def _update(db: sqlite3.Connection, transfer: str, values: dict[str, Any]) -> None:
+    names = ", ".join(f"{name}=?" for name in values)
+    db.execute(f"UPDATE transfers SET {names} WHERE id=?", (*values.values(), transfer))
+
+
+def _transfer(row: sqlite3.Row) -> Transfer:
+    values = {key: row[key] for key in row.keys()}  # noqa: SIM118 - Row iterates over values
+    for name in ("attributes", "request"):
+        values[name] = json.loads(values[name])
+    values["error"] = json.loads(values["error"]) if values["error"] else None
+    values["state"] = TransferState(values["state"])
+    values["test"] = bool(values["test"])
+    equal = values["digests_equal"]
+    values["digests_equal"] = None if equal is None else bool(equal)
+    return Transfer(**values)

@@ -1,0 +1,210 @@
+"""The verbs that put something into the outbox and watch it: send, retry, release."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common import durable
+from common.errors import DataInUse, NotFound, UsageError
+from common.states import AT_REST, WORDS, TransferState
+from sender.outbox import Outbox, Transfer, now
+
+STOPPED = (TransferState.HELD, TransferState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is, for a person who waits.
+
+    Attributes
+    ----------
+    scanned : bool
+        Whether the paths have been read.
+    held, total : int
+        Bytes that the receiver holds, and bytes in all.
+    """
+
+    scanned: bool
+    finished: bool
+    held: int
+    total: int
+
+
+def submit(data: Path, partner: str, paths: list[Path], options: dict[str, Any]) -> int:
+    """Put paths into the outbox; return the job's number.
+
+    Raises
+    ------
+    NotFound
+        A path does not exist.
+    """
+    for path in paths:
+        if not path.exists():
+            raise NotFound(thing=path)
+    with contextlib.closing(Outbox(data)) as outbox:
+        return outbox.submit(partner, [path.absolute() for path in paths], options)
+
+
+def work(data: Path, job: int, watch: Callable[[Progress], None]) -> None:
+    """Bring a job to rest: by a running daemon, or here if there is none.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        What was begun is kept; ``todoke sender run`` or the same verb goes on.
+    """
+    watching = threading.Event()
+    outbox = Outbox(data)
+    try:
+        with _engine_here(data, job, watching) as here:
+            while True:
+                progress = look(outbox, job)
+                watch(progress)
+                if progress.finished or here():
+                    break
+                watching.wait(0.1)
+        watch(look(outbox, job))
+    finally:
+        outbox.close()
+
+
+@contextlib.contextmanager
+def _engine_here(data: Path, job: int, watching: threading.Event) -> Iterator[Callable[[], bool]]:
+    """Run the engine in a thread unless a daemon runs; gives "has it ended by itself"."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(durable.lock(data / "lock"))
+        except DataInUse:
+            yield lambda: False
+            return
+        from sender.engine import Engine
+
+        engine = Engine(data)
+        failure: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                engine.run(lambda: look(engine.outbox, job).finished)
+            except BaseException as error:  # noqa: BLE001 - raised again below
+                failure.append(error)
+            watching.set()
+
+        thread = threading.Thread(target=run, name="engine")
+        thread.start()
+        try:
+            yield lambda: not thread.is_alive()
+        finally:
+            engine.stop.set()
+            thread.join()
+            engine.close()
+        if failure:
+            raise failure[0]
+
+
+def look(outbox: Outbox, job: int) -> Progress:
+    """Return how far a job is."""
+    if not outbox.job(job).scanned:
+        return Progress(False, False, 0, 0)
+    rest = all(at_rest(transfer) for transfer in outbox.transfers(job))
+    sums = outbox.progress(job).values()
+    return Progress(True, rest, sum(row[2] for row in sums), sum(row[3] for row in sums))
+
+
+def at_rest(transfer: Transfer) -> bool:
+    """Whether the sender has nothing more to do for a transfer by itself."""
+    return transfer.finished is not None or transfer.state in AT_REST
+
+
+def describe(outbox: Outbox, transfer: Transfer) -> dict[str, Any]:
+    """Return a transfer as ``--json`` shows it; no patient data but the identifiers asked for."""
+    held, total, held_bytes, total_bytes = outbox.progress(transfer.job).get(
+        transfer.id, (0, 0, 0, 0)
+    )
+    instances = outbox.instances(transfer.id)
+    words = WORDS[transfer.state]
+    return {
+        "id": transfer.id,
+        "job": transfer.job,
+        "partner": transfer.partner,
+        "kind": transfer.kind,
+        "state": str(transfer.state),
+        "state_ja": words.ja,
+        "state_en": words.en,
+        "priority": transfer.priority,
+        "purpose": transfer.purpose,
+        "study_uid": transfer.study,
+        "test": transfer.test,
+        "instances": len(instances),
+        "held": held,
+        "of": total,
+        "bytes_held": held_bytes,
+        "bytes": total_bytes,
+        "digests_equal": bool(transfer.digests_equal),
+        "attempts": transfer.attempts,
+        "error": transfer.error,
+        "created": transfer.created,
+        "started": transfer.started,
+        "finished": transfer.finished,
+    }
+
+
+def exit_code(transfers: list[Transfer]) -> int:
+    """Return the exit code of the worst transfer, 0 when all is well."""
+    codes = [int((t.error or {}).get("exit", 1)) for t in transfers if t.state in STOPPED]
+    return max(codes, default=0)
+
+
+def retry(data: Path, name: str) -> Transfer:
+    """Queue a held or failed transfer again.
+
+    Raises
+    ------
+    UsageError
+        It is neither.
+    """
+    with contextlib.closing(Outbox(data)) as outbox:
+        transfer = outbox.transfer(name)
+        if transfer.state not in STOPPED:
+            raise UsageError(cause=f"{transfer.id}: {transfer.state}")
+        outbox.set_state(transfer.id, TransferState.QUEUED, finished=None, error=None, attempts=0)
+        return outbox.transfer(transfer.id)
+
+
+def release(data: Path, name: str, *, by: str, reason: str) -> Transfer:
+    """Let a held transfer go on, in a person's name.
+
+    Raises
+    ------
+    UsageError
+        It is not held, or no person or reason is named.
+    """
+    if not by.strip() or not reason.strip():
+        raise UsageError(cause="--by, --reason")
+    with contextlib.closing(Outbox(data)) as outbox:
+        transfer = outbox.transfer(name)
+        if transfer.state is not TransferState.HELD:
+            raise UsageError(cause=f"{transfer.id}: {transfer.state}")
+        request = transfer.request | {"released": {"by": by, "reason": reason, "at": now()}}
+        outbox.set_state(
+            transfer.id,
+            TransferState.QUEUED,
+            finished=None,
+            error=None,
+            opening=None,
+            request=json.dumps(request, ensure_ascii=False),
+        )
+        return outbox.transfer(transfer.id)
+
+
+def interrupted_by_signals(stop: Callable[[], None]) -> None:
+    """Call `stop` on Ctrl-C and on the signal that a service manager sends."""
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: stop())

@@ -1,0 +1,286 @@
+"""The verbs of daily sending: send, run, status, show, retry, release."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from common import console, durable
+from common.errors import NotFound, UsageError
+from common.settings import data_folder
+
+Data = Annotated[
+    Path | None, typer.Option("--data", help="データフォルダー / data directory", metavar="DIR")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSONで出す / print JSON")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the sender's room."""
+    for verb in (send, run, status, show, retry, release):
+        app.command()(verb)
+
+
+def _data(given: Path | None) -> Path:
+    folder = data_folder("sender", given)
+    from common.proof.identity import Node, Role
+
+    Node.load(folder, Role.REQUESTER)
+    return folder
+
+
+def send(
+    paths: Annotated[list[Path], typer.Argument(help="DICOM・スライド・フォルダー / what to send")],
+    to: Annotated[str | None, typer.Option(help="相手 (1つなら省ける) / partner")] = None,
+    priority: Annotated[str, typer.Option(help="urgent | soon | routine")] = "routine",
+    purpose: Annotated[str, typer.Option(help="diagnosis | advice")] = "diagnosis",
+    attest: Annotated[
+        str | None, typer.Option(help="媒体からの取込を確認した人 / who attests a media import")
+    ] = None,
+    patient_id: Annotated[str | None, typer.Option(help="スライドの患者ID / of a slide")] = None,
+    patient_name: Annotated[
+        str | None, typer.Option(help="スライドの患者名 ROMAJI=漢字=カナ / of a slide")
+    ] = None,
+    birth_date: Annotated[str | None, typer.Option(help="YYYYMMDD")] = None,
+    sex: Annotated[str | None, typer.Option(help="M | F | O")] = None,
+    accession: Annotated[str | None, typer.Option(help="受付番号 / accession number")] = None,
+    container: Annotated[str | None, typer.Option(help="標本番号 / container identifier")] = None,
+    label: Annotated[
+        bool | None, typer.Option(help="ラベル画像を送る / send the label (may show a name)")
+    ] = None,
+    macro: Annotated[
+        bool | None, typer.Option(help="全体写真を送る / send the macro (may show a name)")
+    ] = None,
+    spacing: Annotated[
+        float | None, typer.Option(help="画素間隔 µm (ファイルに無いとき) / pixel size")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="受領まで待つ / wait for the receipt")] = True,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """画像を送信箱に入れ、受領まで見届ける / put images into the outbox, wait for the receipt."""
+    from common.link import PRIORITIES, PURPOSES
+    from common.settings import Sender
+    from sender import sending
+    from sender.partners import find_partner
+
+    with console.verb(as_json=as_json):
+        folder = _data(data)
+        if priority not in PRIORITIES or purpose not in PURPOSES:
+            raise UsageError(cause=f"{priority}, {purpose}")
+        settings = Sender.load(folder)
+        slide: dict[str, Any] = {
+            "patient_id": patient_id,
+            "patient_name": patient_name,
+            "birth_date": birth_date,
+            "sex": sex,
+            "accession_number": accession,
+            "container_id": container,
+            "send_label": settings.send_label if label is None else label,
+            "send_macro": settings.send_macro if macro is None else macro,
+            "spacing_um": spacing,
+        }
+        request = {"import": {"attested_by": attest}} if attest else {}
+        options = {"priority": priority, "purpose": purpose, "request": request, "slide": slide}
+        partner = find_partner(folder, to).key
+        job = sending.submit(folder, partner, paths, options)
+        if wait:
+            _wait(folder, job)
+        _report(folder, job, as_json)
+
+
+def _wait(folder: Path, job: int) -> None:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    from sender import sending
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    ja = console.language() == "ja"
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("読込中" if ja else "reading", total=None)
+
+        def watch(progress: sending.Progress) -> None:
+            if progress.scanned:
+                words = "送信中" if ja else "sending"
+                bar.update(task, description=words, total=progress.total, completed=progress.held)
+
+        try:
+            sending.work(folder, job, watch)
+        except KeyboardInterrupt:
+            console.say(
+                "中断しました。送信箱に残っています。todoke sender run か同じ動詞で続きから送ります",
+                "Interrupted. It stays in the outbox; todoke sender run goes on where it was",
+            )
+            raise SystemExit(130) from None
+
+
+def _report(folder: Path, job: int, as_json: bool) -> None:
+    from sender import sending
+    from sender.outbox import Outbox
+
+    with contextlib.closing(Outbox(folder)) as outbox:
+        transfers = outbox.transfers(job)
+        refused = outbox.refused(job)
+        words = [sending.describe(outbox, transfer) for transfer in transfers]
+        found = outbox.job(job).found
+    lang = console.language()
+    if as_json:
+        console.emit({"job": job, "files": found, "transfers": words, "refused": refused})
+    else:
+        for one in words:
+            line = f"{one[f'state_{lang}']}  {one['held']}/{one['of']}  {one['id'][:8]}"
+            error = one["error"][lang] if one["error"] else ""
+            print(f"{line}  {error}".rstrip())
+        for row in refused:
+            console.say(f"送らない: {row['path']}: {row['ja']}", f"{row['path']}: {row['en']}")
+    if code := sending.exit_code(transfers):
+        raise SystemExit(code)
+
+
+def run(data: Data = None, as_json: AsJson = False) -> None:
+    """送信を続ける常駐 / the daemon that works off the outbox."""
+    from sender import sending
+    from sender.engine import Engine
+
+    with console.verb(as_json=as_json):
+        folder = _data(data)
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+        with durable.lock(folder / "lock"):
+            engine = Engine(folder)
+            sending.interrupted_by_signals(engine.stop.set)
+            with contextlib.closing(engine), _doors(engine) as words:
+                if as_json:
+                    console.emit(words)
+                else:
+                    console.say("送信を始めました", "The sender is running")
+                engine.run()
+
+
+@contextlib.contextmanager
+def _doors(engine: Any) -> Any:
+    from sender.doors import open_doors
+
+    with open_doors(engine) as words:
+        yield words
+
+
+def status(data: Data = None, as_json: AsJson = False) -> None:
+    """送信箱の様子 / what is owed, and how far it is."""
+    from sender import sending
+    from sender.outbox import Outbox
+
+    with console.verb(as_json=as_json):
+        folder = _data(data)
+        with contextlib.closing(Outbox(folder)) as outbox:
+            rows = [sending.describe(outbox, transfer) for transfer in outbox.transfers()]
+        running = _runs(folder)
+        if as_json:
+            console.emit({"running": running, "transfers": rows})
+            return
+        from rich.console import Console
+        from rich.table import Table
+
+        lang = console.language()
+        heads = ("番号", "相手", "状態", "受領側", "作成") if lang == "ja" else (
+            "id", "partner", "state", "held", "created")  # fmt: skip
+        table = Table(*heads)
+        for row in rows:
+            held = f"{row['held']}/{row['of']}"
+            table.add_row(
+                row["id"][:8], row["partner"], row[f"state_{lang}"], held, row["created"][:19]
+            )
+        Console().print(table)
+        console.say("常駐は動いています" if running else "常駐は止まっています",
+                    "The daemon runs" if running else "The daemon does not run")  # fmt: skip
+
+
+def _runs(folder: Path) -> bool:
+    from common.errors import DataInUse
+
+    try:
+        with durable.lock(folder / "lock"):
+            return False
+    except DataInUse:
+        return True
+
+
+def show(
+    transfer: Annotated[str, typer.Argument(help="番号の初め / beginning of its id")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """1件の詳細 / one transfer, with its instances."""
+    from sender import sending
+    from sender.outbox import Outbox
+
+    with console.verb(as_json=as_json):
+        with contextlib.closing(Outbox(_data(data))) as outbox:
+            row = outbox.transfer(transfer)
+            words = sending.describe(outbox, row)
+            words["receipt"] = row.receipt
+            words["instances"] = [
+                {"uid": i.sop_uid, "acked": i.acked, "of": max(1, i.frames), "sent": i.sent,
+                 "length": i.length, "d1": i.d1, "path": i.path}
+                for i in outbox.instances(row.id)
+            ]  # fmt: skip
+        if as_json:
+            console.emit(words)
+            return
+        lang = console.language()
+        print(f"{words[f'state_{lang}']}  {words['held']}/{words['of']}  {words['id']}")
+        if words["error"]:
+            print(words["error"][lang])
+
+
+def retry(
+    transfer: Annotated[str, typer.Argument(help="番号の初め / beginning of its id")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """保留・失敗をもう一度送信待ちにする / queue a held or failed transfer again."""
+    from sender import sending
+
+    with console.verb(as_json=as_json):
+        _queued(sending.retry(_data(data), transfer).id, as_json)
+
+
+def release(
+    transfer: Annotated[str, typer.Argument(help="番号の初め / beginning of its id")],
+    by: Annotated[str, typer.Option(help="責任者の名前 / who decides")],
+    reason: Annotated[str, typer.Option(help="理由 / why")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """保留を責任者の名前で送信待ちにする / let a held transfer go, in a person's name."""
+    from sender import sending
+
+    with console.verb(as_json=as_json):
+        _queued(sending.release(_data(data), transfer, by=by, reason=reason).id, as_json)
+
+
+def _queued(transfer: str, as_json: bool) -> None:
+    if as_json:
+        console.emit({"id": transfer, "state": "queued"})
+    else:
+        console.say(f"送信待ち: {transfer[:8]}", f"Queued: {transfer[:8]}")
+    if not transfer:
+        raise NotFound(thing=transfer)
