@@ -96,14 +96,15 @@ class Acceptor:
         self._stopping = threading.Event()
         self._listener = socket.create_server(address, backlog=256)
         self._listener.setblocking(False)
+        host, port = self._listener.getsockname()[:2]
+        self._address = (str(host), int(port))
         self._alarm = socket.socketpair()
         self._thread: threading.Thread | None = None
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port that are listened on."""
-        host, port = self._listener.getsockname()[:2]
-        return str(host), int(port)
+        return self._address
 
     def start(self) -> None:
         """Begin to accept."""
@@ -116,6 +117,8 @@ class Acceptor:
         An association is aborted between two instances, never inside one
         within the grace.
         """
+        if self._stopping.is_set():
+            return
         self._stopping.set()
         self._alarm[1].send(b"\0")
         if self._thread is not None:

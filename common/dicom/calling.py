@@ -8,6 +8,7 @@ import ssl
 
 from common.dicom import greeting, negotiation
 from common.dicom.channel import Channel
+from common.dicom.pdu_stream import ABORT, ASSOCIATE_AC, ASSOCIATE_RJ
 from common.errors import (
     AssociationAborted,
     PeerCertificateRefused,
@@ -66,7 +67,9 @@ def expect_dicom(first: bytes, channel: Channel) -> None:
     if greeting.is_http(first):
         raise WrongService(cause=greeting.HTTP_HERE, abort_reason=None)
     if channel.tls is None and greeting.is_tls(first):
-        raise WrongService(cause=greeting.TLS_ON_PLAIN, abort_reason=None)
+        raise WrongService(cause=greeting.TLS_THERE, abort_reason=None)
+    if first[0] not in (ASSOCIATE_AC, ASSOCIATE_RJ, ABORT):
+        raise WrongService(cause=greeting.NOT_DICOM, abort_reason=None)
 
 
 def farewell(channel: Channel, error: ProtocolError | None) -> None:

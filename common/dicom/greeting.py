@@ -23,6 +23,7 @@ GAVE_WAY = "新しい接続に席を譲りました / gave way to newer connecti
 TLS_ON_PLAIN = "平文のポートにTLSで接続されました / TLS hello on a plain port"
 DICOM_ON_TLS = "TLSのポートに平文のDICOMで接続されました / plain DICOM on a TLS port"
 HTTP_HERE = "DICOMのポートにHTTPで接続されました / HTTP on a DICOM port"
+TLS_THERE = "相手のポートはTLSです / the peer's port speaks TLS"
 NOT_DICOM = "DICOMではありません / not DICOM"
 NOT_TLS = "TLSではありません / not TLS"
 

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import ssl
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
@@ -65,7 +66,8 @@ class Requestor:
         self._reader = PduReader(max_pdu=1 << 20)
         self._buffer = memoryview(bytearray(_BUFFER))
         self._command = bytearray()
-        self._responses: list[commands.Command] = []
+        self._responses: deque[commands.Command] = deque()
+        self._waiting: dict[int, Outgoing] = {}  # message ID to instance, unanswered
         self._ids = itertools.cycle(range(1, 1 << 16))
         self._contexts: dict[Context, int] = {}
         self._limit = 0
@@ -192,7 +194,8 @@ class Requestor:
         command = commands.Command(commands.C_ECHO_RQ, number, sop_class=uids.VERIFICATION)
         with self._guard():
             self._send(command_pdus(context, command.encode(), self._limit))
-            response = self._response()
+            self._await_response()
+            response = self._responses.popleft()
             if response.message_id != number:
                 raise ProtocolError(cause="response to no request of ours", abort_reason=6)
         return response.status
@@ -210,25 +213,30 @@ class Requestor:
         AssociationAborted, PeerTimeout, ProtocolError
             The association is gone; instances without an outcome are unknown.
         """
-        waiting: dict[int, Outgoing] = {}
-        for outgoing in instances:
-            refusal = self._refusal(outgoing)
-            if refusal is not None:
-                yield Outcome(outgoing, commands.SOP_CLASS_NOT_SUPPORTED, refusal)
-                continue
-            number = next(n for n in self._ids if n not in waiting)
-            fault = self._transmit(outgoing, number)
-            if fault is not None:
+        try:
+            for outgoing in instances:
+                refusal = self._refusal(outgoing)
+                if refusal is not None:
+                    yield Outcome(outgoing, commands.SOP_CLASS_NOT_SUPPORTED, refusal)
+                    continue
+                number = next(n for n in self._ids if n not in self._waiting)
+                fault = self._transmit(outgoing, number)
+                if fault is None:
+                    self._waiting[number] = outgoing
+                    yield from self._outcomes(self.window - 1)
+                    continue
                 yield Outcome(outgoing, fault.dimse_status, fault)
                 if not self._open:
                     raise AssociationAborted(cause="own instance could not be read to its end")
-                continue
-            waiting[number] = outgoing
-            yield from self._outcomes(waiting, self.window - 1)
-        yield from self._outcomes(waiting, 0)
+            yield from self._outcomes(0)
+        except (AssociationAborted, PeerTimeout):
+            yield from self._drain()  # what was answered before it broke holds
+            raise
 
     def close(self) -> None:
-        """Release the association and close; never raises for a peer that is gone."""
+        """Release the association, or abort it with instances unanswered; never raises."""
+        if self._waiting:
+            self.abort()  # a release would have to wait for the answers
         if not self._open:
             return
         self._open = False
@@ -256,6 +264,30 @@ class Requestor:
 
     def _transmit(self, outgoing: Outgoing, number: int) -> TodokeError | None:
         """Send one instance; return the error of its source, if that failed."""
+        begun = False
+        parts = self._parts(outgoing, number)
+        while True:
+            piece = bytearray()  # copied at once: a source may use its buffer again
+            try:
+                for part in parts:
+                    piece += part
+                    if len(piece) >= _PIECE:
+                        break
+            except TodokeError as error:
+                if begun:
+                    self.abort()
+                return error
+            except BaseException:
+                self.abort()
+                raise
+            if not piece:
+                return None
+            with self._guard():
+                self._send(piece)
+            begun = True
+
+    def _parts(self, outgoing: Outgoing, number: int) -> Iterator[bytes | memoryview]:
+        """Yield the bytes of the C-STORE-RQ and its data set."""
         context = self._contexts[Context(outgoing.sop_class_uid, outgoing.transfer_syntax_uid)]
         command = commands.Command(
             commands.C_STORE_RQ,
@@ -264,49 +296,30 @@ class Requestor:
             sop_instance=outgoing.sop_instance_uid,
             has_data_set=True,
         )
-        parts: list[bytes | memoryview] = [
-            command_pdus(context, command.encode(), self._limit),
-        ]
-        size, begun = 0, False
-        pdus = data_pdus(context, outgoing.length, outgoing.chunks(), self._limit)
-        while True:
-            try:
-                part = next(pdus, None)
-            except TodokeError as error:
-                if begun:
-                    self.abort()
-                return error
-            if part is not None:
-                parts.append(part)
-                size += len(part)
-            if part is None or size >= _PIECE:
-                with self._guard():
-                    self._send(b"".join(parts))
-                parts, size, begun = [], 0, True
-            if part is None:
-                return None
+        yield command_pdus(context, command.encode(), self._limit)
+        yield from data_pdus(context, outgoing.length, outgoing.chunks(), self._limit)
 
-    def _outcomes(self, waiting: dict[int, Outgoing], allowed: int) -> Iterator[Outcome]:
+    def _outcomes(self, allowed: int) -> Iterator[Outcome]:
         """Yield what has been answered until at most `allowed` are unanswered."""
         while True:
             with self._guard():
-                if len(waiting) > allowed:
-                    self._responses.insert(0, self._response())
+                if len(self._waiting) > allowed:
+                    self._await_response()
                 else:
                     self._gather()
             if not self._responses:
                 return
-            for response in self._drain():
-                outgoing = waiting.pop(response.message_id, None)
-                if outgoing is None:
-                    self.abort()
-                    raise ProtocolError(cause="response to no request of ours")
-                error = statuses.error_of(response.status, response.comment)
-                yield Outcome(outgoing, response.status, error)
+            yield from self._drain()
 
-    def _drain(self) -> Iterator[commands.Command]:
+    def _drain(self) -> Iterator[Outcome]:
         while self._responses:
-            yield self._responses.pop(0)
+            response = self._responses.popleft()
+            outgoing = self._waiting.pop(response.message_id, None)
+            if outgoing is None:
+                with self._guard():
+                    raise ProtocolError(cause="response to no request of ours", abort_reason=6)
+            error = statuses.error_of(response.status, response.comment)
+            yield Outcome(outgoing, response.status, error)
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
@@ -323,7 +336,7 @@ class Requestor:
             self.abort()
             raise
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes | bytearray) -> None:
         """Send, taking responses meanwhile so that neither end waits for the other."""
         view = memoryview(data)
         try:
@@ -351,14 +364,13 @@ class Requestor:
             for event in self._events(time.monotonic()):
                 self._keep(event)
 
-    def _response(self) -> commands.Command:
-        """Wait for one response."""
+    def _await_response(self) -> None:
+        """Wait until there is a response."""
         while not self._responses:
             if self.peer.implementation_class_uid != uids.IMPLEMENTATION_CLASS_UID:
                 self._channel.acknowledge_at_once()
             for event in self._take(time.monotonic() + self._timeout):
                 self._keep(event)
-        return self._responses.pop(0)
 
     def _keep(self, event: Pdu | Fragment) -> None:
         if isinstance(event, Pdu):
