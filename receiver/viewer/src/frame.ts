@@ -108,7 +108,7 @@ export function patientLine(row: Row): Node[] {
     h("span", {}, dashed(patient.birth_date)),
   ];
   if (age !== null) parts.push(word("age.years", { n: age }));
-  parts.push(h("span", { class: "pid", "data-role": "patient-id" }, `ID ${patient.id}@${issuer}`));
+  parts.push(h("span", { class: "pid", "data-role": "patient-id" }, `ID ${patient.id ?? ""}@${issuer}`));
   if (patient.guessed) parts.push(h("span", { class: "chip", title: say("id.guess") }, word("mark.guess")));
   if (row.test) parts.push(h("span", { class: "chip test" }, word("mark.test")));
   return parts;

@@ -1,7 +1,7 @@
 /** What the receiver's web room says (JSON), as types. */
 
 export interface Patient {
-  readonly id: string;
+  readonly id: string | null;
   readonly issuer: string | null;
   readonly ideographic: string | null;
   readonly phonetic: string | null;

@@ -111,6 +111,7 @@ class WorkList {
     this.clockAhead = Date.parse(answer.server_time) - Date.now() || 0;
     this.all = new Map(answer.rows.map((row) => [row.key, row]));
     this.order = rows.merge(this.order.shown, [...this.all.keys()], this.held());
+    if (!this.loaded) warm();
     this.loaded = true;
     this.draw();
   }
@@ -242,6 +243,16 @@ class WorkList {
   }
 }
 
+/** Fetch the viewers' code while the reader looks at the list: the first image waits for less. */
+function warm(): void {
+  const load = (): void => {
+    void import("../radiology/view").then(({ warmUp }) => warmUp());
+    void import("../slide/view");
+  };
+  if ("requestIdleCallback" in window) window.requestIdleCallback(load, { timeout: 2000 });
+  else globalThis.setTimeout(load, 500);
+}
+
 const printed = new WeakMap<HTMLElement, string>();
 
 function cells(row: Row, now: number): HTMLElement[] {
@@ -275,7 +286,7 @@ function patient(row: Row): HTMLElement[] {
   }
   return [
     h("div", {}, ...first),
-    h("div", { class: "second" }, `${name.second} ${name.third}`.trim(), `  ID ${person.id}`),
+    h("div", { class: "second" }, `${name.second} ${name.third}`.trim(), `  ID ${person.id ?? ""}`),
   ];
 }
 

@@ -64,7 +64,7 @@ export class SeriesData {
   private take(data: DataSet): void {
     const sop = text(data, "00080018");
     const { study, patient } = this.context;
-    if (text(data, "0020000D") !== study.study_uid || text(data, "00100020") !== patient.id.trim()) {
+    if (text(data, "0020000D") !== study.study_uid || text(data, "00100020") !== (patient.id ?? "").trim()) {
       throw new OtherPatient();
     }
     this.sets.set(sop, data);

@@ -21,11 +21,16 @@ import { Stack, type Drawn } from "./stack";
 import { Rail, Strip } from "./strip";
 import { ToolBar } from "./tools";
 
+/** A series shorter than this is a scout or a single picture: not what is opened first. */
+const MORE_THAN_SCOUTS = 4;
 const NO_PICTURE = new Set(["SR", "PR", "KO", "DOC", "REG", "SEG"]);
 
 export function showRadiology(frame: Frame, context: ReadingContext, user: User): View {
   return new RadiologyView(frame, context, user);
 }
+
+/** Make the renderer ready before there is anything to draw. */
+export const warmUp = (): void => void engine();
 
 class RadiologyView implements View {
   private study: Study;
@@ -155,8 +160,11 @@ class RadiologyView implements View {
   // --- one series -------------------------------------------------------------------------
 
   private begin(): void {
-    const withImages = this.slots.findIndex((slots) => slots.some((slot) => slot.here));
-    if (withImages >= 0) this.choose(withImages);
+    const here = (least: number): number =>
+      this.slots.findIndex((slots) => slots.length >= least && slots.some((slot) => slot.here));
+    const stack = here(MORE_THAN_SCOUTS);
+    const first = stack >= 0 ? stack : here(1);
+    if (first >= 0) this.choose(first);
     else this.area.replaceChildren(h("p", { class: "notice" }, word("study.none")));
   }
 

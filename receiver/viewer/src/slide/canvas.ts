@@ -11,6 +11,8 @@ import { SlideSource } from "./tile_source";
 const ASK_AT_ONCE = 24; // missing frames in view that are asked for, so that they come first
 const ASK_AGAIN_MS = 20_000;
 const OVERVIEW_TILES = 4000;
+/** A magnification this near to the scan's own shows the scan's own pixels, unscaled. */
+const NEARLY_FULL = 0.02;
 
 interface Options {
   readonly context: ReadingContext;
@@ -40,6 +42,7 @@ export class SlideCanvas {
   private over = false;
 
   constructor(private readonly options: Options) {
+    forbidStyle();
     this.coverage = options.coverage;
     const source = new SlideSource({
       context: options.context,
@@ -131,7 +134,8 @@ export class SlideCanvas {
 
   magnify(times: number): void {
     const { spacing } = this.options.pyramid;
-    this.zoomTo(spacing === null ? 1 : spacing / micrometres(times));
+    const scale = spacing === null ? 1 : spacing / micrometres(times);
+    this.zoomTo(Math.abs(scale - 1) < NEARLY_FULL ? 1 : scale);
   }
 
   /** Zoom to a scale in device pixels per full pixel, about the centre of the view. */
@@ -279,6 +283,19 @@ export class SlideCanvas {
   }
 }
 
+/**
+ * OpenSeadragon writes a style element into the page unless it finds its own there; the content
+ * security policy would refuse it. An empty one stands in, our style sheet says the rest.
+ */
+function forbidStyle(): void {
+  const mark = "data-openseadragon-mobile-css";
+  if (document.querySelector(`style[${mark}]`)) return;
+  const empty = document.createElement("style");
+  empty.type = "text/plain"; // so not a style sheet, and nothing for the policy to refuse
+  empty.setAttribute(mark, "");
+  document.head.append(empty);
+}
+
 function settings(options: Options, source: SlideSource): OpenSeadragon.Options {
   const chosen = {
     element: options.area,
@@ -289,6 +306,7 @@ function settings(options: Options, source: SlideSource): OpenSeadragon.Options 
     showNavigator: true,
     navigatorElement: options.overview,
     navigatorBackground: GROUND,
+    navigatorOpacity: 1,
     placeholderFillStyle: GROUND,
     animationTime: 0.01,
     blendTime: 0,

@@ -192,7 +192,7 @@ class SlideView implements View {
     this.drawBar(um);
     this.drawChips(canvas);
     for (const button of this.steps.querySelectorAll<HTMLElement>("[data-times]")) {
-      const near = um !== null && Math.abs(magnification(um) / Number(button.dataset["times"]) - 1) < 0.01;
+      const near = um !== null && Math.abs(magnification(um) / Number(button.dataset["times"]) - 1) < 0.025;
       button.setAttribute("aria-pressed", String(near));
     }
     if (this.reported || !canvas.settled) return;

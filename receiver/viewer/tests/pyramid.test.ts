@@ -1,0 +1,64 @@
+import { describe, expect, it } from "vitest";
+import { Pyramid, magnification, micrometres } from "../src/slide/pyramid";
+import type { Slide, SlideLevel } from "../src/types";
+
+const level = (sop: string, columns: number, rows: number): SlideLevel => ({
+  sop_uid: sop,
+  columns,
+  rows,
+  tile_columns: 240,
+  tile_rows: 240,
+  frames: Math.ceil(columns / 240) * Math.ceil(rows / 240),
+  spacing_um: columns === 46000 ? 0.499 : null,
+  flavor: "VOLUME",
+  arrived: 0,
+});
+// the sizes of an Aperio CMU-1: each level is rounded down
+const slide: Slide = {
+  levels: [level("0", 46000, 32914), level("1", 11500, 8228), level("2", 2875, 2057)],
+  associated: [],
+  objective_power: 20,
+  icc: true,
+  ratio: null,
+  scanner: null,
+};
+const pyramid = new Pyramid(slide);
+
+describe("pyramid", () => {
+  it("has the smallest level first and whole downsamples", () => {
+    expect(pyramid.levels.map((one) => one.downsample)).toEqual([16, 4, 1]);
+    expect(pyramid.spacing).toBe(0.499);
+  });
+
+  it("numbers frames by rows", () => {
+    expect(pyramid.frame(2, 0, 0)).toBe(0);
+    expect(pyramid.frame(2, 191, 0)).toBe(191);
+    expect(pyramid.frame(2, 0, 1)).toBe(192);
+  });
+
+  it("crops the padding of edge tiles", () => {
+    expect(pyramid.picture(2, 0, 0)).toEqual({ x: 0, y: 0, width: 240, height: 240 });
+    expect(pyramid.picture(2, 191, 137)).toEqual({ x: 0, y: 0, width: 46000 % 240, height: 32914 % 240 });
+    expect(pyramid.place(1, 47, 0).width).toBe((11500 % 240) * 4);
+  });
+
+  it("asks for the level that the renderer draws", () => {
+    expect(pyramid.wanted(1)).toBe(2);
+    expect(pyramid.wanted(0.5)).toBe(2);
+    expect(pyramid.wanted(0.49)).toBe(1);
+    expect(pyramid.wanted(0.125)).toBe(1);
+    expect(pyramid.wanted(0.01)).toBe(0);
+  });
+
+  it("finds the tiles of a box and none outside", () => {
+    expect(pyramid.tiles(2, { x: 0, y: 0, width: 240, height: 240 })).toEqual([{ x: 0, y: 0 }]);
+    expect(pyramid.tiles(2, { x: 239, y: 0, width: 2, height: 1 })).toHaveLength(2);
+    expect(pyramid.tiles(2, { x: -500, y: 0, width: 400, height: 10 })).toEqual([]);
+    expect(pyramid.tiles(0, { x: -1e6, y: -1e6, width: 2e7, height: 2e7 })).toHaveLength(12 * 9);
+  });
+
+  it("knows magnifications as micrometres per device pixel", () => {
+    expect(micrometres(40)).toBe(0.25);
+    expect(magnification(1)).toBe(10);
+  });
+});

@@ -1,0 +1,35 @@
+import { describe, expect, it } from "vitest";
+import { glyph, merge, waited } from "../src/pages/rows";
+import { WORDS } from "../src/words";
+
+describe("work list", () => {
+  it("lets new rows wait while the reader's hand is on it", () => {
+    expect(merge(["a", "b"], ["new", "a", "b"], true)).toEqual({ shown: ["a", "b"], waiting: ["new"] });
+    expect(merge(["a", "b"], ["b", "a"], true).shown).toEqual(["a", "b"]);
+    expect(merge(["a", "b"], ["new", "a", "b"], false).shown).toEqual(["new", "a", "b"]);
+    expect(merge([], ["new"], true).shown).toEqual(["new"]);
+  });
+
+  it("tells how long a study has waited", () => {
+    const now = Date.parse("2026-11-22T12:07:59Z");
+    expect(waited("2026-11-22T12:00:00Z", now)).toBe("00:07");
+    expect(waited("2026-11-22T09:00:00Z", now)).toBe("03:07");
+    expect(waited(null, now)).toBe("");
+  });
+
+  it("has a glyph for each state, not a colour alone", () => {
+    for (const state of ["sending", "receipted", "reading", "done", "failed"]) {
+      expect(glyph(state)).not.toBe("・");
+    }
+  });
+});
+
+describe("words", () => {
+  it("exist in both languages with the same places to fill", () => {
+    for (const [ja, en] of Object.values(WORDS)) {
+      const places = (text: string): string[] => (text.match(/\{\w+\}/g) ?? []).sort();
+      expect(places(ja)).toEqual(places(en));
+      expect(ja.length * en.length).toBeGreaterThan(0);
+    }
+  });
+});
