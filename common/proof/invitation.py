@@ -138,7 +138,7 @@ class Invitation:
         try:
             with path.open("rb") as file:
                 return cls.from_json(json.loads(file.read(MAX_BYTES)))
-        except (OSError, ValueError) as failure:
+        except (OSError, ValueError, RecursionError) as failure:
             raise InvitationError(cause=f"{UNREADABLE}: {path}") from failure
 
     @property

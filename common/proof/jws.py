@@ -84,7 +84,7 @@ def verify(statement: str, certificate: str) -> dict[str, Any]:
     try:
         found = jws.deserialize_compact(statement, ECKey.import_key(spki), registry=_ES256)
         payload = json.loads(found.payload)
-    except (JoseError, ValueError) as failure:
+    except (JoseError, ValueError, RecursionError) as failure:
         raise IntegrityError(cause=f"JWS: {failure}") from failure
     if found.headers().get("kid") != fingerprint_of_pem(certificate):
         raise IntegrityError(cause="JWS: kid")
