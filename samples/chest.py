@@ -134,9 +134,7 @@ class Chest:
         blend(canvas.image, bone, CARTILAGE + (CORTEX - CARTILAGE) * cartilage)
         blend(canvas.image, inside((ring - 0.62) * 4.2), CARTILAGE + 60 + 60 * cartilage)
 
-    def _lungs(
-        self, canvas: Canvas, z: float, cage: Field, coarse: Field, fine: Field
-    ) -> Field:
+    def _lungs(self, canvas: Canvas, z: float, cage: Field, coarse: Field, fine: Field) -> Field:
         """Fill the cage with lung, the middle with fat; return the share that is lung."""
         middle = ellipse(canvas.x, canvas.y, (0, 0), (24 + 6 * z / HEIGHT, 95), 3)
         heart = HEART.at(z)
@@ -157,9 +155,7 @@ class Chest:
         plane = np.abs(canvas.y - (60 - 0.62 * (z - 60)) + 0.05 * np.abs(canvas.x))
         blend(canvas.image, lung * inside(plane - 0.2, 0.7) * 0.35, -600.0)
 
-    def _abdomen(
-        self, canvas: Canvas, z: float, cage: Field, coarse: Field, fine: Field
-    ) -> None:
+    def _abdomen(self, canvas: Canvas, z: float, cage: Field, coarse: Field, fine: Field) -> None:
         within = inside(cage + 2)
         canvas.ball(LEFT_DOME, z, FAT + 8 * coarse, within=within)
         canvas.ball(Ball((88, 44, 0), (34, 32, 52)), z, SPLEEN + 4 * fine, within=within)
@@ -199,7 +195,8 @@ class Chest:
         white = self._noise_rng.standard_normal((SIZE, SIZE), dtype=np.float32)
         noise = np.fft.irfft2(np.fft.rfft2(white) * _noise_gain(), (SIZE, SIZE))
         radius = np.hypot(canvas.x, canvas.y) / 190
-        return canvas.image + (noise * (13 - 6 * np.minimum(radius, 1) ** 2)).astype(np.float32)
+        canvas.image += noise * (13 - 6 * np.minimum(radius, 1) ** 2)
+        return canvas.image
 
 
 def _noise_gain() -> Field:

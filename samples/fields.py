@@ -15,7 +15,7 @@ def _band(shape: tuple[int, int], low: float, high: float) -> Field:
     """Return the transfer function of a soft band pass in cycles per pixel."""
     radius = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :])
     rise = 1 - np.exp(-((radius / low) ** 2)) if low else np.ones_like(radius)
-    gain = (rise * np.exp(-((radius / high) ** 2))).astype(np.float32)
+    gain: Field = (rise * np.exp(-((radius / high) ** 2))).astype(np.float32)
     gain[0, 0] = 0
     return gain
 
@@ -68,7 +68,7 @@ class DriftingField:
 
 
 def inside(distance: npt.NDArray[np.floating], softness: float = 0.8) -> Field:
-    """Return the share of each pixel that lies inside, from a signed distance in mm (inside < 0)."""
+    """Return the share of each pixel that lies inside a signed distance in mm (inside < 0)."""
     result: Field = np.clip(0.5 - distance / (2 * softness), 0, 1).astype(np.float32)
     return result
 

@@ -94,8 +94,7 @@ def written_names() -> tuple[WrittenName, ...]:
             "PS3.5 H.3.1",
             KANJI,
             "Yamada^Tarou=山田^太郎=やまだ^たろう",
-            b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B"
-            b"=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B",
+            b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B",
         ),
         WrittenName(
             "PS3.5 H.3.2",

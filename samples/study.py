@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,11 @@ import numpy.typing as npt
 import pydicom
 from pydicom import Dataset, config
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from common.dicom.testmark import TEST_WORD, mark_test_dataset
 from common.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, derived_uid
+from common.errors import InputError
 from samples.names import Patient
 
 HOSPITAL = "TODOKE TEST HOSPITAL"
@@ -30,7 +32,7 @@ class Study:
     Attributes
     ----------
     kind
-        'ct', 'mr' or 'slide'.
+        'ct', 'mr', 'slide-rgb' or 'slide-ycbcr'.
     seed
         Seed of the run.
     size
@@ -66,7 +68,7 @@ class Study:
     @property
     def accession_number(self) -> str:
         """Accession Number, at most 16 letters."""
-        return f"T{self.patient.code:05d}{self.kind[:2].upper()}{self.seed % 10**6}"
+        return f"T{self.patient.code:05d}-{binascii.crc_hqx(self.key.encode(), 0):05d}"
 
     def uid(self, part: str) -> str:
         """Return the UID of a part of this study."""
@@ -163,17 +165,29 @@ def place(
 
 
 def encode(ds: Dataset) -> bytes:
-    """Return the data set as a DICOM file, Explicit VR Little Endian."""
+    """Return the data set as a DICOM file, Explicit VR Little Endian.
+
+    Raises
+    ------
+    InputError
+        Text that the data set's Specific Character Set cannot hold.
+    """
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = ds.SOPClassUID
     meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION
     ds.file_meta = meta
     file = io.BytesIO()
     with raising():
-        pydicom.dcmwrite(file, ds, enforce_file_format=True)
+        try:
+            pydicom.dcmwrite(file, ds, enforce_file_format=True)
+        except (UnicodeEncodeError, TypeError) as error:
+            # pydicom 3.0.2 adds the tag to the message and so breaks UnicodeEncodeError
+            if not isinstance(error.__context__ or error, UnicodeEncodeError):
+                raise
+            raise InputError(cause="text beyond its character set") from error
     return file.getvalue()
 
 

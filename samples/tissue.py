@@ -68,8 +68,7 @@ class Tissue:
         shape = (self._strip, self._width)
         cover = self._enlarged(self._cover, COARSE, top)
         if not cover.any():
-            amount = self._rows(self._sheets.grain, top).astype(np.uint16)
-            return np.take(self._colours, amount)
+            return np.take(self._colours, self._rows(self._sheets.grain, top))
         border = self._enlarged(self._border, FINE, top)
         layer = Image.fromarray(border)
         lymph = self._enlarged(self._lymph, COARSE, top)
@@ -152,7 +151,8 @@ def _glands(rng: np.random.Generator, cover: Bytes, width: int, height: int) -> 
     ripple = smooth_field(rng, (512, 512), 0.01, 0.06) * 3.5
     repeats = (-(-shape[0] // 512), -(-shape[1] // 512))
     border += np.tile(ripple, repeats)[: shape[0], : shape[1]]
-    return np.clip(border * (127 / BORDER_RANGE) + 128, 0, 255).astype(np.uint8)
+    scaled: Bytes = np.clip(border * (127 / BORDER_RANGE) + 128, 0, 255).astype(np.uint8)
+    return scaled
 
 
 def _gland(
