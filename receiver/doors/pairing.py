@@ -112,8 +112,9 @@ class _Door:
             _check_code(signing, row.code)
             aet = registry.free_aet(db, row.code, str(said.get("aet", "")))
             leaf = self.node.authority.issue(key, row.name, institution=row.code)
-            used = update(_invitations).where(_invitations.c.id == row.id)
-            db.execute(used.values(used_at=index.now()))
+            # every open invitation of this institution: a forgotten one would replace its keys
+            open_ = (_invitations.c.code == row.code) & _invitations.c.used_at.is_(None)
+            db.execute(update(_invitations).where(open_).values(used_at=index.now()))
             registry.put_row(
                 db,
                 code=row.code,
