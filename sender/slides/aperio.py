@@ -147,7 +147,7 @@ def _level(
         tile_columns=page.tile_width,
         tile_rows=page.tile_length,
         frames=len(lengths),
-        photometric=jpeg.photometric(code, rgb=rgb),
+        photometric=jpeg.photometric(rgb=rgb),
         encoding="stored",
         lossy_bytes=int(lengths.sum()),
     )
@@ -160,7 +160,7 @@ def _level(
         rows=page.length,
         tile_columns=page.tile_width,
         tile_rows=page.tile_length,
-        spacing_um=scanner.spacing_um * scanner.columns / page.width,
+        spacing_um=scanner.spacing(page.width, page.length)[0],
         photometric=picture.photometric,
         encoding="stored",
         header=build(case, scanner, picture),

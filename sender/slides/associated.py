@@ -63,7 +63,7 @@ def instance(
         rows=page.length,
         tile_columns=page.width,
         tile_rows=page.length,
-        spacing_um=scanner.spacing_um * scanner.columns / page.width if known else None,
+        spacing_um=scanner.spacing(page.width, page.length)[0] if known else None,
         photometric=colours,
         encoding=encoding,
         header=build(case, scanner, picture),
@@ -90,7 +90,7 @@ def _frame(source: SourceFile, page: Page) -> tuple[bytes, Encoding, str]:
         jpeg.check_tables(page.jpeg_tables)
         joined = jpeg.join(strips, page.jpeg_tables, page.length, rgb=rgb)
         if joined is not None and jpeg.look(joined).columns == page.width:
-            return joined, "joined", jpeg.photometric(jpeg.look(joined), rgb=rgb)
+            return joined, "joined", jpeg.photometric(rgb=rgb)
     return _encoded(_decoded(strips, page)), "reencoded", "RGB"
 
 
@@ -121,7 +121,7 @@ def _strip(strip: bytes, page: Page, shape: tuple[int, ...]) -> npt.NDArray[np.u
     import imagecodecs
 
     if page.compression == _JPEG:
-        code = jpeg.look(jpeg.prefix(page.jpeg_tables, b"") + strip[2:])
+        code = jpeg.look(strip)
         if (code.rows, code.columns) != shape[:2]:
             raise SlideUnreadable(cause="a JPEG strip of another size")
         space = "RGB" if page.photometric == 2 else "YCBCR"

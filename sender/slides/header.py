@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,17 @@ class Scanner:
     rows: int
     spacing_um: float
     icc: bytes
+
+    def spacing(self, columns: int, rows: int) -> tuple[float, float]:
+        """Return the pixel size of a smaller image of the same field, in micrometres.
+
+        Along a row, then along a column.  Scanners shrink by a whole factor and
+        cut what is left over, so a whole factor is taken where one explains the size.
+        """
+        factor = max(round(self.columns / columns), 1)
+        if abs(self.columns / factor - columns) < 1 and abs(self.rows / factor - rows) < 1:
+            return self.spacing_um * factor, self.spacing_um * factor
+        return self.spacing_um * self.columns / columns, self.spacing_um * self.rows / rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +227,8 @@ def _patient_and_study(case: SlideCase) -> _Pairs:
 
 
 def _equipment(case: SlideCase, scanner: Scanner) -> _Pairs:
-    acquired = scanner.acquired or f"{case.study_date}{case.study_time}" or case.created
+    study = f"{case.study_date}{case.study_time}" if case.study_date else ""
+    acquired = scanner.acquired or study or case.created
     clock = acquired.split("+")[0].split("-")[0]
     yield "AcquisitionDateTime", acquired
     yield "ContentDate", clock[:8]
@@ -325,13 +337,10 @@ def _groups(case: SlideCase, scanner: Scanner, picture: Picture) -> _Pairs:
 
 
 def _measures(scanner: Scanner, picture: Picture) -> Dataset:
-    spacing: Sequence[float] = (
-        scanner.spacing_um / 1000 * scanner.rows / picture.rows,
-        scanner.spacing_um / 1000 * scanner.columns / picture.columns,
-    )
+    along_row, along_column = scanner.spacing(picture.columns, picture.rows)
     item = _item(SliceThickness=_number(_NOMINAL_DEPTH_UM / 1000))
     if picture.flavor in {"VOLUME", "THUMBNAIL"}:
-        _set(item, "PixelSpacing", [_number(one) for one in spacing])
+        _set(item, "PixelSpacing", [_number(along_column / 1000), _number(along_row / 1000)])
     return item
 
 

@@ -50,11 +50,6 @@ class Codestream:
     data_at: int
 
     @property
-    def subsampled(self) -> bool:
-        """Whether colour is coarser than brightness."""
-        return len({(h, v) for _, h, v in self.components}) > 1
-
-    @property
     def mcu(self) -> tuple[int, int]:
         """Columns and rows of one interleaved MCU in pixels."""
         return (
@@ -185,11 +180,9 @@ def colour_marker(code: Codestream, *, rgb: bool) -> bytes:
     return b"" if guessed_rgb == rgb else adobe_marker(0 if rgb else 1)
 
 
-def photometric(code: Codestream, *, rgb: bool) -> str:
-    """Return what the codestream holds (PS3.5 8.2.1)."""
-    if rgb:
-        return "RGB"
-    return "YBR_FULL_422" if code.subsampled else "YBR_FULL"
+def photometric(*, rgb: bool) -> str:
+    """Return what the codestream holds; finer YCbCr has no other name here (PS3.3 C.8.12.4.1.5)."""
+    return "RGB" if rgb else "YBR_FULL_422"
 
 
 def prefix(tables: bytes, marker: bytes) -> bytes:

@@ -47,8 +47,8 @@ class SourceFile:
         return self._was[0]
 
     @staticmethod
-    def _seen(stat: os.stat_result) -> tuple[int, int, int, int]:
-        return stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev
+    def _seen(stat: os.stat_result) -> tuple[int, int, int]:
+        return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
     def read(self, size: int, offset: int) -> bytes:
         """Read exactly `size` bytes at `offset`.
