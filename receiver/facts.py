@@ -1,0 +1,161 @@
+"""What lists and pages say of an instance, read once from its stored attributes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from receiver import attributes, index
+
+KEPT = 50_000  # instances; about 300 bytes each
+_instances = index.instances
+
+#: What a row of the index must hold here; never the blobs.
+LIGHT = (
+    _instances.c.id,
+    _instances.c.key,
+    _instances.c.institution,
+    _instances.c.transfer,
+    _instances.c.study_uid,
+    _instances.c.series_uid,
+    _instances.c.sop_uid,
+    _instances.c.sop_class,
+    _instances.c.transfer_syntax,
+    _instances.c.state,
+    _instances.c.number,
+    _instances.c.path,
+    _instances.c.prefix_length,
+    _instances.c.length,
+    _instances.c.pixel_offset,
+    _instances.c.frames,
+    _instances.c.stored_at,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Facts of one instance; None where its attributes do not say.
+
+    Attributes
+    ----------
+    spacing_um : float or None
+        Distance between pixel centres along a row, in micrometres (slides).
+    """
+
+    modality: str | None = None
+    series_number: int | None = None
+    series_description: str | None = None
+    body_part: str | None = None
+    rows: int | None = None
+    columns: int | None = None
+    total_rows: int | None = None
+    total_columns: int | None = None
+    flavor: str | None = None
+    spacing_um: float | None = None
+    objective_power: float | None = None
+    icc: bool = False
+    ratio: float | None = None
+    scanner: str | None = None
+    test: bool = False
+
+    @property
+    def slide(self) -> bool:
+        """Whether this is an image of a slide microscope."""
+        return self.total_columns is not None
+
+
+NOTHING = Facts()
+
+
+class KnownFacts:
+    """Facts by instance, kept in memory: attributes never change once they are stored."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, Facts] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, db: Connection, rows: Iterable[Row[Any]]) -> dict[int, Facts]:
+        """Return the facts of each row (of :data:`LIGHT`) by its id."""
+        wanted = list(rows)
+        with self._lock:
+            found = {row.id: self._known[row.key] for row in wanted if row.key in self._known}
+        missing = {row.id: row.key for row in wanted if row.id not in found}
+        numbers = list(missing)
+        for start in range(0, len(numbers), 500):
+            query = select(_instances.c.id, _instances.c.attributes).where(
+                _instances.c.id.in_(numbers[start : start + 500])
+            )
+            for number, stored in db.execute(query):
+                if stored is None:
+                    found[number] = NOTHING
+                    continue
+                found[number] = read(attributes.read_instance(stored))
+                self._keep(missing[number], found[number])
+        return found
+
+    def _keep(self, key: str, facts: Facts) -> None:
+        with self._lock:
+            self._known[key] = facts
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+
+
+def read(model: dict[str, Any]) -> Facts:
+    """Return the facts of a DICOM JSON model."""
+    image_type = model.get("00080008", {}).get("Value") or []
+    measures = _inside(model, "52009229", "00289110") or model
+    spacing = _number(_value(measures, "00280030", -1))
+    path = _inside(model, "00480105") or {}
+    return Facts(
+        modality=_text(model, "00080060"),
+        series_number=_whole(model, "00200011"),
+        series_description=_text(model, "0008103E"),
+        body_part=_text(model, "00180015"),
+        rows=_whole(model, "00280010"),
+        columns=_whole(model, "00280011"),
+        total_rows=_whole(model, "00480007"),
+        total_columns=_whole(model, "00480006"),
+        flavor=str(image_type[2]) if len(image_type) > 2 else None,
+        spacing_um=None if spacing is None else spacing * 1000,
+        objective_power=_number(_value(path, "00480112")),
+        icc="00282000" in path or "00282000" in model,
+        ratio=_number(_value(model, "00282112")),
+        scanner=" ".join(filter(None, (_text(model, "00080070"), _text(model, "00081090"))))
+        or None,
+        test=_text(model, "00110010") == "TODOKE 1.0",
+    )
+
+
+def _inside(model: dict[str, Any], *tags: str) -> dict[str, Any] | None:
+    """Return the first item of nested sequences."""
+    inner: dict[str, Any] | None = model
+    for tag in tags:
+        inner = _value(inner or {}, tag)
+    return inner if isinstance(inner, dict) else None
+
+
+def _value(model: dict[str, Any], tag: str, at: int = 0) -> Any:
+    values = model.get(tag, {}).get("Value") or [None]
+    return values[at]
+
+
+def _text(model: dict[str, Any], tag: str) -> str | None:
+    value = _value(model, tag)
+    return None if value is None else str(value)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _whole(model: dict[str, Any], tag: str) -> int | None:
+    value = _number(_value(model, tag))
+    return int(value) if value is not None and abs(value) < 1 << 53 else None

@@ -1,0 +1,38 @@
+"""What the viewer's door stands on, handed in by whoever starts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from receiver.index import Index
+
+#: Where the build puts the pages.
+PAGES = Path(__file__).parent / "_viewer"
+
+
+@dataclass(frozen=True)
+class ViewerServices:
+    """Everything that the viewer's routes need.
+
+    Attributes
+    ----------
+    index : Index
+    store : Path
+        Folder that the paths of the index are relative to.
+    institution_name, institution_code : str
+        Of this receiver.
+    https : bool
+        Whether browsers reach the door by https: decides cookie and HSTS.
+    version : str
+    pages : Path
+        Folder of the built pages.
+    """
+
+    index: Index
+    store: Path
+    institution_name: str
+    institution_code: str
+    https: bool
+    version: str
+    pages: Path = PAGES

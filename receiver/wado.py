@@ -1,0 +1,213 @@
+"""WADO-RS (PS3.18 section 10.4): objects, metadata, frames and pictures."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import Row
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from common.errors import CannotDisplay, NotFound, UsageError
+from common.states import InstanceState
+from receiver import attributes
+from receiver.decoding import Decoders
+from receiver.multipart import Multipart, Part, Range, accepted, frame_syntax, media_type
+from receiver.replies import reply
+from receiver.stored import Address, Stored
+from receiver.waiting import Waiting
+
+MOST_FRAMES = 4096  # in one request's list
+AT_ONCE = 16 << 20  # bytes of frames that are read before they are sent
+THUMBNAIL = 192  # pixels of the longer side
+RENDERED = 2048
+DICOM = "application/dicom"
+#: Header of an answer 404 for a frame that will come, so that a page draws 未着 and waits.
+NOT_HERE_YET = {"X-Todoke": "not-here-yet"}
+
+_ON_THE_WAY = {InstanceState.EXPECTED, InstanceState.RECEIVED}
+
+
+class Wado:
+    """Retrieves; see :mod:`receiver.dicomweb` for what holds for every answer."""
+
+    def __init__(self, stored: Stored, decoders: Decoders, waiting: Waiting) -> None:
+        self.stored = stored
+        self.decoders = decoders
+        self.waiting = waiting
+
+    async def objects(self, request: Request) -> Response:
+        """Retrieve whole instances, byte by byte as they are stored."""
+        address = Address.of(request.path_params)
+        rows = await asyncio.to_thread(self.stored.find, address)
+        rows = [row for row in rows if row.state not in _ON_THE_WAY]
+        if not rows:
+            return _not_here_yet()
+        ranges = accepted(request.headers.get("accept"))
+        single = address.instance is not None and not any(r.multipart for r in ranges)
+        for row in rows:
+            _chosen(ranges, DICOM, row.transfer_syntax)
+        if single:
+            name = f'attachment; filename="{rows[0].key}.dcm"'
+            headers = {"Content-Disposition": name}
+            return StreamingResponse(self.stored.whole(rows[0]), media_type=DICOM, headers=headers)
+        parts = (
+            Part(f"{DICOM}; transfer-syntax={row.transfer_syntax}", self.stored.whole(row))
+            for row in rows
+        )
+        body = Multipart(DICOM, parts)
+        return StreamingResponse(body, headers={"Content-Type": body.content_type})
+
+    async def metadata(self, request: Request) -> Response:
+        """Retrieve the DICOM JSON model, pixels as a BulkDataURI."""
+        address = Address.of(request.path_params)
+        rows = await asyncio.to_thread(self.stored.find, address)
+        base = f"{request.url.scheme}://{request.url.netloc}/dicomweb/at/"
+
+        def joined() -> bytes:
+            return b"[" + b",".join(self._models(rows, base)) + b"]"
+
+        body = await asyncio.to_thread(joined)
+        return reply(request, body, media_type="application/dicom+json")
+
+    def _models(self, rows: list[Row[Any]], base: str) -> Iterator[bytes]:
+        """Yield each stored model with what is not stored put before its closing brace."""
+        for row, packed in self.stored.attributes(rows):
+            more: dict[str, Any] = {
+                "00083002": {"vr": "UI", "Value": [row.transfer_syntax]},
+            }
+            if row.pixel_offset is not None or row.frames:
+                place = f"{base}{row.institution}/studies/{row.study_uid}/series/{row.series_uid}"
+                uri = f"{place}/instances/{row.sop_uid}/frames"
+                more["7FE00010"] = {"vr": "OW", "BulkDataURI": uri}
+            yield zlib.decompress(packed)[:-1] + b"," + attributes.encoded(more)[1:]
+
+    async def frames(self, request: Request) -> Response:
+        """Retrieve frames as they are stored, several or one alone."""
+        row, numbers = await self._place(request)
+        missing = await asyncio.to_thread(self.stored.missing, row, numbers)
+        if missing:
+            if row.frames is not None and row.state in _ON_THE_WAY:
+                self.waiting.add(row.id, missing)
+            return _not_here_yet()
+        media = media_type(row.transfer_syntax)
+        syntax = frame_syntax(row.transfer_syntax)
+        chosen = _chosen(accepted(request.headers.get("accept")), media, syntax)
+        if not chosen.multipart and len(numbers) > 1:
+            raise UsageError(cause="Accept: multipart/related")
+        described = f"{media}; transfer-syntax={syntax}"
+        spans = await asyncio.to_thread(self.stored.spans, row, numbers)
+        size = sum(length for _, length in spans or [])
+        if spans is not None and size > AT_ONCE and chosen.multipart:
+            parts = (Part(described, self.stored.read(row, [one])) for one in spans)
+            body = Multipart(media, parts)
+            return StreamingResponse(body, headers={"Content-Type": body.content_type})
+        bodies = await self._bytes(row, numbers, spans)
+        if not chosen.multipart:
+            return Response(bodies[0], headers={"Content-Type": described})
+        body = Multipart(media, (Part(described, (one,)) for one in bodies))
+        return Response(b"".join(body), headers={"Content-Type": body.content_type})
+
+    async def rendered(self, request: Request) -> Response:
+        """Retrieve a picture for a page or a report, never for measuring."""
+        return await self._picture(request, RENDERED)
+
+    async def thumbnail(self, request: Request) -> Response:
+        """Retrieve a small picture."""
+        return await self._picture(request, THUMBNAIL)
+
+    async def _picture(self, request: Request, edge: int) -> Response:
+        edge = _edge(request.query_params.get("viewport"), edge)
+        window = _window(request.query_params.get("window"))
+        ranges = accepted(request.headers.get("accept"))
+        if not any(one.kind in {"*/*", "image/*", "image/jpeg"} for one in ranges):
+            raise CannotDisplay(cause="Accept: image/jpeg")
+        if "frames" in request.path_params:
+            row, numbers = await self._place(request)
+            number = numbers[0]
+        else:
+            rows = await asyncio.to_thread(self.stored.find, Address.of(request.path_params))
+            row = _middle(rows)
+            number = (row.frames or 1) // 2 if row.state not in _ON_THE_WAY else 0
+        if await asyncio.to_thread(self.stored.missing, row, [number]):
+            return _not_here_yet()
+        picture = await self.decoders.picture(self.stored.path(row), number, edge, window)
+        return Response(picture, media_type="image/jpeg")
+
+    async def _place(self, request: Request) -> tuple[Row[Any], list[int]]:
+        """Return the instance and the frames (0-based) that a path names.
+
+        Raises
+        ------
+        NotFound, UsageError
+        """
+        address = Address.of(request.path_params)
+        found = await asyncio.to_thread(lambda: self.stored.find(address, expected=True))
+        row = found[0]
+        count = row.frames if row.frames is not None else 1
+        asked = request.path_params.get("frames")
+        numbers = _numbers(asked) if asked is not None else list(range(min(count, MOST_FRAMES)))
+        if not numbers or max(numbers) >= count:
+            raise NotFound(thing="frame")
+        return row, numbers
+
+    async def _bytes(
+        self, row: Row[Any], numbers: list[int], spans: list[tuple[int, int]] | None
+    ) -> list[bytes]:
+        if spans is None:
+            return await self.decoders.frames(self.stored.path(row), numbers)
+        return await asyncio.to_thread(self.stored.read, row, spans)
+
+
+def _numbers(listed: str) -> list[int]:
+    """Read a list of frame numbers, which begin at 1."""
+    if not re.fullmatch(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*", listed):
+        raise UsageError(cause="frames")
+    numbers = [int(word) - 1 for word in listed.split(",")]
+    if len(numbers) > MOST_FRAMES:
+        raise UsageError(cause=f"frames > {MOST_FRAMES}")
+    return numbers
+
+
+def _chosen(ranges: Iterable[Range], media: str, transfer_syntax: str) -> Range:
+    for one in ranges:
+        if one.takes(media, transfer_syntax):
+            return one
+    raise CannotDisplay(cause=f"Accept: {media}; transfer-syntax={transfer_syntax}")
+
+
+def _not_here_yet() -> Response:
+    error = NotFound(thing="未着 / not here yet")
+    return JSONResponse({"error": error.as_json()}, 404, headers=NOT_HERE_YET)
+
+
+def _middle(rows: list[Row[Any]]) -> Row[Any]:
+    """Return the instance that stands for many: the middle slice, the smallest slide level."""
+    here = [row for row in rows if row.state not in _ON_THE_WAY] or rows
+    series = [row for row in here if row.series_uid == here[0].series_uid]
+    if any((row.frames or 1) > 1 for row in series):
+        return min(series, key=lambda row: row.frames or 1)
+    return series[len(series) // 2]
+
+
+def _edge(viewport: str | None, default: int) -> int:
+    """Read ``viewport=width,height`` (PS3.18 8.3.5.1.3); only the size is heeded."""
+    if viewport is None:
+        return default
+    if not re.fullmatch(r"[1-9][0-9]{0,4},[1-9][0-9]{0,4}(,.*)?", viewport):
+        raise UsageError(cause="viewport")
+    return min(max(int(word) for word in viewport.split(",")[:2]), RENDERED)
+
+
+def _window(said: str | None) -> tuple[float, float] | None:
+    """Read ``window=centre,width,function`` (PS3.18 8.3.5.1.4)."""
+    if said is None:
+        return None
+    found = re.fullmatch(r"(-?\d{1,6}(?:\.\d{1,6})?),(\d{1,6}(?:\.\d{1,6})?)(,linear)?", said)
+    if found is None:
+        raise UsageError(cause="window")
+    return float(found[1]), float(found[2])

@@ -1,0 +1,155 @@
+"""The viewer's door: pages, sign-in, work list, news and DICOMweb on one port."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from common.errors import TodokeError, UsageError
+from common.web import guard
+from common.web.accounts import ABSOLUTE_SECONDS, Accounts
+from common.web.headers import SecurityHeaders
+from receiver import dicomweb, index, pages
+from receiver.facts import KnownFacts
+from receiver.live import Live
+from receiver.replies import body_of, failed, not_served, reply
+from receiver.viewer_services import ViewerServices
+from receiver.worklist import Worklist
+
+__all__ = ["ViewerServices", "viewer_app"]
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+#: What a page asks for by itself, without its user: keeps no session alive.
+PASSIVE = ("/api/events", "/api/worklist", "/coverage")
+
+
+def viewer_app(services: ViewerServices) -> Starlette:
+    """Return the application of the viewer's port.
+
+    Parameters
+    ----------
+    services : ViewerServices
+    """
+    accounts = Accounts(services.index)
+    known = KnownFacts()
+    routes: list[BaseRoute] = [
+        *_session_routes(services, accounts),
+        *_list_routes(services, accounts, Worklist(services.index, known)),
+        *dicomweb.routes(services, known),
+        *pages.routes(services.pages),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(SecurityHeaders, https=services.https),
+            Middleware(
+                guard.Guard,
+                accounts=accounts,
+                https=services.https,
+                guarded=("/api", "/dicomweb"),
+                open_paths=("/api/sign-in",),
+                passive=PASSIVE,
+            ),
+        ],
+        exception_handlers={TodokeError: failed, HTTPException: not_served},
+    )
+
+
+def _session_routes(services: ViewerServices, accounts: Accounts) -> list[BaseRoute]:
+    name = guard.cookie_name(https=services.https)
+
+    async def sign_in(request: Request) -> Response:
+        body = await body_of(request)
+        given, password = body.get("name"), body.get("password")
+        if not isinstance(given, str) or not isinstance(password, str):
+            raise UsageError(cause="name, password")
+        address = request.client.host if request.client else ""
+        old = guard.session_number(request.headers, https=services.https)
+        user, number = await asyncio.to_thread(accounts.sign_in, given, password, address)
+        if old is not None:
+            await asyncio.to_thread(accounts.sign_out, old)
+        answer = JSONResponse({"user": user.as_json()})
+        answer.set_cookie(
+            name,
+            number,
+            max_age=ABSOLUTE_SECONDS,
+            path="/",
+            secure=services.https,
+            httponly=True,
+            samesite="strict",
+        )
+        return answer
+
+    async def sign_out(request: Request) -> Response:
+        number = guard.session_number(request.headers, https=services.https)
+        if number is not None:
+            await asyncio.to_thread(accounts.sign_out, number)
+        answer = Response(status_code=204, headers={"Clear-Site-Data": '"cache", "storage"'})
+        answer.delete_cookie(
+            name, path="/", secure=services.https, httponly=True, samesite="strict"
+        )
+        return answer
+
+    async def session(request: Request) -> Response:
+        user = guard.signed_in(request.scope)
+        return reply(
+            request,
+            {
+                "user": user.as_json(),
+                "server_time": index.now(),
+                "version": services.version,
+                "institution": {
+                    "name": services.institution_name,
+                    "code": services.institution_code,
+                },
+            },
+        )
+
+    return [
+        Route("/api/sign-in", sign_in, methods=["POST"]),
+        Route("/api/sign-out", sign_out, methods=["POST"]),
+        Route("/api/session", session, methods=["GET"]),
+    ]
+
+
+def _list_routes(
+    services: ViewerServices, accounts: Accounts, worklist: Worklist
+) -> list[BaseRoute]:
+    live = Live(services.index)
+
+    async def rows(request: Request) -> Response:
+        found = await asyncio.to_thread(worklist.rows)
+        return reply(request, {"server_time": index.now(), "rows": found})
+
+    async def study(request: Request) -> Response:
+        found = await asyncio.to_thread(worklist.study, request.path_params["key"])
+        return reply(request, found)
+
+    async def coverage(request: Request) -> Response:
+        found = await asyncio.to_thread(worklist.coverage, request.path_params["key"])
+        return reply(request, found)
+
+    async def opened(request: Request) -> Response:
+        await asyncio.to_thread(worklist.opened, request.path_params["key"])
+        return Response(status_code=204)
+
+    async def events(request: Request) -> Response:
+        number = guard.session_number(request.headers, https=services.https) or ""
+        stream = live.listen(lambda: accounts.session(number))
+        return StreamingResponse(stream, media_type="text/event-stream")
+
+    return [
+        Route("/api/worklist", rows, methods=["GET"]),
+        Route("/api/studies/{key}", study, methods=["GET"]),
+        Route("/api/studies/{key}/coverage", coverage, methods=["GET"]),
+        Route("/api/studies/{key}/opened", opened, methods=["POST"]),
+        Route("/api/events", events, methods=["GET"]),
+    ]

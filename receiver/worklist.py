@@ -1,0 +1,358 @@
+"""The work list: which studies are here, how far they have come, and of whom they are.
+
+A study is known by its key alone; key, institution and Study Instance UID are
+one row of the index, so nothing of two institutions is ever put together,
+whatever identifiers they use (CHR-07, DIR-06).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from common.errors import NotFound
+from common.link import pack_bits
+from common.states import INSTANCE_WORDS, WORDS, InstanceState, TransferState, move
+from receiver import index, person_name
+from receiver.attributes import GUESSED, TEST, first
+from receiver.facts import LIGHT, NOTHING, Facts, KnownFacts
+from receiver.index import Index
+
+_studies, _transfers, _partners = index.studies, index.transfers, index.partners
+_instances, _frames = index.instances, index.frames
+
+_URGENCY = {"urgent": 0, "soon": 1, "routine": 2}
+_READ = {TransferState.DONE: 2, TransferState.READING: 1, TransferState.OPENED: 1}
+_WHOLE = {InstanceState.STORED, InstanceState.VERIFIED}
+#: States of a transfer under which a reader's own state is what the list shows.
+_READER_SPEAKS = {
+    TransferState.DELIVERED,
+    TransferState.COMMITTED,
+    TransferState.RECEIPTED,
+    TransferState.OPENED,
+    TransferState.READING,
+}
+
+
+@dataclass
+class Study:
+    """One study of the index with all its instances."""
+
+    row: Row[Any]
+    instances: list[Row[Any]] = field(default_factory=list)
+    facts: dict[int, Facts] = field(default_factory=dict)
+    held: dict[int, int] = field(default_factory=dict)  # frames here, of levels not yet whole
+
+    @property
+    def slide(self) -> bool:
+        """Whether the study is a slide case."""
+        if self.row.kind is not None and self.row.opening:
+            return bool(self.row.kind == "slide")
+        return any(facts.slide for facts in self.facts.values())
+
+    def arrived(self, row: Row[Any]) -> int:
+        """Return how many frames of a slide level are here."""
+        frames = int(row.frames or 0)
+        return frames if row.state in _WHOLE else self.held.get(row.id, 0)
+
+
+class Worklist:
+    """Answers what is in the index, for pages."""
+
+    def __init__(self, database: Index, known: KnownFacts) -> None:
+        self.index = database
+        self.known = known
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row of every study: urgent before soon before routine, new first."""
+        with self.index.read() as db:
+            studies = self._load(db)
+        rows = [study_row(study) for study in studies]
+        rows.sort(key=lambda row: str(row["arrived_at"]), reverse=True)
+        rows.sort(key=lambda row: (_READ.get(row["state"], 0), _URGENCY.get(row["priority"], 2)))
+        return rows
+
+    def study(self, key: str) -> dict[str, Any]:
+        """Return one study with its series and their slots.
+
+        Raises
+        ------
+        NotFound
+        """
+        with self.index.read() as db:
+            study = self._one(db, key)
+        return study_row(study) | {"series": _series(study)}
+
+    def coverage(self, key: str) -> dict[str, Any]:
+        """Return which frames of each instance are here, as bitmaps.
+
+        Raises
+        ------
+        NotFound
+        """
+        with self.index.read() as db:
+            study = self._one(db, key)
+            instances = {
+                row.sop_uid: {"frames": row.frames or 0, "bitmap": self._bitmap(db, row)}
+                for row in study.instances
+            }
+        return {"instances": instances}
+
+    def opened(self, key: str) -> None:
+        """Note that a reader opened a study.
+
+        Raises
+        ------
+        NotFound
+        """
+        with self.index.write() as db:
+            row = db.execute(_query().where(_studies.c.key == key)).one_or_none()
+            if row is None:
+                raise NotFound(thing=key)
+            if row.reading is not None:
+                return
+            db.execute(
+                update(_studies)
+                .where(_studies.c.key == key)
+                .values(reading=TransferState.OPENED, changed_at=index.now())
+            )
+            if row.state == TransferState.RECEIPTED:
+                state = move(TransferState.RECEIPTED, TransferState.OPENED)
+                db.execute(
+                    update(_transfers).where(_transfers.c.id == row.transfer).values(state=state)
+                )
+            index.announce(db, "study", key)
+
+    def _one(self, db: Connection, key: str) -> Study:
+        if not re.fullmatch(r"[0-9a-f]{8,64}", key):
+            raise NotFound(thing="study")
+        found = self._load(db, key)
+        if not found:
+            raise NotFound(thing="study")
+        return found[0]
+
+    def _load(self, db: Connection, key: str | None = None) -> list[Study]:
+        query = _query()
+        wanted: Any = select(*LIGHT)
+        held = (
+            select(_frames.c.instance, func.count())
+            .join(_instances, _instances.c.id == _frames.c.instance)
+            .where(_instances.c.state == InstanceState.RECEIVED)
+            .group_by(_frames.c.instance)
+        )
+        if key is not None:
+            query = query.where(_studies.c.key == key)
+            of_study = (_instances.c.institution == _studies.c.institution) & (
+                _instances.c.study_uid == _studies.c.study_uid
+            )
+            wanted = wanted.join(_studies, of_study).where(_studies.c.key == key)
+            held = held.join(_studies, of_study).where(_studies.c.key == key)
+        studies = {(row.institution, row.study_uid): Study(row) for row in db.execute(query)}
+        counts = {number: count for number, count in db.execute(held)}
+        for row in db.execute(wanted):
+            study = studies.get((row.institution, row.study_uid))
+            if study is not None:
+                study.instances.append(row)
+        for study in studies.values():
+            study.held = {row.id: counts[row.id] for row in study.instances if row.id in counts}
+            shown = study.instances if key is not None else _one_a_series(study.instances)
+            study.facts = self.known.of(db, shown)
+        return list(studies.values())
+
+    @staticmethod
+    def _bitmap(db: Connection, row: Row[Any]) -> str:
+        frames = int(row.frames or 0)
+        if row.state in _WHOLE:
+            return pack_bits(range(frames), frames)
+        here = db.execute(select(_frames.c.frame).where(_frames.c.instance == row.id)).scalars()
+        return pack_bits((frame for frame in here if frame < frames), frames)
+
+
+def _query() -> Any:
+    return (
+        select(
+            _studies,
+            _partners.c.name.label("institution_name"),
+            _transfers.c.kind,
+            _transfers.c.state,
+            _transfers.c.priority,
+            _transfers.c.purpose,
+            _transfers.c.test,
+            _transfers.c.expected,
+            _transfers.c.request,
+            _transfers.c.opening.is_not(None).label("opening"),
+            _transfers.c.opened_at,
+        )
+        .join(_partners, _partners.c.code == _studies.c.institution)
+        .outerjoin(_transfers, _transfers.c.id == _studies.c.transfer)
+    )
+
+
+def _one_a_series(instances: Iterable[Row[Any]]) -> list[Row[Any]]:
+    """Return one arrived instance of each series: enough for a list."""
+    found: dict[str, Row[Any]] = {}
+    for row in instances:
+        if row.state != InstanceState.EXPECTED:
+            found.setdefault(row.series_uid, row)
+    return list(found.values())
+
+
+def study_row(study: Study) -> dict[str, Any]:
+    """Return the row of a study as the web API has it.
+
+    ``arrived`` and ``expected`` count images, for slides frames (tiles).
+    """
+    row = study.row
+    model = json.loads(row.attributes)
+    state = TransferState(row.state or TransferState.DELIVERED)
+    if row.reading and state in _READER_SPEAKS:
+        state = TransferState(row.reading)
+    arrived, expected = _progress(study)
+    facts = study.facts.values()
+    date = _date(first(model, "00080020"))
+    modalities = sorted({one.modality for one in facts if one.modality})
+    return {
+        "key": row.key,
+        "institution": {"code": row.institution, "name": row.institution_name},
+        "study_uid": row.study_uid,
+        "kind": "slide" if study.slide else "dicom",
+        "patient": _patient(model, row.institution, date),
+        "modalities": modalities or [m for m in [first(model, "00080060")] if m],
+        "description": first(model, "00081030") or "",
+        "study_date": date,
+        "study_time": _time(first(model, "00080030")),
+        "accession_number": first(model, "00080050") or "",
+        "body_part": first(model, "00180015")
+        or next((one.body_part for one in facts if one.body_part), ""),
+        "priority": row.priority or "routine",
+        "purpose": row.purpose or "diagnosis",
+        "arrived": arrived,
+        "expected": expected,
+        "unit": "tile" if study.slide else "image",
+        "state": state,
+        "state_ja": WORDS[state].ja,
+        "state_en": WORDS[state].en,
+        "arrived_at": row.opened_at or row.changed_at,
+        "changed_at": row.changed_at,
+        "test": bool(row.test) or bool(model.get(TEST)) or any(one.test for one in facts),
+        "request": json.loads(row.request or "{}"),
+        "dicomweb": f"/dicomweb/at/{row.institution}",
+    }
+
+
+def _progress(study: Study) -> tuple[int, int | None]:
+    known = bool(study.row.opening and study.row.expected)
+    if study.slide:
+        arrived = sum(study.arrived(row) for row in study.instances)
+        return arrived, sum(row.frames or 0 for row in study.instances) if known else None
+    here = sum(row.state != InstanceState.EXPECTED for row in study.instances)
+    return here, len(study.instances) if known else None
+
+
+def _patient(model: dict[str, Any], institution: str, study_date: str | None) -> dict[str, Any]:
+    guessed = person_name.PATIENT_NAME in model.get(GUESSED, [])
+    name = person_name.from_json(first(model, person_name.PATIENT_NAME), guessed=guessed)
+    born = _date(first(model, "00100030"))
+    return {
+        "id": first(model, "00100020") or "",
+        "issuer": institution,
+        **name.as_json(),
+        "birth_date": born,
+        "sex": first(model, "00100040") or "",
+        "age": _age(born, study_date),
+    }
+
+
+def _series(study: Study) -> list[dict[str, Any]]:
+    by_uid: defaultdict[str, list[Row[Any]]] = defaultdict(list)
+    for row in study.instances:
+        by_uid[row.series_uid].append(row)
+    known = bool(study.row.opening and study.row.expected)
+    found = []
+    for uid, rows in by_uid.items():
+        rows.sort(key=lambda row: (row.number is None, row.number or 0, row.id))
+        facts = next((study.facts[r.id] for r in rows if study.facts[r.id] is not NOTHING), NOTHING)
+        series: dict[str, Any] = {
+            "series_uid": uid,
+            "modality": facts.modality or "",
+            "number": facts.series_number,
+            "description": facts.series_description or "",
+            "expected": len(rows) if known else None,
+            "instances": [_instance(row, study.facts[row.id]) for row in rows],
+        }
+        if study.slide:
+            series["slide"] = _slide(study, rows)
+        found.append(series)
+    found.sort(key=lambda series: (series["number"] is None, series["number"] or 0))
+    return found
+
+
+def _instance(row: Row[Any], facts: Facts) -> dict[str, Any]:
+    words = INSTANCE_WORDS[InstanceState(row.state)]
+    return {
+        "sop_uid": row.sop_uid,
+        "number": row.number,
+        "state": row.state,
+        "state_ja": words.ja,
+        "state_en": words.en,
+        "frames": 1 if row.frames is None else row.frames,
+        "rows": facts.rows,
+        "columns": facts.columns,
+        "sop_class": row.sop_class,
+        "transfer_syntax": row.transfer_syntax,
+    }
+
+
+def _slide(study: Study, rows: list[Row[Any]]) -> dict[str, Any]:
+    levels: list[dict[str, Any]] = []
+    associated: list[dict[str, Any]] = []
+    known = [(row, study.facts[row.id]) for row in rows if study.facts[row.id].slide]
+    for row, facts in known:
+        image = {
+            "sop_uid": row.sop_uid,
+            "columns": facts.total_columns,
+            "rows": facts.total_rows,
+            "tile_columns": facts.columns,
+            "tile_rows": facts.rows,
+            "frames": row.frames,
+            "spacing_um": facts.spacing_um,
+            "flavor": facts.flavor,
+            "arrived": study.arrived(row),
+            "transfer_syntax": row.transfer_syntax,
+        }
+        (levels if facts.flavor == "VOLUME" else associated).append(image)
+    levels.sort(key=lambda level: int(level["columns"] or 0), reverse=True)
+    whole = next((facts for _, facts in known if facts.flavor == "VOLUME"), NOTHING)
+    return {
+        "levels": levels,
+        "associated": associated,
+        "objective_power": whole.objective_power,
+        "icc": whole.icc,
+        "ratio": whole.ratio,
+        "scanner": whole.scanner,
+    }
+
+
+def _date(value: Any) -> str | None:
+    """Return a DICOM date as YYYY-MM-DD, None where it is none."""
+    found = re.fullmatch(r"(\d{4})\.?(\d\d)\.?(\d\d)", str(value or "").strip())
+    return "-".join(found.groups()) if found else None
+
+
+def _time(value: Any) -> str | None:
+    """Return a DICOM time as HH:MM:SS, None where it is none."""
+    found = re.match(r"(\d\d)(\d\d)?(\d\d)?", str(value or ""))
+    return ":".join(part or "00" for part in found.groups()) if found else None
+
+
+def _age(born: str | None, on: str | None) -> int | None:
+    """Return full years between two dates."""
+    if born is None or on is None or on < born:
+        return None
+    return int(on[:4]) - int(born[:4]) - (on[5:] < born[5:])
