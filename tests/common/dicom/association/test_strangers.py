@@ -184,6 +184,7 @@ def test_https_inside_the_handshake_gets_a_hint_and_names_the_certificate(pki: P
 @pytest.mark.parametrize(
     ("sent", "cause"),
     [(b"", greeting.CLOSED), (b"\xff\xfe\0\0", greeting.NOT_DICOM), (RQ[:50], greeting.SLOW)],
+    ids=["closed", "not DICOM", "half a request"],
 )
 def test_others_are_named(sent: bytes, cause: str) -> None:
     refused = Refusals()
