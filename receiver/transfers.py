@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
+from pydicom.filereader import read_dataset
 from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
-from common.errors import NotFound, RequestForbidden, SameUidOtherContent
+from common.errors import NotFound, ProtocolError, RequestForbidden, SameUidOtherContent
 from common.link import Opening, Slot
 from common.states import InstanceState, TransferState, move
 from receiver import index
+from receiver.attributes import instance_attributes
 from receiver.store import Store
 
 _transfers, _studies, _instances = index.transfers, index.studies, index.instances
@@ -60,9 +63,7 @@ def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) 
         )
     for slot in opening.instances:
         _announce_slot(db, institution, opening, slot)
-    key = touch_study(
-        db, institution, opening.study, opening.transfer, lambda: opening.attributes
-    )
+    key = touch_study(db, institution, opening.study, opening.transfer, lambda: opening.attributes)
     index.announce(db, "study", key)
     return key
 
@@ -84,6 +85,7 @@ def _announce_slot(db: Connection, institution: str, opening: Opening, slot: Slo
                 number=slot.number,
                 frames=slot.frames or None,
                 prefix=slot.prefix_bytes() or None,
+                attributes=_announced_attributes(slot),
             )
         )
         return
@@ -94,15 +96,35 @@ def _announce_slot(db: Connection, institution: str, opening: Opening, slot: Slo
         raise SameUidOtherContent(path="SOP Instance UID")
     if known.transfer != opening.transfer:
         db.execute(
-            update(_instances)
-            .where(_instances.c.id == known.id)
-            .values(transfer=opening.transfer)
+            update(_instances).where(_instances.c.id == known.id).values(transfer=opening.transfer)
         )
+
+
+def _announced_attributes(slot: Slot) -> bytes | None:
+    """Return what a slide level's header says: a viewer needs every level's size at once.
+
+    Raises
+    ------
+    ProtocolError
+        The header is no data set.
+    """
+    if not slot.header:
+        return None
+    try:
+        header = read_dataset(BytesIO(slot.header_bytes()), False, True)
+        return instance_attributes(header)
+    except Exception as failure:  # pydicom raises anything on hostile bytes
+        raise ProtocolError(cause="a slide header") from failure
 
 
 def find(db: Connection, transfer: str) -> Row[Any] | None:
     """Return the row of a transfer, or None."""
     return db.execute(select(_transfers).where(_transfers.c.id == transfer)).one_or_none()
+
+
+def known(db: Connection, transfer: str) -> Row[Any]:
+    """Return the row of a transfer that has to be there."""
+    return db.execute(select(_transfers).where(_transfers.c.id == transfer)).one()
 
 
 def owned(db: Connection, transfer: str, institution: str) -> Row[Any]:
