@@ -34,6 +34,11 @@ def say(ja: str, en: str) -> None:
     print(en if language() == "en" else ja, file=sys.stderr, flush=True)
 
 
+def tell(line: str) -> None:
+    """Print one line of a verb's result."""
+    print(line, flush=True)
+
+
 def emit(value: Any) -> None:
     """Print the one JSON object of a verb."""
     print(json.dumps(value, ensure_ascii=False, indent=1, default=str), flush=True)

@@ -141,7 +141,7 @@ def open_file(path: Path, *, writable: bool = False) -> int:
 def rename(old: Path, new: Path) -> None:
     """Rename a closed file; the name is safe only after :func:`sync_folder` (group commit)."""
     with _named(new):
-        os.replace(old, new)
+        old.replace(new)
 
 
 def publish(temporary: Path, final: Path) -> None:

@@ -118,6 +118,12 @@ class PasswordTooWeak(UsageError):
     en = "The password breaks the rule ({cause}). Use 13 or more letters, digits and signs, mixed"
 
 
+class VerbFailed(TodokeError):
+    number = "E-1010"
+    ja = "{verb} が失敗しました ({cause})。上の記録を確かめてください"
+    en = "{verb} failed ({cause}). See the log above"
+
+
 class InputError(TodokeError):
     number = "E-2000"
     exit_code = 20
@@ -184,6 +190,13 @@ class MixedPatients(InputError):
     exit_code = 26
     ja = "患者が混ざっています ({count}名)。1名ずつ分けてください"
     en = "More than one patient in one study ({count}). Split them"
+
+
+class NoRoute(InputError):
+    number = "E-2105"
+    exit_code = 26
+    ja = "送り先が決まっていません ({cause})。rules.toml に書くか release --to で選んでください"
+    en = "No rule says where this goes ({cause}). Write one into rules.toml or use release --to"
 
 
 class InvitationError(InputError):

@@ -27,7 +27,7 @@ FRAME_HEAD = struct.Struct("<HII32s")  # instance, frame, bytes on the wire, SHA
 
 PRIORITIES = ("urgent", "soon", "routine")
 PURPOSES = ("diagnosis", "advice")
-_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+_UID = re.compile(r"\d+(\.\d+)*", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{32}")
 _SHA = re.compile(r"[0-9a-f]{64}")
 
@@ -190,7 +190,10 @@ def _digests(said: Iterable[dict[str, Any]]) -> tuple[Digest, ...]:
 
 
 def check_uid(uid: Any) -> str:
-    """Return `uid` if PS3.5 section 9.1 allows it.
+    """Return `uid` if it has the form of one (PS3.5 section 9.1).
+
+    Components with a leading zero are let through: devices make them, and no
+    name or path is made from a UID.
 
     Raises
     ------

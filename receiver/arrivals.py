@@ -206,9 +206,7 @@ class Arrivals:
         for arrival, outcome in outcomes:
             _answer(arrival, outcome)
 
-    def _place(
-        self, db: Connection, arrival: Arrival, folders: set[Path]
-    ) -> TodokeError | None:
+    def _place(self, db: Connection, arrival: Arrival, folders: set[Path]) -> TodokeError | None:
         """Give one instance its place, unless its UID is taken."""
         rows = index.instances
         known = db.execute(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -38,6 +37,6 @@ def attended(data: Path, name: str) -> Iterator[None]:
 
 
 def _end_with_supervisor() -> None:
-    while sys.stdin.buffer.read(1):
+    while os.read(0, 1):  # not sys.stdin, whose lock would outlive us at exit
         pass
     os._exit(0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from receiver import setup_verbs
+from receiver import run_verbs, setup_verbs
 
 app = typer.Typer(
     no_args_is_help=True,
     help="支援側: 画像を受け取り、見せる / the supporting side: takes images, shows them",
 )
 setup_verbs.register(app)
+run_verbs.register(app)

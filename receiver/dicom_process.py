@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-from common import audit
+from common import audit, console, logs
 from common.proof.identity import Node, Role
 from common.settings import Receiver
 from receiver.child import attended
@@ -39,7 +39,7 @@ def serve(data: Path) -> None:
         profile=settings.profile,
     )
     door.start()
-    print(door.acceptor.address[1], flush=True)
+    console.tell(str(door.acceptor.address[1]))
     stop.wait()
     door.stop()
     index.close()
@@ -53,6 +53,6 @@ def _fatal(failure: threading.ExceptHookArgs) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logs.begin()
     with attended(Path(sys.argv[1]), "dicom"):
         serve(Path(sys.argv[1]))

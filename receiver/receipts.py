@@ -78,8 +78,7 @@ class Receipts:
 
     def _verify(self, transfer: str, closing: Closing, statement: str) -> str:
         with self.index.write() as db:
-            row = transfers.find(db, transfer)
-            assert row is not None, "the door looked it up"
+            row = transfers.known(db, transfer)
             if row.receipt is not None and row.closing == statement:
                 return str(row.receipt)
             transfers.set_state(
@@ -119,17 +118,14 @@ class Receipts:
                     .values(state=InstanceState.EXPECTED, path=None, frame_table=None, d1=None)
                 )
                 log.error("digests of instance %s differ; kept aside, asked for again", row.key)
-            row = transfers.find(db, transfer)
-            assert row is not None
-            transfers.set_state(db, row, TransferState.SENDING)
+            transfers.set_state(db, transfers.known(db, transfer), TransferState.SENDING)
 
     def _countersign(
         self, transfer: str, statement: str, rows: list[Row[Any]], found: list[Digest]
     ) -> str:
         final = {row.id: self._final_name(row) for row in rows}
         with self.index.write() as db:
-            row = transfers.find(db, transfer)
-            assert row is not None
+            row = transfers.known(db, transfer)
             receipt = Receipt(
                 transfer=transfer,
                 sender=row.institution,

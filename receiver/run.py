@@ -33,35 +33,37 @@ class _Process:
     name: str
     module: str
     data: Path
-    running: subprocess.Popen[str] | None = None
     started: float = 0.0
     said: str = ""
+    running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self) -> None:
         """Start the process and wait for the line in which it says its ports."""
         self.started = time.monotonic()
-        self.running = subprocess.Popen(
+        running = subprocess.Popen(
             [sys.executable, "-m", self.module, str(self.data)],
             stdin=subprocess.PIPE,  # its end tells the process that we are gone
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert self.running.stdout is not None
-        self.said = self.running.stdout.readline()
+        self.running = [running]
+        self.said = running.stdout.readline() if running.stdout else ""
         if not self.said:
-            self.running.wait()
-            raise StorageError(cause=f"{self.name}: {self.running.returncode}")
+            raise StorageError(cause=f"{self.name}: {running.wait()}")
+
+    def ended(self) -> int | None:
+        """Return the exit code of a process that has ended, None while it runs."""
+        return self.running[0].poll()
 
     def stop(self) -> None:
         """Ask it to end, then make it."""
-        if self.running is None:
-            return
-        self.running.terminate()
-        try:
-            self.running.wait(15)
-        except subprocess.TimeoutExpired:
-            self.running.kill()
-            self.running.wait()
+        for running in self.running:
+            running.terminate()
+            try:
+                running.wait(15)
+            except subprocess.TimeoutExpired:
+                running.kill()
+                running.wait()
 
 
 @dataclass(slots=True)
@@ -100,9 +102,7 @@ class Supervisor:
                 for process in processes:
                     process.stop()
 
-    def _words(
-        self, node: Node, settings: Receiver, processes: list[_Process]
-    ) -> dict[str, Any]:
+    def _words(self, node: Node, settings: Receiver, processes: list[_Process]) -> dict[str, Any]:
         said = {process.name: process.said for process in processes}
         ports = {"dicom": int(said["dicom"]), **json.loads(said["web"])}
         scheme = "http" if settings.viewer_bind in {"127.0.0.1", "localhost"} else "https"
@@ -118,12 +118,11 @@ class Supervisor:
         """Start a process again that died; one that cannot live ends the receiver."""
         while not self.stop.wait(0.2):
             for process in processes:
-                assert process.running is not None
-                if process.running.poll() is None:
+                if (code := process.ended()) is None:
                     continue
-                log.error("process %s ended (%s)", process.name, process.running.returncode)
+                log.error("process %s ended (%s)", process.name, code)
                 if time.monotonic() - process.started < QUICK:
-                    raise StorageError(cause=f"{process.name}: {process.running.returncode}")
+                    raise StorageError(cause=f"{process.name}: {code}")
                 process.start()
 
 

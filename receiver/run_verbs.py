@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from common import console
+from common import console, logs
 from common.settings import data_folder
 
 Data = Annotated[
@@ -29,7 +28,7 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
     from receiver import run as running
 
     with console.verb(as_json=as_json):
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+        logs.begin()
 
         def ready(words: dict[str, Any]) -> None:
             if as_json:
@@ -38,7 +37,7 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
                 console.say(f"受信できます。ビューア: {words['viewer']}",
                             f"Ready. Viewer: {words['viewer']}")  # fmt: skip
 
-        running.run(data_folder("receiver", data), ready)
+        running.run(data_folder("receiver", data).absolute(), ready)
 
 
 def status(data: Data = None, as_json: AsJson = False) -> None:
@@ -86,4 +85,4 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         for one in listed:
             words = WORDS[TransferState(one["state"])]
             word = words.en if lang == "en" else words.ja
-            print(f"{word}  {one['arrived']}/{one['expected'] or '?'}  {one['id'][:8]}")
+            console.tell(f"{word}  {one['arrived']}/{one['expected'] or '?'}  {one['id'][:8]}")

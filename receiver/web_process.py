@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import json
-import logging
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from common import tls
+from common import console, logs, tls
 from common.proof.identity import Node, Role
 from common.settings import Receiver
 from common.web.peer import Listener
 from receiver import partners
 from receiver.child import attended
-from receiver.doors.link import LinkServices, link_app
 from receiver.doors import pairing
+from receiver.doors.link import LinkServices, link_app
 from receiver.frames import Frames
 from receiver.index import Index
 from receiver.receipts import Receipts
@@ -42,9 +42,7 @@ async def serve(data: Path) -> None:
     index = Index.at(data)
     store = Store(data / "store")
     receipts = Receipts(index, store, node, {"software": f"todoke {version}"})
-    services = LinkServices(
-        index, Frames(index, store), receipts, node.ca, node.institution.code
-    )
+    services = LinkServices(index, Frames(index, store), receipts, node.ca, node.institution.code)
     shown = viewer_tls(node, settings)
     viewer = ViewerServices(
         index=index,
@@ -60,7 +58,7 @@ async def serve(data: Path) -> None:
     one_sided = tls.server_context(
         node.credentials, profile=settings.profile, client_required=False
     )
-    page = shown and tls.server_context(shown, profile="dicom-b12", client_required=False)
+    page = tls.server_context(shown, profile="dicom-b12", client_required=False) if shown else None
     listeners = {
         "link": Listener(link_app(services), settings.bind, settings.link_port, tls=mutual),
         "pairing": Listener(
@@ -73,20 +71,21 @@ async def serve(data: Path) -> None:
             viewer_app(viewer), settings.viewer_bind, settings.viewer_port, tls=page
         ),
     }
-    loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(name, lambda: [one.stop() for one in listeners.values()])
-        except NotImplementedError:  # Windows
-            signal.signal(name, lambda *_: [one.stop() for one in listeners.values()])
+        signal.signal(name, lambda *_: _stop(listeners.values()))
     ports = {name: one.address[1] for name, one in listeners.items()}
-    print(json.dumps(ports), flush=True)
+    console.tell(json.dumps(ports))
     await asyncio.gather(*(one.serve() for one in listeners.values()))
     receipts.close()
     index.close()
 
 
+def _stop(listeners: Iterable[Listener]) -> None:
+    for one in listeners:
+        one.stop()
+
+
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logs.begin()
     with attended(Path(sys.argv[1]), "web"):
         asyncio.run(serve(Path(sys.argv[1])))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from sender import pairing_verbs
+from sender import pairing_verbs, sending_verbs
 
 app = typer.Typer(
     no_args_is_help=True,
     help="依頼側: 装置の画像を送る / the requesting side: sends images from devices",
 )
 pairing_verbs.register(app)
+sending_verbs.register(app)

@@ -11,13 +11,14 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from common.errors import NotFound, SourceChanged, StorageError, TodokeError
 from common.proof.identity import Node, Role
 from common.settings import Sender
 from common.states import TransferState
-from sender import ingest
+from sender import ingest, routing
 from sender.delivery import Delivery
 from sender.outbox import Outbox, Transfer, fault, now
 from sender.partners import find_partner
@@ -99,7 +100,7 @@ class Engine:
         for job in self.outbox.jobs(unscanned=True):
             if self.stop.is_set():
                 return
-            found = ingest.scan(job)
+            found = ingest.scan(job, routing.load(self.data))
             self.outbox.scanned(job, found.transfers, found.refused, found.files)
             log.info("job %s: %s files, %s refused", job.id, found.files, len(found.refused))
 
@@ -111,7 +112,7 @@ class Engine:
                 continue
             if transfer.state in (TransferState.QUEUED, *HELD_STATES):
                 self._busy.add(transfer.partner)
-                work = self._guarded(lambda t=transfer: self._deliver(t), transfer.partner)
+                work = self._guarded(partial(self._deliver, transfer), transfer.partner)
                 threading.Thread(target=work, name=f"to-{transfer.partner}").start()
 
     def _guarded(self, work: Callable[[], None], partner: str | None = None) -> Callable[[], None]:
@@ -120,7 +121,7 @@ class Engine:
         def guarded() -> None:
             try:
                 work()
-            except BaseException as failure:  # noqa: BLE001 - handed to run()
+            except BaseException as failure:  # handed to run()
                 self._failure = failure
             finally:
                 with self._wake:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from common.dicom.layout import Layout
 from common.errors import (
     InputError,
     MixedPatients,
+    NoRoute,
     NotAnImage,
     NotDicom,
     SameInstance,
@@ -25,6 +25,7 @@ from common.errors import (
 )
 from common.states import TransferState
 from sender.outbox import Instance, Job, fault
+from sender.routing import Rule, choose
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -32,10 +33,23 @@ if TYPE_CHECKING:
 DICOMDIR = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 annex I
 #: Patient and study level that the opening tells, as DICOM keywords.
 STUDY_LEVEL = (
-    "StudyDate StudyTime AccessionNumber ReferringPhysicianName StudyDescription Modality "
-    "InstitutionName BodyPartExamined PatientName PatientID IssuerOfPatientID PatientBirthDate "
-    "PatientSex PatientAge StudyInstanceUID StudyID"
-).split()
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "StudyDescription",
+    "Modality",
+    "InstitutionName",
+    "BodyPartExamined",
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientAge",
+    "StudyInstanceUID",
+    "StudyID",
+)
 
 
 @dataclass(slots=True)
@@ -66,11 +80,15 @@ def files_below(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def scan(job: Job, seen: Callable[[int], None] = lambda _count: None) -> Found:
+def scan(
+    job: Job, rules: Sequence[Rule] = (), seen: Callable[[int], None] = lambda _count: None
+) -> Found:
     """Read what a job's paths hold.
 
     Parameters
     ----------
+    rules : sequence of Rule
+        Say where a study goes when the job names no partner.
     seen : callable
         Told the number of files read so far, for a progress display.
 
@@ -85,19 +103,19 @@ def scan(job: Job, seen: Callable[[int], None] = lambda _count: None) -> Found:
     for path in files_below(Path(p) for p in job.paths):
         found.files += 1
         try:
-            if not stat.S_ISREG(os.lstat(path).st_mode):
+            if not stat.S_ISREG(path.lstat().st_mode):
                 raise NotAnImage(cause="no regular file")
             if _is_part10(path):
                 _take_dicom(path, studies, first)
             else:
-                found.transfers.append(_take_slide(path, job))
+                found.transfers.append(_take_slide(path, job, rules))
         except (InputError, StorageError) as error:
             found.refused.append((str(path), error))
         except OSError as failure:
             cause = StorageError(cause=failure.strerror or "cannot be read")
             found.refused.append((str(path), cause))
         seen(found.files)
-    found.transfers += [_transfer(job, study, studies) for study in studies.values()]
+    found.transfers += [_transfer(job, rules, study, studies) for study in studies.values()]
     return found
 
 
@@ -116,7 +134,7 @@ def _take_dicom(
     uid, sop_class = str(header.SOPInstanceUID), str(header.get("SOPClassUID") or "")
     if not uids.is_storable(sop_class, part10.transfer_syntax_uid):
         raise NotAnImage(cause=f"SOP class {sop_class}, {part10.transfer_syntax_uid}")
-    known = os.stat(path)
+    known = path.stat()
     digests = digest.of_file(path, part10.offset, part10.transfer_syntax_uid)
     instance = Instance(
         uid, sop_class, part10.transfer_syntax_uid, str(header.SeriesInstanceUID),
@@ -154,11 +172,11 @@ def _study_level(header: Dataset) -> dict[str, Any]:
 
 
 def _transfer(
-    job: Job, study: Study, studies: dict[tuple[str, ...], Study]
+    job: Job, rules: Sequence[Rule], study: Study, studies: dict[tuple[str, ...], Study]
 ) -> tuple[dict[str, Any], list[Instance]]:
     uid = study.attributes["0020000D"]["Value"][0]
     patients = sum(key[0] == uid for key in studies)
-    values = _common_values(job, "dicom", uid, study.attributes)
+    values = _common_values(job, rules, "dicom", uid, study.attributes)
     values["test"] = study.marked == len(study.instances)
     if patients > 1:
         error = MixedPatients(count=patients)
@@ -168,10 +186,10 @@ def _transfer(
 
 
 def _common_values(
-    job: Job, kind: str, study_uid: str, attributes: dict[str, Any]
+    job: Job, rules: Sequence[Rule], kind: str, study_uid: str, attributes: dict[str, Any]
 ) -> dict[str, Any]:
     options = job.options
-    return {
+    values = {
         "partner": job.partner,
         "kind": kind,
         "state": TransferState.QUEUED,
@@ -182,18 +200,30 @@ def _common_values(
         "request": json.dumps(options.get("request", {}), ensure_ascii=False),
         "test": False,
     }
+    if job.partner:
+        return values
+    modality = (attributes.get("00080060", {}).get("Value") or [""])[0]
+    source = options.get("source", "")
+    rule = choose(rules, source, modality)
+    if rule is None:
+        error = NoRoute(cause=f"{source} {modality}")
+        return values | {"state": TransferState.HELD, "error": fault(error)}
+    return values | {"partner": rule.to, "priority": rule.priority, "purpose": rule.purpose}
 
 
-def _take_slide(path: Path, job: Job) -> tuple[dict[str, Any], list[Instance]]:
+def _take_slide(
+    path: Path, job: Job, rules: Sequence[Rule]
+) -> tuple[dict[str, Any], list[Instance]]:
     from sender import slide_case, slides
 
     if not slides.looks_like_slide(path):
         raise NotAnImage(cause=path.suffix or "no DICM")
     case = slide_case.from_options(job.options)
     with contextlib.closing(slides.open_slide(path, case)) as slide:
-        values = _common_values(job, "slide", case.study_uid, slide_case.study_level(case))
-        values |= {"slide": case.to_json(), "test": case.test}
-        known = os.stat(path)
+        level = slide_case.study_level(case)
+        values = _common_values(job, rules, "slide", case.study_uid, level)
+        values |= {"slide": json.dumps(case.to_json()), "test": slide.test}
+        known = path.stat()
         instances = [
             Instance(
                 level.sop_instance_uid, level.sop_class_uid, level.transfer_syntax_uid,

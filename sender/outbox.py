@@ -45,6 +45,8 @@ CREATE TABLE instances(
   d1 TEXT, d2 TEXT, d3 TEXT, root TEXT NOT NULL DEFAULT '',
   frames INTEGER NOT NULL DEFAULT 0, acked INTEGER NOT NULL DEFAULT 0,
   sent INTEGER NOT NULL DEFAULT 0, UNIQUE(transfer, sop_uid));
+CREATE TABLE watched(
+  path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL);
 """
 
 
@@ -185,6 +187,29 @@ class Outbox:
                 (partner, _json([str(p) for p in paths]), _json(options), now()),
             )
             return int(cursor.lastrowid or 0)
+
+    def submit_watched(self, paths: dict[Path, tuple[int, int]], options: dict[str, Any]) -> int:
+        """Owe files of a watched folder to whom the rules say, and know them from now on.
+
+        Parameters
+        ----------
+        paths : dict
+            Size and mtime in nanoseconds of each file.
+        """
+        with self._write() as db:
+            cursor = db.execute(
+                "INSERT INTO jobs(partner, paths, options, created) VALUES('',?,?,?)",
+                (_json([str(p) for p in paths]), _json(options), now()),
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO watched VALUES(?,?,?)",
+                [(str(path), *known) for path, known in paths.items()],
+            )
+            return int(cursor.lastrowid or 0)
+
+    def watched(self) -> dict[str, tuple[int, int]]:
+        """Return size and mtime of every file that a watched folder gave."""
+        return {r[0]: (r[1], r[2]) for r in self._rows("SELECT * FROM watched")}
 
     def jobs(self, *, unscanned: bool = False) -> list[Job]:
         """Return the jobs, the oldest first."""

@@ -15,6 +15,7 @@ from common import durable
 from common.errors import DataInUse, NotFound, UsageError
 from common.states import AT_REST, WORDS, TransferState
 from sender.outbox import Outbox, Transfer, now
+from sender.partners import find_partner
 
 STOPPED = (TransferState.HELD, TransferState.FAILED)
 
@@ -92,7 +93,7 @@ def _engine_here(data: Path, job: int, watching: threading.Event) -> Iterator[Ca
         def run() -> None:
             try:
                 engine.run(lambda: look(engine.outbox, job).finished)
-            except BaseException as error:  # noqa: BLE001 - raised again below
+            except BaseException as error:  # raised again below
                 failure.append(error)
             watching.set()
 
@@ -177,8 +178,13 @@ def retry(data: Path, name: str) -> Transfer:
         return outbox.transfer(transfer.id)
 
 
-def release(data: Path, name: str, *, by: str, reason: str) -> Transfer:
+def release(data: Path, name: str, *, by: str, reason: str, to: str | None = None) -> Transfer:
     """Let a held transfer go on, in a person's name.
+
+    Parameters
+    ----------
+    to : str, optional
+        The partner, where no rule named one.
 
     Raises
     ------
@@ -191,6 +197,8 @@ def release(data: Path, name: str, *, by: str, reason: str) -> Transfer:
         transfer = outbox.transfer(name)
         if transfer.state is not TransferState.HELD:
             raise UsageError(cause=f"{transfer.id}: {transfer.state}")
+        if not (to or transfer.partner):
+            raise UsageError(cause="--to")
         request = transfer.request | {"released": {"by": by, "reason": reason, "at": now()}}
         outbox.set_state(
             transfer.id,
@@ -198,6 +206,7 @@ def release(data: Path, name: str, *, by: str, reason: str) -> Transfer:
             finished=None,
             error=None,
             opening=None,
+            partner=find_partner(data, to).key if to else transfer.partner,
             request=json.dumps(request, ensure_ascii=False),
         )
         return outbox.transfer(transfer.id)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from common import console, durable
-from common.errors import NotFound, UsageError
+from common import console, durable, logs
+from common.errors import UsageError
 from common.settings import data_folder
 
 Data = Annotated[
@@ -27,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _data(given: Path | None) -> Path:
-    folder = data_folder("sender", given)
+    folder = data_folder("sender", given).absolute()
     from common.proof.identity import Node, Role
 
     Node.load(folder, Role.REQUESTER)
@@ -88,6 +87,7 @@ def send(
         request = {"import": {"attested_by": attest}} if attest else {}
         options = {"priority": priority, "purpose": purpose, "request": request, "slide": slide}
         partner = find_partner(folder, to).key
+        logs.quiet_pydicom()
         job = sending.submit(folder, partner, paths, options)
         if wait:
             _wait(folder, job)
@@ -127,7 +127,7 @@ def _wait(folder: Path, job: int) -> None:
             sending.work(folder, job, watch)
         except KeyboardInterrupt:
             console.say(
-                "中断しました。送信箱に残っています。todoke sender run か同じ動詞で続きから送ります",
+                "中断しました。送信箱に残っています。todoke sender run で続きから送ります",
                 "Interrupted. It stays in the outbox; todoke sender run goes on where it was",
             )
             raise SystemExit(130) from None
@@ -149,7 +149,7 @@ def _report(folder: Path, job: int, as_json: bool) -> None:
         for one in words:
             line = f"{one[f'state_{lang}']}  {one['held']}/{one['of']}  {one['id'][:8]}"
             error = one["error"][lang] if one["error"] else ""
-            print(f"{line}  {error}".rstrip())
+            console.tell(f"{line}  {error}".rstrip())
         for row in refused:
             console.say(f"送らない: {row['path']}: {row['ja']}", f"{row['path']}: {row['en']}")
     if code := sending.exit_code(transfers):
@@ -163,7 +163,7 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
 
     with console.verb(as_json=as_json):
         folder = _data(data)
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+        logs.begin()
         with durable.lock(folder / "lock"):
             engine = Engine(folder)
             sending.interrupted_by_signals(engine.stop.set)
@@ -246,9 +246,9 @@ def show(
             console.emit(words)
             return
         lang = console.language()
-        print(f"{words[f'state_{lang}']}  {words['held']}/{words['of']}  {words['id']}")
+        console.tell(f"{words[f'state_{lang}']}  {words['held']}/{words['of']}  {words['id']}")
         if words["error"]:
-            print(words["error"][lang])
+            console.tell(words["error"][lang])
 
 
 def retry(
@@ -267,6 +267,7 @@ def release(
     transfer: Annotated[str, typer.Argument(help="番号の初め / beginning of its id")],
     by: Annotated[str, typer.Option(help="責任者の名前 / who decides")],
     reason: Annotated[str, typer.Option(help="理由 / why")],
+    to: Annotated[str | None, typer.Option(help="相手 / partner")] = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -274,7 +275,7 @@ def release(
     from sender import sending
 
     with console.verb(as_json=as_json):
-        _queued(sending.release(_data(data), transfer, by=by, reason=reason).id, as_json)
+        _queued(sending.release(_data(data), transfer, by=by, reason=reason, to=to).id, as_json)
 
 
 def _queued(transfer: str, as_json: bool) -> None:
@@ -282,5 +283,3 @@ def _queued(transfer: str, as_json: bool) -> None:
         console.emit({"id": transfer, "state": "queued"})
     else:
         console.say(f"送信待ち: {transfer[:8]}", f"Queued: {transfer[:8]}")
-    if not transfer:
-        raise NotFound(thing=transfer)

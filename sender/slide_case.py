@@ -10,9 +10,20 @@ from sender.slides import SlideCase
 
 #: Fields of the case that a verb may give, see :class:`sender.slides.SlideCase`.
 GIVEN = (
-    "patient_name patient_id issuer birth_date sex accession_number study_description "
-    "container_id institution_name send_label send_macro spacing_um study_uid"
-).split()
+    "patient_name",
+    "patient_id",
+    "issuer",
+    "birth_date",
+    "sex",
+    "accession_number",
+    "study_description",
+    "container_id",
+    "institution_name",
+    "send_label",
+    "send_macro",
+    "spacing_um",
+    "study_uid",
+)
 
 
 def from_options(options: dict[str, Any]) -> SlideCase:

@@ -260,7 +260,7 @@ def native_frame_length(header: Dataset) -> int | None:
 def instance_number(header: Dataset) -> int | None:
     """Return Instance Number where it is a number an index can hold."""
     try:
-        number = int(header.get("InstanceNumber"))  # type: ignore[arg-type]
+        number = int(header.get("InstanceNumber"))
     except (TypeError, ValueError, OverflowError):
         return None
     return number if abs(number) < 1 << 53 else None

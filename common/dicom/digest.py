@@ -88,10 +88,10 @@ def of_file(path: Path, base: int, transfer_syntax_uid: str) -> Digests:
 
 def _native_length(pixels: dataset.Pixels, header: Dataset) -> int:
     """Bytes of a native value without its padding byte."""
-    assert pixels.length is not None
+    length = pixels.length or 0
     frame = dataset.native_frame_length(header)
-    whole = pixels.length if frame is None else frame * dataset.frame_count(header)
-    return min(whole, pixels.length)
+    whole = length if frame is None else frame * dataset.frame_count(header)
+    return min(whole, length)
 
 
 def _pixels(fd: int, pixels: dataset.Pixels, header: Dataset) -> str:

@@ -69,8 +69,7 @@ def link_app(services: LinkServices) -> Starlette:
 
 
 async def _plain(_request: Request, failure: Exception) -> Response:
-    assert isinstance(failure, HTTPException)
-    return Response(status_code=failure.status_code)
+    return Response(status_code=getattr(failure, "status_code", 500))
 
 
 class _Door:
@@ -96,9 +95,7 @@ class _Door:
 
     def _peer(self, request: Request) -> Partner:
         certificate = peer_certificate(request.scope)
-        return partners.of_certificate(
-            self.services.index, certificate, self.services.authority
-        )
+        return partners.of_certificate(self.services.index, certificate, self.services.authority)
 
     def _transfer(self, request: Request, partner: Partner) -> tuple[Row[Any], Opening]:
         with self.services.index.read() as db:

@@ -1,0 +1,31 @@
+"""Where images come in by themselves: modalities of the house, and watched folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sender.engine import Engine
+
+
+@contextmanager
+def open_doors(engine: Engine) -> Iterator[dict[str, Any]]:
+    """Open the doors that the settings name; give their addresses.
+
+    Neither faces the WAN: the modality door listens on a named LAN address only,
+    and without one not at all.
+    """
+    from sender.doors.folder import FolderDoor
+    from sender.doors.modality import ModalityDoor
+
+    settings = engine.settings
+    words: dict[str, Any] = {"modality": None, "watch": list(settings.watch)}
+    with ExitStack() as opened:
+        if settings.modality_bind:
+            door = opened.enter_context(ModalityDoor(engine.data, engine.outbox, settings))
+            words["modality"] = {"address": door.address[0], "port": door.address[1]}
+        if settings.watch:
+            opened.enter_context(FolderDoor(engine.outbox, settings))
+        yield words

@@ -1,0 +1,187 @@
+"""The modality door: C-STORE from registered devices of this hospital, on a named LAN address.
+
+An instance is acknowledged when its file and its name are on the disk.  A study
+is taken into the outbox when nothing of it has come for the settings'
+`settle_seconds`; until then its folder lies under ``spool/arriving``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from common import audit, durable
+from common.dicom import dataset
+from common.dicom.association import Acceptor, Incoming, Peer, Writing
+from common.errors import PeerNotRegistered, TodokeError
+from common.settings import Sender
+from sender.outbox import Outbox
+from sender.partners import load_modalities
+
+log = logging.getLogger("todoke.modality")
+POLL = 0.5  # seconds between two looks for studies that have come to rest
+
+
+@dataclass(slots=True)
+class _Spooled:
+    """One instance on its way into the spool."""
+
+    door: ModalityDoor
+    incoming: Incoming
+    path: Path
+    fd: int
+    at: int
+
+    def write(self, data: memoryview) -> None:
+        durable.write_at(self.fd, data, self.at)
+        self.at += len(data)
+
+    def finish(self, answer: Callable[[int], None]) -> None:
+        durable.sync_data(self.fd)
+        os.close(self.fd)
+        self.fd = -1
+        header, _ = dataset.open_header(self.path)
+        self.door.keep(self.incoming.peer.calling_aet, str(header.StudyInstanceUID), self.path)
+        answer(0x0000)
+
+    def abandon(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+        self.path.unlink(missing_ok=True)
+
+
+class ModalityDoor:
+    """Acceptor on a LAN address; a context manager.
+
+    Raises
+    ------
+    OSError
+        The address is not one of this machine.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        outbox: Outbox,
+        settings: Sender,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.data = data
+        self.outbox = outbox
+        self.settings = settings
+        self.clock = clock
+        self.spool = data / "spool"
+        for name in ("incoming", "arriving", "taken"):
+            durable.make_folder(self.spool / name)
+        self._last: dict[Path, float] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="settle")
+        self._trail = audit.Trail(data / "audit", "modality")
+        self._acceptor = Acceptor(
+            (settings.modality_bind, settings.modality_port),
+            tls=None,
+            sink=self,
+            admit=self.admit,
+            refused=self._refused,
+        )
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and real port."""
+        return self._acceptor.address
+
+    def __enter__(self) -> Self:
+        self._go_on()
+        self._acceptor.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        _t: TracebackType | None,
+    ) -> None:
+        self._acceptor.stop(5.0)
+        self._stop.set()
+        self._thread.join()
+        self._trail.close()
+
+    def admit(self, peer: Peer) -> None:
+        """Let only registered devices in: AE title and address together.
+
+        Raises
+        ------
+        PeerNotRegistered
+        """
+        known = {(m.aet, m.address) for m in load_modalities(self.data)}
+        if (peer.calling_aet.strip(), peer.address) not in known:
+            self._refused(peer.address, "AE title and address", None)
+            raise PeerNotRegistered(cause="AE title and address")
+
+    def _refused(self, address: str, cause: str, _certificate: bytes | None) -> None:
+        self._trail.note("security-alert", address=address, cause=cause)
+
+    def begin(self, incoming: Incoming) -> Writing:
+        """Take the first byte of an instance."""
+        path = self.spool / "incoming" / f"{secrets.token_hex(16)}.dcm"
+        prefix = dataset.file_prefix(
+            incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid
+        )
+        fd = durable.create(path)
+        durable.write_at(fd, prefix, 0)
+        return _Spooled(self, incoming, path, fd, len(prefix))
+
+    def keep(self, aet: str, study: str, path: Path) -> None:
+        """Put a whole instance into the folder of its study, durably."""
+        name = hashlib.sha256(f"{aet.strip()}\0{study}".encode()).hexdigest()[:24]
+        with self._lock:
+            folder = self.spool / "arriving" / f"{aet.strip()}@{name}"
+            durable.make_folder(folder)
+            durable.publish(path, folder / path.name)
+            self._last[folder] = self.clock()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(POLL):
+            try:
+                self.take_settled()
+            except TodokeError as error:
+                log.error("spool: %s", error)
+
+    def take_settled(self) -> list[int]:
+        """Put studies that have come to rest into the outbox; return the jobs."""
+        jobs: list[int] = []
+        with self._lock:
+            for folder, last in list(self._last.items()):
+                if self.clock() - last >= self.settings.settle_seconds:
+                    taken = self.spool / "taken" / f"{folder.name}.{secrets.token_hex(4)}"
+                    durable.publish(folder, taken)
+                    del self._last[folder]
+                    jobs.append(self._submit(taken))
+        return jobs
+
+    def _submit(self, taken: Path) -> int:
+        aet = taken.name.partition("@")[0]
+        return self.outbox.submit("", [taken], {"source": f"modality:{aet}"})
+
+    def _go_on(self) -> None:
+        """Pick up what a restart found: studies at rest, and taken ones that no job knows."""
+        for left in (self.spool / "incoming").iterdir():
+            left.unlink()  # never acknowledged
+        for folder in (self.spool / "arriving").iterdir():
+            self._last[folder] = self.clock()
+        known = {path for job in self.outbox.jobs() for path in job.paths}
+        for taken in (self.spool / "taken").iterdir():
+            if str(taken.absolute()) not in known:
+                self._submit(taken)
