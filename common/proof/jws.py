@@ -18,7 +18,6 @@ from common.errors import IntegrityError
 from common.proof import certificates
 from common.tls import fingerprint_of_pem
 
-
 #: An opening lists every instance of a study, so it is larger than the library's usual.
 LIMIT = 64 << 20  # bytes of a payload
 
