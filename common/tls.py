@@ -99,11 +99,14 @@ def client_context(
         CA certificates (PEM), the peer's only.
     profile : {'jp-high13', 'dicom-b12'}
     check_host : bool
-        False only for DICOM products whose certificate names no host; the
-        caller then compares the leaf with the one entered by hand.
+        False only for DICOM products whose certificate names no host.  `trust`
+        is then that very certificate, entered by hand; what a strict check would
+        find amiss in it (products make such) is no matter.
     """
     context = _context(ssl.PROTOCOL_TLS_CLIENT, profile)
     context.check_hostname = check_host
+    if not check_host:
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     _trust(context, trust)
     if own is not None:
         _present(context, own)
@@ -189,6 +192,8 @@ def _context(side: int, profile: str) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     context.verify_flags |= ssl.VERIFY_X509_STRICT
+    # a leaf may be trusted by itself, without all that its CA may issue besides
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 

@@ -131,6 +131,7 @@ def add_product(
     calling_aet: str,
     ca: Path,
     host: str = "",
+    pin: bool = False,
     code: str | None = None,
     certificate: Path | None = None,
     key: Path | None = None,
@@ -149,6 +150,8 @@ def add_product(
         PEM of its CA, or its certificate itself where it is self-signed.
     host : str
         Name in its certificate; the first address by default.
+    pin : bool
+        `ca` is its very certificate, whatever name that has.
     code : str, optional
         Its institution code, where it is known.
     certificate, key : Path, optional
@@ -182,7 +185,7 @@ def add_product(
         calling_aet=calling_aet,
         ca=trust,
         signing_certificate="",
-        leaf="",
+        leaf=tls.fingerprint_of_pem(trust) if pin else "",
         file=partner_file(node.data, name),
     )
     if partner.file.exists():

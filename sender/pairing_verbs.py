@@ -135,6 +135,9 @@ def partner_add(
     aet: Annotated[str, typer.Option(help="相手のAEタイトル / its AE title")],
     ca: Annotated[Path, typer.Option(help="相手のCAか自己署名証明書 PEM / its CA")],
     host: Annotated[str, typer.Option(help="証明書にある名前 / name in its certificate")] = "",
+    pin: Annotated[
+        bool, typer.Option("--pin", help="--ca は相手の証明書そのもの / --ca is its certificate")
+    ] = False,
     code: Annotated[str | None, typer.Option(help="保険医療機関コード / institution code")] = None,
     calling: Annotated[str, typer.Option(help="こちらのAEタイトル / our AE title")] = "",
     cert: Annotated[Path | None, typer.Option(help="こちらの証明書 PEM / ours")] = None,
@@ -157,6 +160,7 @@ def partner_add(
             calling_aet=calling or pairing.calling_aet(node, settings),
             ca=ca,
             host=host,
+            pin=pin,
             code=code,
             certificate=cert,
             key=key,

@@ -49,7 +49,8 @@ class Partner:
     signing_certificate : str
         PEM, pinned at pairing; empty for kind dicom.
     leaf : str
-        SHA-256 that its certificate must have; empty where host and CA suffice.
+        SHA-256 of the one certificate it may show, which is `ca` then; empty where
+        CA and host decide.
     file : Path
         Where it was read from; its keys lie beside.
     """

@@ -206,6 +206,38 @@ def test_another_ca_cannot_name_our_partners(authority: Authority) -> None:
     assert tls.peer_institution(b"no certificate", authority.pem) is None
 
 
+def test_a_leaf_is_trusted_alone_and_not_its_whole_ca(
+    authority: Authority, leaf: Callable[..., tls.Credentials]
+) -> None:
+    product = Authority.create("product")
+    known, sibling = leaf("known", by=product), leaf("sibling", by=product)
+    server = tls.server_context(
+        leaf("r", hosts=["receiver.example"]), [authority.pem, _first(known.chain)]
+    )
+    accepted, _ = shake(server, tls.client_context(known, [authority.pem]))
+    assert accepted.version() == "TLSv1.3"
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake(server, tls.client_context(sibling, [authority.pem]))
+
+
+def test_a_pinned_server_needs_no_name_and_no_other_is_taken(
+    leaf: Callable[..., tls.Credentials],
+) -> None:
+    product = Authority.create("product")
+    pinned, sibling = leaf("pinned", by=product), leaf("sibling", by=product)
+    client = tls.client_context(None, [_first(pinned.chain)], check_host=False)
+    _, asked = shake(tls.server_context(pinned, client_required=False), client, None)
+    der = asked.getpeercert(binary_form=True) or b""
+    assert tls.fingerprint(der) == tls.fingerprint_of_pem(_first(pinned.chain))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake(tls.server_context(sibling, client_required=False), client, None)
+
+
+def _first(chain: Path) -> str:
+    end = "-----END CERTIFICATE-----\n"
+    return chain.read_text().partition(end)[0] + end
+
+
 def test_a_listener_that_trusts_nobody_is_refused(
     tmp_path: Path, leaf: Callable[..., tls.Credentials]
 ) -> None:

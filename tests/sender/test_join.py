@@ -402,6 +402,14 @@ def test_a_product_is_entered_with_a_certificate_made_for_it(
         )
 
 
+def test_a_pinned_product_is_known_by_its_certificate(sender: Node, product_ca: Path) -> None:
+    added = pairing.add_product(
+        sender, "old", addresses=["10.0.0.9"], port=4242, aet="OLD", calling_aet="US",
+        ca=product_ca, pin=True,
+    )  # fmt: skip
+    assert added.leaf == tls.fingerprint_of_pem(product_ca.read_text())
+
+
 @pytest.mark.parametrize(
     "change",
     [{"name": "../x"}, {"name": ""}, {"aet": "日本"}, {"calling_aet": ""}, {"code": "1"},
