@@ -100,9 +100,14 @@ def encoded(model: Any) -> bytes:
 
 
 def first(model: dict[str, Any], tag: str) -> Any:
-    """Return the first value of a tag (eight hexadecimal digits), None without."""
-    values = model.get(tag, {}).get("Value") or [None]
-    return values[0]
+    """Return the first value of a tag (eight hexadecimal digits), None without.
+
+    The model of a study may be a partner's own: what has not the form of PS3.18
+    annex F is as good as absent.
+    """
+    element = model.get(tag)
+    values = element.get("Value") if isinstance(element, dict) else None
+    return values[0] if isinstance(values, list) and values else None
 
 
 def _model(

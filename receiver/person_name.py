@@ -54,15 +54,15 @@ class PersonName:
         }
 
 
-def from_json(value: dict[str, Any] | None, *, guessed: bool = False) -> PersonName:
+def from_json(value: Any, *, guessed: bool = False) -> PersonName:
     """Read one value of a PN element of the DICOM JSON model (PS3.18 F.2.2).
 
     Parameters
     ----------
-    value : dict or None
-        ``{"Alphabetic": ..., "Ideographic": ..., "Phonetic": ...}``.
+    value : dict
+        ``{"Alphabetic": ..., "Ideographic": ..., "Phonetic": ...}``; anything else is no name.
     """
-    groups = value or {}
+    groups = value if isinstance(value, dict) else {}
     alphabetic, ideographic, phonetic = (
         str(groups.get(name) or "") for name in ("Alphabetic", "Ideographic", "Phonetic")
     )
