@@ -127,6 +127,10 @@ class DicomWeb:
             return []
         return [_held(part) for part in _parts(fetched)] * len(rows)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+
     def _get(self, path: str, accept: str, query: dict[str, str]) -> httpx.Response | None:
         try:
             answer = self.client.get(self.root + path, params=query, headers={"Accept": accept})

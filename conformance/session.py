@@ -143,6 +143,10 @@ class Session:
             instance.label, instance.study_uid, instance.sop_instance_uid, str(patient)
         )
 
+    def disown(self, instance: Instance) -> None:
+        """Expect no longer that the instance is held unchanged: a case has told of it already."""
+        self.acknowledged.pop(instance.sop_instance_uid, None)
+
     def require_stored(self, instance: Instance, *, optional: bool = False) -> None:
         """Store, and fail unless the status is 0000H."""
         status = self.store(instance, optional=optional)

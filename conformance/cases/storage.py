@@ -127,6 +127,7 @@ def other_content(session: Session) -> Seen:
     session.require_stored(first)
     status = session.store(second)
     if is_stored(status):
+        session.disown(first)
         raise Failed(
             f"中身の違う画像に {status:04X}H", f"{status:04X}H for other content under one UID"
         )
@@ -381,6 +382,8 @@ def _mismatched(
     session.note(made, status)
     if is_stored(status):
         raise Failed(f"状態 {status:04X}H", f"status {status:04X}H")
+    if session.read_back is not None and not session.wait(lambda: not session.copies(made)):
+        raise Failed(f"{status:04X}H なのに残りました", f"{status:04X}H, and yet it is held")
     session.refused[made.sop_instance_uid] = made
     exact = 0xA900 <= status <= 0xA9FF
     return seen(f"状態 {status:04X}H", f"status {status:04X}H", remark=not exact)
@@ -388,7 +391,7 @@ def _mismatched(
 
 def _left_nothing(session: Session, made: Instance, after: Instance) -> Seen:
     session.require_stored(after)
-    session.refused[made.sop_instance_uid] = made
     if not session.wait(lambda: not session.copies(made)):
         raise Failed("途中までの画像が残りました", "a part of the image is held")
+    session.refused[made.sop_instance_uid] = made
     return seen("何も残らず、次の画像は 0000H", "nothing is held, and the next image got 0000H")

@@ -178,10 +178,10 @@ def http(session: Session) -> Seen:
 def silent(session: Session) -> Seen:
     """One machine that connects and says nothing must not stop a hospital."""
     with ExitStack() as held:
-        for _ in range(SILENT_CLIENTS):
-            held.enter_context(wire.connected(session.target))
-        start = monotonic()
         try:
+            for _ in range(SILENT_CLIENTS):
+                held.enter_context(wire.connected(session.target))
+            start = monotonic()
             with wire.associated(session.target, _ECHO) as line:
                 line.echo()
         except (wire.Ended, wire.Silent, OSError) as error:

@@ -1,0 +1,41 @@
+"""The kit on DCMTK's storescp: what it fails is known, and is exactly this."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conformance.case import Verdict
+from tests.conformance.rig import Pki, failed, having, run, storescp, target, tls_options
+
+pytestmark = [pytest.mark.peer, pytest.mark.requirement("TST-01", "DCM-11")]
+
+# takes other content under a known UID; answers A900H to a data set that is not
+# what the command says, and keeps the file all the same
+KEEPS_ANYTHING = {"STO-008", "STO-009", "STO-010"}
+COMPRESSED = {"STO-005", "STO-006", "IDN-004"}
+
+
+def test_plain_storescp(store: Path) -> None:
+    with storescp(store, "--fork") as port:
+        report = run(target(port), store, settle=0.3)
+    assert failed(report) == KEEPS_ANYTHING
+    without_tls = {f"TLS-{n:03d}" for n in range(1, 7)} | {f"CRT-{n:03d}" for n in range(1, 8)}
+    assert having(report, Verdict.SKIP) == COMPRESSED | without_tls
+
+
+def test_storescp_over_tls(pki: Pki, store: Path) -> None:
+    """One certificate for every AE title: NET-06 is nothing that storescp knows."""
+    with storescp(store, *tls_options(pki, "--fork", "+B", "+xa")) as port:
+        report = run(target(port, pki), store, settle=0.3)
+    assert failed(report) == KEEPS_ANYTHING | {"CRT-007"}
+    assert having(report, Verdict.SKIP) == set()
+    assert report.facts["tls_version"] == "TLSv1.3"
+    assert report.facts["implementation"].startswith("OFFIS_DCMTK")
+
+
+def test_storescp_in_one_process_is_held_up_by_the_silent(store: Path) -> None:
+    with storescp(store) as port:
+        report = run(target(port, patience=2.0), store, "TLS-008", "VER-001")
+    assert failed(report) == {"TLS-008"}
