@@ -18,7 +18,7 @@ app = typer.Typer(
 @app.command()
 def make(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="書き出し先 / where to write")],
-    only: Annotated[str, typer.Option(help="ct,mr,slide")] = "ct,mr,slide",
+    only: Annotated[str, typer.Option(help="ct,mr,slide,forged")] = "ct,mr,slide",
     seed: Annotated[int, typer.Option(help="乱数の種 / seed")] = 1,
     quick: Annotated[bool, typer.Option("--quick", help="小さな組 / a small set")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON を stdout へ")] = False,

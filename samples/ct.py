@@ -59,8 +59,16 @@ def write_series(
     study = Study("ct", patient, seed, count)
     target = folder / study.folder
     target.mkdir(parents=True, exist_ok=True)
+    for number, ds in enumerate(images(study), start=1):
+        write_image(target, number, ds)
+        step(number)
+    return study
+
+
+def images(study: Study) -> Iterator[Dataset]:
+    """Yield the data set of each slice, head first."""
     shared = _describe(study)
-    thickness = HEIGHT / (count - 1) if count > 1 else HEIGHT
+    thickness = HEIGHT / (study.size - 1) if study.size > 1 else HEIGHT
     for number, (z, pixels) in enumerate(slices(study), start=1):
         ds = Dataset(shared)
         ds.SOPInstanceUID = study.uid(f"image/{number}")
@@ -68,9 +76,7 @@ def write_series(
         place(ds, pixels, spacing=SPACING, thickness=round(min(thickness, 5.0), 3), z=z)
         ds.TableHeight = 124.0
         ds.AcquisitionTime = ds.ContentTime = f"0915{number * 6 // 60:02d}"
-        write_image(target, number, ds)
-        step(number)
-    return study
+        yield ds
 
 
 def _describe(study: Study) -> Dataset:

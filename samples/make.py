@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from samples.names import Patient
 from samples.study import Study
 
 KINDS: Final = ("ct", "mr", "slide")
+ON_DEMAND: Final = ("forged",)
 README: Final = """\
 試験用の合成データです。実在の人のデータは含みません。氏名・患者IDは架空のものです。
 Synthetic samples for tests. No data of any real person; names and IDs are invented.
@@ -22,6 +23,7 @@ Synthetic samples for tests. No data of any real person; names and IDs are inven
 ct/     胸部CT (CT Image Storage)               chest CT
 mr/     頭部MR T1強調 (MR Image Storage)        head MR, T1-weighted
 slide/  HE染色スライド (Aperio SVS)             H&E slides
+forged/ わざと紛らわしくした例 (指定時のみ)        odd cases, made only when named
 
 DICOM: (0011,0010) TODOKE 1.0, (0011,1001) 試験      SVS: |todoke = TEST
 """
@@ -41,6 +43,8 @@ class Made:
         Number of files.
     code
         The patient's code inside pixels and label.
+    about
+        What a forged case is, in Japanese and English; None for the others.
     """
 
     kind: str
@@ -52,6 +56,7 @@ class Made:
     accession_number: str
     patient: dict[str, Any]
     code: int
+    about: dict[str, str] | None = None
 
 
 def make_samples(
@@ -64,7 +69,7 @@ def make_samples(
     folder
         Made if it does not exist; the same arguments write the same bytes again.
     only
-        Kinds to write, of 'ct', 'mr', 'slide'.
+        Kinds to write, of 'ct', 'mr', 'slide', and 'forged', which is made only when named.
     seed
         0 or more.
     quick
@@ -75,14 +80,15 @@ def make_samples(
     UsageError
         An unknown kind, or a seed below 0.
     """
-    if unknown := set(only) - set(KINDS):
-        raise UsageError(cause=f"--only {','.join(sorted(unknown))}: {','.join(KINDS)}")
+    kinds = (*KINDS, *ON_DEMAND)
+    if unknown := set(only) - set(kinds):
+        raise UsageError(cause=f"--only {','.join(sorted(unknown))}: {','.join(kinds)}")
     if seed < 0:
         raise UsageError(cause=f"--seed {seed} < 0")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "README.txt").write_text(README, encoding="utf-8", newline="\n")
-    makers = {"ct": _make_ct, "mr": _make_mr, "slide": _make_slides}
-    return [made for kind in KINDS if kind in only for made in makers[kind](folder, seed, quick)]
+    makers = {"ct": _make_ct, "mr": _make_mr, "slide": _make_slides, "forged": _make_forged}
+    return [made for kind in kinds if kind in only for made in makers[kind](folder, seed, quick)]
 
 
 def _make_ct(folder: Path, seed: int, quick: bool) -> Iterator[Made]:
@@ -119,6 +125,18 @@ def _make_slides(folder: Path, seed: int, quick: bool) -> Iterator[Made]:
                 folder / "slide", patient, seed=seed, colour=colour, size=size, step=step
             )
         yield _made("slide", folder, path, study)
+
+
+def _make_forged(folder: Path, seed: int, quick: bool) -> Iterator[Made]:
+    from samples import forged
+
+    with _progress("forged", len(forged.CASES)) as step:
+        for number, (case, path, study) in enumerate(
+            forged.write_forged(folder / "forged", seed), start=1
+        ):
+            step(number)
+            about = {"ja": case.ja, "en": case.en}
+            yield replace(_made("forged", folder, path, study), about=about)
 
 
 def _made(kind: str, folder: Path, path: Path, study: Study) -> Made:

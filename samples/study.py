@@ -164,8 +164,8 @@ def place(
     ds.add_new("PixelData", "OW", pixels.astype(pixels.dtype.newbyteorder("<")).tobytes())
 
 
-def encode(ds: Dataset) -> bytes:
-    """Return the data set as a DICOM file, Explicit VR Little Endian.
+def encode(ds: Dataset, transfer_syntax: UID = ExplicitVRLittleEndian) -> bytes:
+    """Return the data set, whose pixels are coded so already, as a DICOM file.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def encode(ds: Dataset) -> bytes:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = ds.SOPClassUID
     meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = transfer_syntax
     meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION
     ds.file_meta = meta
