@@ -68,6 +68,17 @@ def test_names_are_written_in_utf_8(small: Path, name: str) -> None:
         assert name.encode("utf-8") in slide.instances[0].header
 
 
+def test_what_nobody_knows_stays_empty(small: Path) -> None:
+    bare = SlideCase("", "", "2.25.1", "2.25.2", "seed", "20260401094500-0500")
+    with open_slide(small, bare) as slide:
+        read = header(slide.instances[-1])
+        assert (str(read.PatientName), read.PatientID, read.StudyDate) == ("", "", "")
+        assert "IssuerOfPatientID" not in read
+        assert "InstitutionName" not in read
+        assert read.InstanceCreationTime == "094500"
+        assert read.ContainerIdentifier == "UNKNOWN"
+
+
 @pytest.mark.requirement("CHR-03")
 @pytest.mark.parametrize(
     ("field", "value"),
