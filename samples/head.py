@@ -82,7 +82,7 @@ class Head:
         blend(canvas.image, inside(outer + 1.5), FAT + 40 * coarse)
         if z < 45:  # temporal muscle beside the skull
             for side in (-1, 1):
-                canvas.ellipse((side * (radii[0] + 8), -18), (3, 28), MUSCLE, softness=1.2)
+                canvas.ellipse((side * (radii[0] + 8), -18), (3, 28), MUSCLE, within=inside(outer - 1))
         skull = outer + SCALP_MM
         blend(canvas.image, inside(skull), BONE)
         blend(canvas.image, inside(np.abs(skull + SKULL_MM / 2) - 1.0 - 0.5 * coarse), MARROW * 0.8)
