@@ -81,8 +81,9 @@ class Head:
         blend(canvas.image, inside(outer - 1), 380.0)
         blend(canvas.image, inside(outer + 1.5), FAT + 40 * coarse)
         if z < 45:  # temporal muscle beside the skull
+            head = inside(outer - 1)
             for side in (-1, 1):
-                canvas.ellipse((side * (radii[0] + 8), -18), (3, 28), MUSCLE, within=inside(outer - 1))
+                canvas.ellipse((side * (radii[0] + 8), -18), (3, 28), MUSCLE, within=head)
         skull = outer + SCALP_MM
         blend(canvas.image, inside(skull), BONE)
         blend(canvas.image, inside(np.abs(skull + SKULL_MM / 2) - 1.0 - 0.5 * coarse), MARROW * 0.8)
