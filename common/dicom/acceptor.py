@@ -91,10 +91,11 @@ class Acceptor:
         self._lock = threading.Lock()
         self._pending: dict[Channel, str] = {}  # to address, in order of arrival
         self._gave_way: set[Channel] = set()
-        self._serving: dict[Association, Channel] = {}
+        self._serving: dict[Channel, Association] = {}
         self._threads: set[threading.Thread] = set()
         self._stopping = threading.Event()
-        self._listener = socket.create_server(address, backlog=256)
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._listener = socket.create_server(address, family=family, backlog=256)
         self._listener.setblocking(False)
         host, port = self._listener.getsockname()[:2]
         self._address = (str(host), int(port))
@@ -127,14 +128,14 @@ class Acceptor:
         with self._lock:
             for channel in self._pending:
                 channel.cut()
-            for association in self._serving:
+            for association in self._serving.values():
                 association.stop()
             threads = set(self._threads)
         deadline = time.monotonic() + grace
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         with self._lock:
-            for association in self._serving:
+            for association in self._serving.values():
                 association.cut()
         for thread in threads:
             thread.join(1.0)
@@ -203,6 +204,7 @@ class Acceptor:
         finally:
             with self._lock:
                 self._pending.pop(channel, None)
+                self._serving.pop(channel, None)
                 self._gave_way.discard(channel)
                 self._threads.discard(threading.current_thread())
 
@@ -226,7 +228,7 @@ class Acceptor:
             goodbye = negotiation.encode_abort(0, 0)
         finally:
             with self._lock:
-                self._serving.pop(association, None)
+                self._serving.pop(channel, None)
             if goodbye is not None:
                 with contextlib.suppress(OSError):
                     channel.send(goodbye, patience=1.0)
@@ -239,7 +241,7 @@ class Acceptor:
             association = Association(channel, terms, self._sink, self._idle_timeout)
             with self._lock:
                 self._pending.pop(channel, None)
-                self._serving[association] = channel
+                self._serving[channel] = association
             channel.send(acceptance, patience=self._rules.request_timeout)
             return association
         except admission.Refusal as refusal:

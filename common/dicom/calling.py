@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import time
 
 from common.dicom import greeting, negotiation
 from common.dicom.channel import Channel
@@ -12,6 +13,7 @@ from common.dicom.pdu_stream import ABORT, ASSOCIATE_AC, ASSOCIATE_RJ
 from common.errors import (
     AssociationAborted,
     PeerCertificateRefused,
+    PeerError,
     PeerTimeout,
     PeerUnreachable,
     ProtocolError,
@@ -19,47 +21,52 @@ from common.errors import (
 )
 
 
-def connect(address: tuple[str, int], name: str, timeout: float) -> socket.socket:
-    """Connect.
+def name_of(address: tuple[str, int]) -> str:
+    """Return how a peer is called in words to a user."""
+    return f"{address[0]}:{address[1]}"
+
+
+def reach(
+    address: tuple[str, int], context: ssl.SSLContext | None, hostname: str | None, timeout: float
+) -> Channel:
+    """Connect and put TLS on it, both within `timeout` seconds.
 
     Raises
     ------
-    PeerUnreachable, PeerTimeout
-    """
-    try:
-        return socket.create_connection(address, timeout)
-    except TimeoutError:
-        raise PeerTimeout(peer=name, seconds=timeout) from None
-    except OSError as failure:
-        raise PeerUnreachable(peer=name, cause=why(failure)) from failure
-
-
-def secure(
-    channel: Channel,
-    context: ssl.SSLContext,
-    hostname: str | None,
-    deadline: float,
-    facts: tuple[str, float],
-) -> None:
-    """Put TLS on the connection; `facts` are the peer's name and the seconds allowed.
-
-    Raises
-    ------
+    PeerUnreachable, PeerTimeout, AssociationAborted
     PeerCertificateRefused
         The peer's certificate, or already ours (TLS 1.2).
-    PeerTimeout, WrongService, AssociationAborted
+    WrongService
+        The port speaks no TLS.
     """
+    deadline = time.monotonic() + timeout
+    try:
+        channel = Channel(socket.create_connection(address, timeout))
+    except TimeoutError:
+        raise PeerTimeout(peer=name_of(address), seconds=timeout) from None
+    except OSError as failure:
+        raise PeerUnreachable(peer=name_of(address), cause=why(failure)) from failure
+    if context is None:
+        return channel
     try:
         channel.handshake(context, deadline, server_side=False, hostname=hostname)
-    except TimeoutError:
-        raise PeerTimeout(peer=facts[0], seconds=facts[1]) from None
-    except OSError as failure:
-        cause = greeting.handshake_cause(failure)
-        if greeting.is_about_certificate(failure):
-            raise PeerCertificateRefused(cause=cause) from failure
-        if getattr(failure, "reason", "") in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
-            raise WrongService(cause=cause) from failure
-        raise AssociationAborted(cause=cause) from failure
+    except BaseException as failure:
+        channel.close()
+        if isinstance(failure, TimeoutError):
+            raise PeerTimeout(peer=name_of(address), seconds=timeout) from None
+        if isinstance(failure, OSError):
+            raise _handshake_error(failure) from failure
+        raise
+    return channel
+
+
+def _handshake_error(failure: OSError) -> PeerError:
+    cause = greeting.handshake_cause(failure)
+    if greeting.is_about_certificate(failure):
+        return PeerCertificateRefused(cause=cause)
+    if getattr(failure, "reason", "") in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
+        return WrongService(cause=cause)
+    return AssociationAborted(cause=cause)
 
 
 def expect_dicom(first: bytes, channel: Channel) -> None:

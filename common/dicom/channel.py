@@ -133,8 +133,6 @@ class Channel:
             except ssl.SSLWantWriteError:
                 self._wait_or_raise(selectors.EVENT_WRITE, deadline)
                 continue
-            except ssl.SSLEOFError:  # ended without close_notify
-                count = 0
             if not count:
                 return got
             got += count

@@ -43,6 +43,7 @@ from common.errors import (
 )
 
 _PIECE = 4 << 20  # bytes handed to one send; larger instances go in several
+_LARGEST = 1 << 20  # PDU sent to a peer that takes any
 _BUFFER = 1 << 16
 _CLOSING = 5.0  # seconds to wait for A-RELEASE-RP
 
@@ -59,11 +60,14 @@ class Requestor:
         (PS3.7 D.3.3.3).
     """
 
-    def __init__(self, channel: Channel, name: str, timeout: float) -> None:
+    def __init__(
+        self, channel: Channel, address: tuple[str, int], timeout: float, max_pdu: int
+    ) -> None:
         self._channel = channel
-        self._name = name
+        self._address = address
+        self._name = calling.name_of(address)
         self._timeout = timeout
-        self._reader = PduReader(max_pdu=1 << 20)
+        self._reader = PduReader(max_pdu)
         self._buffer = memoryview(bytearray(_BUFFER))
         self._command = bytearray()
         self._responses: deque[commands.Command] = deque()
@@ -118,49 +122,45 @@ class Requestor:
         proposed = list(dict.fromkeys(contexts))
         if not 1 <= len(proposed) <= 128:
             raise UsageError(cause=f"{len(proposed)} presentation contexts")
-        name = f"{address[0]}:{address[1]}"
-        deadline = time.monotonic() + connect_timeout
-        channel = Channel(calling.connect(address, name, connect_timeout))
-        try:
-            if tls is not None:
-                calling.secure(channel, tls, server_hostname, deadline, (name, connect_timeout))
-            self = cls(channel, name, timeout)
-            self._reader = PduReader(max_pdu)
-            user = UserInformation(max_pdu, window=(window, 1) if window > 1 else None)
-            proposals = tuple(
-                Proposal(2 * i + 1, c.abstract_syntax, (c.transfer_syntax,))
-                for i, c in enumerate(proposed)
-            )
-            self._send(
-                negotiation.encode_request(Request(called_aet, calling_aet, proposals, user))
-            )
-            answer = negotiation.decode_acceptance(self._negotiated())
-        except ProtocolError as error:
-            calling.farewell(channel, error)
-            raise
-        except BaseException:
-            channel.close()
-            raise
-        results = {result.id: result for result in answer.results}
-        for proposal, context in zip(proposals, proposed, strict=True):
-            result = results.get(proposal.id)
-            if result is not None and result.result == negotiation.ACCEPTED:
-                self._contexts[context] = proposal.id
+        request = Request(
+            called_aet,
+            calling_aet,
+            tuple(
+                Proposal(2 * number + 1, c.abstract_syntax, (c.transfer_syntax,))
+                for number, c in enumerate(proposed)
+            ),
+            UserInformation(max_pdu, window=(window, 1) if window > 1 else None),
+        )
+        channel = calling.reach(address, tls, server_hostname, connect_timeout)
+        self = cls(channel, address, timeout, max_pdu)
+        with self._guard():
+            self._negotiate(request)
+        return self
+
+    def _negotiate(self, request: Request) -> None:
+        self._send(negotiation.encode_request(request))
+        answer = negotiation.decode_acceptance(self._acceptance())
+        taken = {r.id for r in answer.results if r.result == negotiation.ACCEPTED}
+        self._contexts = {
+            Context(proposal.abstract_syntax, proposal.transfer_syntaxes[0]): proposal.id
+            for proposal in request.proposals
+            if proposal.id in taken
+        }
         self.accepted = frozenset(self._contexts)
-        self._limit = min(answer.user.max_pdu or max_pdu or 1 << 20, max_pdu or 1 << 20)
-        if window > 1 and answer.user.window is not None:
-            self.window = negotiation.agreed_window(window, answer.user.window[0])
+        ours = request.user
+        self._limit = min(n or _LARGEST for n in (answer.user.max_pdu, ours.max_pdu, _LARGEST))
+        if ours.window is not None and answer.user.window is not None:
+            self.window = negotiation.agreed_window(ours.window[0], answer.user.window[0])
         self.peer = peer_of(
-            channel,
-            address,
-            calling_aet=calling_aet,
-            called_aet=called_aet,
+            self._channel,
+            self._address,
+            calling_aet=request.calling_aet or "",
+            called_aet=request.called_aet or "",
             implementation=(
                 answer.user.implementation_class_uid,
                 answer.user.implementation_version,
             ),
         )
-        return self
 
     def __enter__(self) -> Self:
         return self
@@ -213,8 +213,9 @@ class Requestor:
         AssociationAborted, PeerTimeout, ProtocolError
             The association is gone; instances without an outcome are unknown.
         """
+        remaining = iter(instances)
         try:
-            for outgoing in instances:
+            for outgoing in remaining:
                 refusal = self._refusal(outgoing)
                 if refusal is not None:
                     yield Outcome(outgoing, commands.SOP_CLASS_NOT_SUPPORTED, refusal)
@@ -231,7 +232,8 @@ class Requestor:
             yield from self._outcomes(0)
         except (AssociationAborted, PeerTimeout):
             yield from self._drain()  # what was answered before it broke holds
-            raise
+            if self._waiting or next(remaining, None) is not None:
+                raise
 
     def close(self) -> None:
         """Release the association, or abort it with instances unanswered; never raises."""
@@ -387,7 +389,7 @@ class Requestor:
                 raise ProtocolError(cause=f"command {command.field:04X} unasked", abort_reason=6)
             self._responses.append(command)
 
-    def _negotiated(self) -> bytes:
+    def _acceptance(self) -> bytes:
         """Wait for the answer to the A-ASSOCIATE-RQ and return it if it accepts."""
         while True:
             for event in self._take(time.monotonic() + self._timeout, greeting_expected=True):
@@ -395,6 +397,8 @@ class Requestor:
                     return event.data
                 if isinstance(event, Pdu) and event.type == ASSOCIATE_RJ:
                     permanent, words = negotiation.rejection_words(event.data)
+                    self._open = False
+                    self._channel.close(linger=True)
                     if permanent:
                         raise AssociationRejected(peer=self._name, cause=words)
                     raise PeerBusy(cause=words)

@@ -71,8 +71,12 @@ class Association:
         ------
         ProtocolError
             With ``abort_reason``; the caller sends the A-ABORT.
-        AssociationAborted, TimeoutError, OSError
-            The peer is gone or silent.
+        AssociationAborted
+            This end is stopping.
+        TimeoutError
+            The peer, or the sink for it, was silent for too long.
+        OSError
+            The peer aborted or is gone.
         Exception
             A handler failed in a way nobody foresaw.
         """
@@ -117,7 +121,7 @@ class Association:
         finally:
             self._sleeping = False
         if count == 0:
-            raise AssociationAborted(cause="the peer closed the connection")
+            raise ConnectionResetError("closed by the peer without release")
         return count or 0
 
     def _on(self, event: Pdu | Fragment) -> None:
@@ -134,7 +138,7 @@ class Association:
             self._channel.send(negotiation.encode_release(reply=True), _PATIENCE)
             self._over = True
         elif event.type == ABORT:
-            raise AssociationAborted(cause=negotiation.abort_words(event.data))
+            raise ConnectionAbortedError(negotiation.abort_words(event.data))
         else:
             raise ProtocolError(cause=f"PDU {event.type:02X} here", abort_reason=UNEXPECTED_PDU)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import queue
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +55,7 @@ def test_what_is_stored_is_what_was_sent(pki: Pki, window: int, max_pdu: int) ->
     assert {i.sop_class_uid for i in shelf.began} == {CT}
 
 
+@pytest.mark.requirement("NET-09")
 def test_each_end_knows_the_other(pki: Pki) -> None:
     shelf = Shelf()
     with (
@@ -102,3 +106,30 @@ def test_answers_from_another_thread_in_any_order_within_the_window(pki: Pki) ->
     assert {o.outgoing.sop_instance_uid for o in outcomes} == set(shelf.stored)
     assert shelf.digests() == expected(sent)
     assert shelf.most_unanswered == 8
+
+
+def test_both_roles_work_without_posix(without_posix_env: dict[str, str]) -> None:
+    """The same tests in a Python that also lacks poll, as Windows does."""
+    code = """
+import select
+del select.poll, select.epoll
+import pytest, sys
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:]]))
+"""
+    here = Path(__file__)
+    chosen = [f"{here}::{test}" for test in PORTABLE] + [str(here.parent / "test_failures.py")]
+    run = subprocess.run(
+        [sys.executable, "-c", code, *chosen],
+        env=without_posix_env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+
+
+PORTABLE = (
+    test_what_is_stored_is_what_was_sent.__name__,
+    test_answers_from_another_thread_in_any_order_within_the_window.__name__,
+)
