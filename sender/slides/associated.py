@@ -20,6 +20,7 @@ from sender.slides.tiff import Page
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
 
+_MOST_BYTES = 1 << 28
 _LARGEST = 1 << 26  # pixels decoded at once: 8192 x 8192
 _JPEG, _LZW, _DEFLATE = 7, 5, frozenset({8, 32946})
 
@@ -79,6 +80,8 @@ def _frame(source: SourceFile, page: Page) -> tuple[bytes, Encoding, str]:
         raise SlideUnsupported(cause=f"{page.width} x {page.length} pixels in one picture")
     if page.bits != (8, 8, 8) or page.planar != 1 or page.photometric not in {2, 6}:
         raise SlideUnsupported(cause=f"samples of {page.bits} bits, colours {page.photometric}")
+    if int(page.counts.sum()) > _MOST_BYTES:
+        raise SlideUnsupported(cause=f"{int(page.counts.sum())} bytes in one picture")
     if not page.counts.all():
         raise SlideUnreadable(cause="a strip is missing")
     strips = [

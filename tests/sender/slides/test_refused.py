@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from common.errors import InputError, SlideUnreadable, SlideUnsupported, SourceChanged
-from sender.slides import jpeg, looks_like_slide, open_slide
-from sender.slides.tiff import MOST_PAGES
+from sender.slides import SourceFile, aperio, jpeg, looks_like_slide, open_slide
+from sender.slides.tiff import MOST_PAGES, read_pages
 from tests.sender.slides.conftest import SYNTHETIC, Sent
 from tests.sender.slides.vendor_files import (
     CASE,
@@ -387,6 +388,15 @@ def test_strips_are_joined_where_markers_allow(
         shown = np.asarray(decode(picture.frame(0))).astype(int)
         assert shown.shape == expected.shape
         assert np.abs(shown - expected).mean() < 1.5
+
+
+def test_a_picture_of_absurd_strips_is_left_out_unread(tiny: Path) -> None:
+    source = SourceFile(tiny)
+    base, thumbnail, *rest = read_pages(source.fd)
+    absurd = replace(thumbnail, counts=np.full_like(thumbnail.counts, 1 << 28))
+    with aperio.open_pages(tiny, CASE, source, (base, absurd, *rest)) as slide:
+        assert "THUMBNAIL" not in {i.flavor for i in slide.instances}
+        assert any(words.startswith("THUMBNAIL: ") and "bytes" in words for words in slide.omitted)
 
 
 @pytest.mark.requirement("WSI-14")
