@@ -113,6 +113,8 @@ class Arrival:
     def row(self) -> dict[str, object]:
         """Return what the index keeps of the instance."""
         header, base = self.header, len(self.prefix)
+        # deflated pixels have no offsets, but frames they are
+        pixels = self.pixels or (self.transfer_syntax_uid in dataset.DEFLATED and "Rows" in header)
         table = self.pixels and dataset.frame_table(self.pixels, header, base)
         return {
             "study_uid": str(header.StudyInstanceUID),
@@ -124,7 +126,7 @@ class Arrival:
             "prefix_length": base,
             "length": self.length,
             "pixel_offset": self.pixels.offset - base if self.pixels else None,
-            "frames": dataset.frame_count(header) if self.pixels else 0,
+            "frames": dataset.frame_count(header) if pixels else 0,
             "frame_table": table or None,
             "d1": self.d1,
             "attributes": attributes.instance_attributes(header),
