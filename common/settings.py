@@ -91,6 +91,16 @@ class Settings:
                 values[row.name] = _checked(name, row, _from_text(name, row, environ[name]))
         return cls(**values)
 
+    def check(self, data: Path) -> None:
+        """Refuse values out of their limits, before anything is written.
+
+        Raises
+        ------
+        SettingsError
+        """
+        for row in fields(self):
+            _checked(data / f"{self.room}.toml", row, getattr(self, row.name))
+
     def save(self, data: Path) -> Path:
         """Write every option with its words to ``DATA/<room>.toml``.
 
@@ -99,12 +109,12 @@ class Settings:
         SettingsError
             A value is out of its limits.
         """
+        self.check(data)
         path = data / f"{self.room}.toml"
         lines = [f"version = {VERSION}"]
         for row in fields(self):
-            value = _checked(path, row, getattr(self, row.name))
             lines += ["", f"# {row.metadata['ja']}", f"# {row.metadata['en']}"]
-            lines.append(f"{row.name} = {_toml(value)}")
+            lines.append(f"{row.name} = {_toml(getattr(self, row.name))}")
         durable.save(path, ("\n".join(lines) + "\n").encode())
         return path
 

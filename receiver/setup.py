@@ -57,6 +57,7 @@ def init(data: Path, institution: Institution, settings: Receiver, *, operator: 
     """
     hosts = settings.hosts or (socket.gethostname(),)
     settings = settings.changed(hosts=hosts)
+    settings.check(data)
     node = Node.create(data, institution, Role.SUPPORTER, hosts=subject_hosts(settings))
     settings.save(data)
     Index.at(data).close()

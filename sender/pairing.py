@@ -64,6 +64,7 @@ def init(data: Path, institution: Institution, settings: Sender, *, operator: st
     AlreadyInitialised
         Nothing is overwritten.
     """
+    settings.check(data)
     node = Node.create(data, institution, Role.REQUESTER)
     settings.save(data)
     install.write_record(node, operator=operator)

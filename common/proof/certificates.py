@@ -9,6 +9,7 @@ make one in another's name.  Extensions follow RFC 5280 strictly.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from common.errors import ProtocolError
+from common.errors import ProtocolError, UsageError
 from common.tls import INSTITUTION_URN
 
 LEAF_DAYS = 398  # what browsers still accept
@@ -268,10 +269,20 @@ def _alternative_names(
         try:
             names.append(x509.IPAddress(ipaddress.ip_address(host)))
         except ValueError:
-            names.append(x509.DNSName(host.encode("idna").decode()))
+            names.append(x509.DNSName(_ascii_host(host)))
     if institution:
         names.append(x509.UniformResourceIdentifier(INSTITUTION_URN + institution))
     return x509.SubjectAlternativeName(names)
+
+
+def _ascii_host(host: str) -> str:
+    try:
+        name = host.encode("idna").decode()
+    except UnicodeError as failure:
+        raise UsageError(cause=f"host {host!r}: {failure}") from failure
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", name):
+        raise UsageError(cause=f"host {host!r}")
+    return name
 
 
 def _key_usage(**set_bits: bool) -> x509.KeyUsage:
