@@ -67,6 +67,13 @@ def receiver(
     read_back: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="保存先から読み戻す / read back files")
     ] = None,
+    aside: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="その中の、拒んだ画像を除けておく所 / where it keeps refused ones",
+        ),
+    ] = None,
     test_ca_key: Annotated[
         Path | None, typer.Option(help="受信側が信頼する試験用認証局の鍵 / key of a test CA, PEM")
     ] = None,
@@ -96,7 +103,7 @@ def receiver(
             address, aet, calling_aet, paths, no_tls, server_name, timeout, tls_profile
         )
         chosen = runner.choose(cases.CASES, only or [])
-        inside = look_inside(target, paths, query_dicomweb, header or [], read_back)
+        inside = look_inside(target, paths, query_dicomweb, header or [], read_back, aside)
         _ask(target, yes)
         done = runner.run(Session(target, new_run(), inside), chosen, _tell)
         if report is not None:

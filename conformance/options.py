@@ -77,7 +77,12 @@ def target_of(
 
 
 def look_inside(
-    target: Target, paths: Paths, dicomweb: str | None, headers: list[str], folder: Path | None
+    target: Target,
+    paths: Paths,
+    dicomweb: str | None,
+    headers: list[str],
+    folder: Path | None,
+    aside: Path | None,
 ) -> ReadBack | None:
     """Return the look inside that the tester offers, if any.
 
@@ -86,10 +91,12 @@ def look_inside(
     UsageError
         Both ways at once, or a secret in the open.
     """
+    if aside is not None and folder is None:
+        raise UsageError(cause="--aside: --read-back")
     if dicomweb is not None and folder is not None:
         raise UsageError(cause="--query-dicomweb | --read-back")
     if folder is not None:
-        return Folder(folder)
+        return Folder(folder, aside)
     if dicomweb is None:
         return None
     verify = None

@@ -52,12 +52,22 @@ def wait_for(look: Callable[[], bool], seconds: float) -> bool:
 
 
 class Folder:
-    """Part 10 files below a folder, under whatever names (PS3.10 7.1)."""
+    """Part 10 files below a folder, under whatever names (PS3.10 7.1).
 
-    def __init__(self, root: Path) -> None:
+    Parameters
+    ----------
+    root : Path
+        The folder of the receiver.
+    aside : Path or None
+        A folder below it where the receiver keeps what it refused, for a person
+        to look at: what lies there is not held as an image.
+    """
+
+    def __init__(self, root: Path, aside: Path | None = None) -> None:
         if not root.is_dir():
             raise UsageError(cause=f"--read-back {root}")
         self.root = root
+        self.aside = aside
         self._known: dict[tuple[Path, int, int], str | None] = {}
 
     def copies(self, instance: Instance) -> list[Held]:
@@ -69,7 +79,7 @@ class Folder:
     def _files(self) -> Iterator[tuple[Path, str | None]]:
         for path in sorted(self.root.rglob("*")):
             try:
-                if not path.is_file():
+                if not path.is_file() or (self.aside and self.aside in path.parents):
                     continue
                 stat = path.stat()
             except FileNotFoundError:

@@ -22,7 +22,7 @@ table{border-collapse:collapse;width:100%}
 th,td{border:1px solid #c6ced8;padding:.35rem .55rem;text-align:left;vertical-align:top}
 th{background:#eef2f6}code{font-size:.85em;word-break:break-all}
 .pass{color:#14632c}.fail,.error{color:#a01515;font-weight:700}.skip{color:#5b6673}
-.remark{color:#7a4b00}.clauses{font-size:.8rem;color:#4b5665}
+.remark{color:#7a4b00}.facts th{width:16rem}.clauses{font-size:.8rem;color:#4b5665}
 .lang{margin:.4rem 0}input[name=lang]{margin-left:.8rem}
 #only-ja:checked~main [lang=en],#only-en:checked~main [lang=ja]{display:none}
 main [lang]{display:block}
@@ -129,7 +129,8 @@ def _facts(report: Report) -> str:
         f"<tr><th>{_both(name)}</th><td><code>{escape(value)}</code></td></tr>"
         for name, value in rows
     )
-    return f"<h2>{_both(Words('対象', 'What was tested'))}</h2><table>{lines}</table>"
+    title = _both(Words("対象", "What was tested"))
+    return f'<h2>{title}</h2><table class="facts">{lines}</table>'
 
 
 def _table(results: Iterable[Result]) -> str:

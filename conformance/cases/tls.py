@@ -146,19 +146,27 @@ def plaintext(session: Session) -> Seen:
     title=("HTTP には閉じる", "HTTP is shut out"),
     clauses=("PS3.8 9.2.3", "NET-15"),
     done=("DICOM のポートへ HTTP の GET を送信", "Sent an HTTP GET to the DICOM port"),
-    expected=("HTTP の応答をせず、接続を閉じる", "No HTTP answer; the connection is closed"),
+    expected=(
+        "接続を閉じる。HTTP で返すなら誤りの番号だけ",
+        "The connection is closed; if it answers in HTTP, then with an error alone",
+    ),
 )
 def http(session: Session) -> Seen:
-    """A browser or a scanner that strayed here is told nothing."""
+    """Whoever strayed here may be told so, and no more."""
     with wire.connected(session.target) as line:
         line.send(b"GET / HTTP/1.1\r\nHost: todoke-test\r\n\r\n")
+        answer = b""
         try:
-            answer = line.first_bytes()
+            while more := line.first_bytes():
+                answer += more
         except wire.Silent as error:
             raise Failed("接続が開いたままです", "the connection stays open") from error
-    if answer.startswith(b"HTTP/"):
-        raise Failed("HTTP で応答しました", "answered in HTTP")
-    return _ended(answer)
+    if not answer.startswith(b"HTTP/"):
+        return _ended(answer)
+    status = answer.partition(b" ")[2][:3].decode("ascii", "replace")
+    if status[:1] not in ("4", "5"):
+        raise Failed(f"HTTP {status} で応答しました", f"answered HTTP {status}")
+    return seen(f"HTTP {status} を返して閉じました", f"answered HTTP {status} and closed")
 
 
 @AREA.case(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import warnings
 from collections.abc import Callable
@@ -170,9 +171,32 @@ def test_clear_text_on_the_tls_port_is_caught(pki: Pki, store: Path) -> None:
     assert failed(report) == {"TLS-006"}
 
 
-def test_http_answer_is_caught() -> None:
-    with answering(lambda sock: sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")) as port:
-        assert failed(run(target(port), None, "TLS-007")) == {"TLS-007"}
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", {"TLS-007"}),
+        (b"HTTP/1.1 301 Moved\r\n\r\n", {"TLS-007"}),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\nthis is a DICOM port", set()),
+        (b"", set()),
+    ],
+)
+def test_http_door_is_caught(answer: bytes, expected: set[str]) -> None:
+    def door(sock: socket.socket) -> None:
+        sock.recv(4096)
+        sock.sendall(answer)
+
+    with answering(door) as port:
+        assert failed(run(target(port), None, "TLS-007")) == expected
+
+
+def test_door_that_stays_open_for_http_is_caught() -> None:
+    with answering(lambda sock: _until_closed(sock)) as port:
+        assert failed(run(target(port, patience=0.5), None, "TLS-007")) == {"TLS-007"}
+
+
+def _until_closed(sock: socket.socket) -> None:
+    while sock.recv(4096):
+        pass
 
 
 def test_refusals_show_nothing_where_the_right_certificate_is_refused_too(
