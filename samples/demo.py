@@ -116,8 +116,16 @@ class Demo:
         must("sender", "join", invited["path"], "--data", self._sender)
         self.doors.enter_context(process("sender", "run", "--data", self._sender))
 
-    def send(self, paths: list[Path], spacing: float | None) -> tuple[dict[str, Any], int]:
-        """Send what lies under `paths`; return the demo's words and the exit code."""
+    def send(
+        self, paths: list[Path], spacing: float | None, language: str
+    ) -> tuple[dict[str, Any], int]:
+        """Send what lies under `paths`; return the demo's words and the exit code.
+
+        Parameters
+        ----------
+        language : {'ja', 'en'}
+            Of the reasons.
+        """
         options = ["--patient-id", SLIDE[0], "--patient-name", SLIDE[1], "--label", "--macro"]
         if spacing is not None:
             options += ["--spacing", str(spacing)]
@@ -131,19 +139,19 @@ class Demo:
             for row in must("receiver", "status", "--data", self._receiver)["transfers"]
         }
         words = {
-            "transfers": [_transfer(t, arrived, views.seconds) for t in said["transfers"]],
-            "refused": [
-                {"path": row["path"], "reason": row[console.language()]} for row in said["refused"]
+            "transfers": [
+                _transfer(t, arrived, views.seconds, language) for t in said["transfers"]
             ],
+            "refused": [{"path": row["path"], "reason": row[language]} for row in said["refused"]],
             "receiver": {"url": self.viewer},
         }
         return words, code
 
 
 def _transfer(
-    told: dict[str, Any], arrived: dict[str, int], views: dict[str, float]
+    told: dict[str, Any], arrived: dict[str, int], views: dict[str, float], language: str
 ) -> dict[str, Any]:
-    reasons = [told["error"][console.language()]] if told["error"] else []
+    reasons = [told["error"][language]] if told["error"] else []
     view = views.get(told["study_uid"])
     return {
         "kind": told["kind"],
@@ -236,7 +244,7 @@ def run(paths: list[Path], *, once: bool, as_json: bool, spacing: float | None, 
         console.say("送信側と受信側を組み合わせています…", "Pairing a sender and a receiver…")
         demo.open()
         console.say("送っています…", "Sending…")
-        words, code = demo.send(paths, spacing)
+        words, code = demo.send(paths, spacing, "en" if as_json else console.language())
         if as_json:
             console.emit(words)
         else:

@@ -44,7 +44,7 @@ CREATE TABLE instances(
   size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
   d1 TEXT, d2 TEXT, d3 TEXT, root TEXT NOT NULL DEFAULT '',
   frames INTEGER NOT NULL DEFAULT 0, acked INTEGER NOT NULL DEFAULT 0,
-  sent INTEGER NOT NULL DEFAULT 0, UNIQUE(transfer, sop_uid));
+  UNIQUE(transfer, sop_uid));
 CREATE TABLE watched(
   path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL);
 """
@@ -89,7 +89,6 @@ class Instance:
     root: str = ""
     frames: int = 0
     acked: int = 0
-    sent: int = 0
 
 
 _COLUMNS = [field.name for field in fields(Instance)]
@@ -316,14 +315,6 @@ class Outbox:
             db.executemany(
                 "UPDATE instances SET acked=? WHERE transfer=? AND sop_uid=?",
                 [(held, transfer, uid) for uid in uids],
-            )
-
-    def count_sent(self, transfer: str, uid: str, sent: int = 1) -> None:
-        """Count what went onto the line, repeats included."""
-        with self._write() as db:
-            db.execute(
-                "UPDATE instances SET sent=sent+? WHERE transfer=? AND sop_uid=?",
-                (sent, transfer, uid),
             )
 
     def digested(self, transfer: str, uid: str, d1: str, root: str) -> None:

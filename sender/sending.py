@@ -50,7 +50,7 @@ def submit(data: Path, partner: str, paths: list[Path], options: dict[str, Any])
         if not path.exists():
             raise NotFound(thing=path)
     with contextlib.closing(Outbox(data)) as outbox:
-        return outbox.submit(partner, [path.absolute() for path in paths], options)
+        return outbox.submit(partner, [path.resolve() for path in paths], options)
 
 
 def work(data: Path, job: int, watch: Callable[[Progress], None]) -> None:

@@ -238,7 +238,7 @@ def show(
             words = sending.describe(outbox, row)
             words["receipt"] = row.receipt
             words["instances"] = [
-                {"uid": i.sop_uid, "acked": i.acked, "of": max(1, i.frames), "sent": i.sent,
+                {"uid": i.sop_uid, "acked": i.acked, "of": max(1, i.frames),
                  "length": i.length, "d1": i.d1, "path": i.path}
                 for i in outbox.instances(row.id)
             ]  # fmt: skip
