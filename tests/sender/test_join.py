@@ -26,8 +26,6 @@ from common.errors import (
     PeerRefused,
     PeerUnreachable,
     ProtocolError,
-    TodokeError,
-    UsageError,
 )
 from common.proof import certificates
 from common.proof.certificates import Authority
@@ -39,7 +37,7 @@ from receiver import index, setup
 from receiver.doors import pairing as door
 from receiver.index import Index
 from sender import pairing
-from sender.partners import Modality, find_partner, load_modalities, load_partners, save_modality
+from sender.partners import find_partner, load_partners
 
 HERE = Institution("髙橋病院", "1310000001", "東京都")
 THERE = Institution("山﨑診療所", "0110000019")
@@ -328,7 +326,10 @@ def test_an_answer_that_does_not_fit_is_refused_and_nothing_kept(
             "calling_aet": "TDK",
         }
         if fault == "institution":
-            good["institution"] = {"name": "x", "code": "2710000002"}
+            code = "2710000002"
+            good["institution"] = {"name": "x", "code": code}
+            own = certificates.self_issued(certificates.new_key(), "x", code)
+            good["signing_certificate"] = certificates.to_pem(own)
         if fault == "signing":
             good["signing_certificate"] = sender.signing_certificate
         if fault == "html":
@@ -375,86 +376,3 @@ def test_the_firewall_rows_go_outwards(receiver: Hospital, sender: Node) -> None
     assert {row.port for row in setup.firewall(receiver.settings)} == {
         11, 12, invitation.pairing_port, receiver.settings.viewer_port,
     }  # fmt: skip
-
-
-@pytest.fixture
-def product_ca(tmp_path: Path) -> Path:
-    path = tmp_path / "product.crt"
-    path.write_text(Authority.create("product").pem)
-    return path
-
-
-def test_a_product_is_entered_with_a_certificate_made_for_it(
-    sender: Node, product_ca: Path
-) -> None:
-    added = pairing.add_product(
-        sender, "orthanc", addresses=["10.0.0.9"], port=4242, aet="ORTHANC",
-        calling_aet="US", ca=product_ca,
-    )  # fmt: skip
-    assert find_partner(sender.data, "orthanc") == added
-    assert (added.kind, added.code, added.link_port, added.host) == ("dicom", None, 0, "10.0.0.9")
-    given = certificates.from_pem(pairing.product_ca_file(added).read_text())
-    certificates.from_pem(added.credentials.chain.read_text()).verify_directly_issued_by(given)
-    tls.client_context(added.credentials, [added.ca])
-    with pytest.raises(UsageError, match="orthanc"):
-        pairing.add_product(
-            sender, "orthanc", addresses=["a"], port=1, aet="A", calling_aet="B", ca=product_ca
-        )
-
-
-def test_a_pinned_product_is_known_by_its_certificate(sender: Node, product_ca: Path) -> None:
-    added = pairing.add_product(
-        sender, "old", addresses=["10.0.0.9"], port=4242, aet="OLD", calling_aet="US",
-        ca=product_ca, pin=True,
-    )  # fmt: skip
-    assert added.leaf == tls.fingerprint_of_pem(product_ca.read_text())
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"name": "../x"}, {"name": ""}, {"aet": "日本"}, {"calling_aet": ""}, {"code": "1"},
-     {"code": THERE.code}, {"ca": Path("none.crt")}, {"certificate": Path("a.crt")}],
-)  # fmt: skip
-def test_a_wrong_product_is_refused(change: dict[str, Any], sender: Node, product_ca: Path) -> None:
-    good: dict[str, Any] = {
-        "name": "x", "addresses": ["a"], "port": 1, "aet": "A", "calling_aet": "B",
-        "ca": product_ca,
-    }  # fmt: skip
-    with pytest.raises(TodokeError):
-        pairing.add_product(sender, **good | change)
-    assert nothing_kept(sender)
-
-
-def test_key_and_certificate_that_do_not_fit_are_refused(
-    sender: Node, product_ca: Path, tmp_path: Path
-) -> None:
-    key = tmp_path / "other.key"
-    key.write_bytes(certificates.key_to_pem(certificates.new_key()))
-    with pytest.raises(PeerCertificateRefused):
-        pairing.add_product(
-            sender, "x", addresses=["a"], port=1, aet="A", calling_aet="B", ca=product_ca,
-            certificate=product_ca, key=key,
-        )  # fmt: skip
-    assert load_partners(sender.data) == []
-
-
-def test_modalities_are_kept_by_ae_title(tmp_path: Path) -> None:
-    assert load_modalities(tmp_path) == []
-    save_modality(tmp_path, Modality("CT02", "192.168.1.6"))
-    save_modality(tmp_path, Modality("CT01", "192.168.1.5"))
-    save_modality(tmp_path, Modality("CT02", "192.168.1.7"))
-    assert load_modalities(tmp_path) == [
-        Modality("CT01", "192.168.1.5"),
-        Modality("CT02", "192.168.1.7"),
-    ]
-    with pytest.raises(UsageError):
-        save_modality(tmp_path, Modality("TOO LONG FOR AN AE TITLE", "192.168.1.5"))
-
-
-def test_a_partner_file_of_another_form_or_version_is_named(sender: Node, tmp_path: Path) -> None:
-    folder = sender.data / "partners"
-    folder.mkdir()
-    for content in ("", "[]", "{}", '{"version": 1}', '{"version": 2}'):
-        (folder / "x.json").write_text(content)
-        with pytest.raises(TodokeError, match=r"x\.json"):
-            load_partners(sender.data)
