@@ -32,9 +32,15 @@ class Decoders:
     """
 
     def __init__(self, workers: int = WORKERS, seconds: float = SECONDS) -> None:
+        self._all = [_Decoder(seconds) for _ in range(workers)]
         self._free: queue.Queue[_Decoder] = queue.Queue()
-        for _ in range(workers):
-            self._free.put(_Decoder(seconds))
+        for decoder in self._all:
+            self._free.put(decoder)
+
+    def close(self) -> None:
+        """End the processes."""
+        for decoder in self._all:
+            decoder.stop()
 
     async def frames(self, path: Path, numbers: list[int]) -> list[bytes]:
         """Return frames (0-based) that a parser has to find.
@@ -91,7 +97,7 @@ class _Decoder:
         try:
             good, body = _exchange(process, json.dumps(request).encode() + b"\n")
         except (OSError, struct.error) as failure:
-            self._stop(process)
+            self.stop()
             raise CannotDisplay(cause="decoder") from failure
         finally:
             timer.cancel()
@@ -99,8 +105,22 @@ class _Decoder:
             raise CannotDisplay(cause=body.decode("ascii", "replace"))
         return body
 
+    def stop(self) -> None:
+        """End the process, if it runs; the next request starts another."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
     def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
+        if self._process is not None and self._process.poll() is not None:
+            self.stop()
+        if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "receiver.decoder"],
                 stdin=subprocess.PIPE,
@@ -108,15 +128,6 @@ class _Decoder:
                 stderr=subprocess.DEVNULL,
             )
         return self._process
-
-    def _stop(self, process: subprocess.Popen[bytes]) -> None:
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        self._process = None
 
 
 def _exchange(process: subprocess.Popen[bytes], line: bytes) -> tuple[int, bytes]:

@@ -33,7 +33,7 @@ _SERIES = "/studies/{study}/series/{series}"
 _INSTANCE = "/studies/{study}/series/{series}/instances/{instance}"
 
 
-def routes(services: ViewerServices, known: KnownFacts) -> list[BaseRoute]:
+def routes(services: ViewerServices, known: KnownFacts, decoders: Decoders) -> list[BaseRoute]:
     """Return the routes of both roots.
 
     Parameters
@@ -41,10 +41,12 @@ def routes(services: ViewerServices, known: KnownFacts) -> list[BaseRoute]:
     services : ViewerServices
     known : KnownFacts
         Shared with the work list.
+    decoders : Decoders
+        Closed by the caller.
     """
     stored = Stored(services.index, services.store)
     qido = Qido(services.index, known, stored)
-    wado = Wado(stored, Decoders(), Waiting(services.index))
+    wado = Wado(stored, decoders, Waiting(services.index))
     table: dict[str, Endpoint] = {
         _STUDIES: qido.studies,
         "/series": qido.series,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 from pathlib import Path
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -13,6 +14,9 @@ _NOT_BUILT = """<!doctype html><html lang="ja"><meta charset="utf-8"><title>todo
 <p>閲覧画面がまだ組み立てられていません。make setup を実行してください。</p>
 <p lang="en">The viewer has not been built yet. Run make setup.</p></html>
 """
+
+#: Paths that are no addresses of a page.
+_NO_PAGES = ("/assets/", "/api/", "/dicomweb/")
 
 _TYPES = {".js": "text/javascript", ".wasm": "application/wasm", ".woff2": "font/woff2"}
 
@@ -35,8 +39,8 @@ def routes(folder: Path) -> list[BaseRoute]:
 
     async def page(request: Request) -> Response:
         path = files.get(request.url.path)
-        if path is None and request.url.path.startswith("/assets/"):
-            return Response(status_code=404)
+        if path is None and request.url.path.startswith(_NO_PAGES):
+            raise HTTPException(404)
         path = path or files.get("/index.html")
         if path is None:
             return HTMLResponse(_NOT_BUILT, 503)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,6 +18,7 @@ from common.web import guard
 from common.web.accounts import ABSOLUTE_SECONDS, Accounts
 from common.web.headers import SecurityHeaders
 from receiver import dicomweb, index, pages
+from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
 from receiver.live import Live
 from receiver.replies import body_of, failed, not_served, reply
@@ -24,8 +26,6 @@ from receiver.viewer_services import ViewerServices
 from receiver.worklist import Worklist
 
 __all__ = ["ViewerServices", "viewer_app"]
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 #: What a page asks for by itself, without its user: keeps no session alive.
 PASSIVE = ("/api/events", "/api/worklist", "/coverage")
@@ -40,10 +40,17 @@ def viewer_app(services: ViewerServices) -> Starlette:
     """
     accounts = Accounts(services.index)
     known = KnownFacts()
+    decoders = Decoders()
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        decoders.close()
+
     routes: list[BaseRoute] = [
         *_session_routes(services, accounts),
         *_list_routes(services, accounts, Worklist(services.index, known)),
-        *dicomweb.routes(services, known),
+        *dicomweb.routes(services, known, decoders),
         *pages.routes(services.pages),
     ]
     return Starlette(
@@ -59,6 +66,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
                 passive=PASSIVE,
             ),
         ],
+        lifespan=lifespan,
         exception_handlers={TodokeError: failed, HTTPException: not_served},
     )
 

@@ -70,12 +70,16 @@ class Filled:
         self.index = Index.at(self.data)
         self.store = Store(self.data / "store", low_water=0)
         for name, code in (NORTH, EAST):
-            with self.index.write() as db:
-                db.execute(
-                    insert(index.partners).values(
-                        code=code, name=name, kind="todoke", aet=f"TDK{code[-7:]}", added_at="now"
-                    )
+            self.partner(name, code)
+
+    def partner(self, name: str, code: str) -> None:
+        """Register an institution that may send."""
+        with self.index.write() as db:
+            db.execute(
+                insert(index.partners).values(
+                    code=code, name=name, kind="todoke", aet=f"TDK{code[-7:]}", added_at="now"
                 )
+            )
 
     def open(
         self,
