@@ -125,7 +125,7 @@ export function studyLine(row: Row): string {
 /** Arrived of expected: a bar and figures; without an expected number only the figure and "?". */
 export function arrival(row: Pick<Row, "arrived" | "expected" | "kind">): HTMLElement {
   const { arrived, expected } = row;
-  const figures = say(row.kind === "slide" ? "count.slides" : "count.images", {
+  const figures = say(row.kind === "slide" ? "count.tiles" : "count.images", {
     a: arrived.toLocaleString(inLanguage()),
     e: expected === null ? "?" : expected.toLocaleString(inLanguage()),
   });

@@ -55,8 +55,8 @@ function signedIn(who: User): void {
 
 async function signOut(): Promise<void> {
   forget();
-  history.replaceState(null, "", "/");
   await api.signOut();
+  location.replace("/"); // a new page: nothing of a patient stays in its memory
 }
 
 /** Nobody is signed in any more: nothing of a patient may stay on the screen. */

@@ -66,7 +66,7 @@ export const WORDS = {
   "purpose.advice": ["助言", "Advice"],
   "state.unopened": ["未開封", "Unopened"],
   "count.images": ["{a}/{e}枚", "{a}/{e} images"],
-  "count.slides": ["{a}/{e}", "{a}/{e}"],
+  "count.tiles": ["{a}/{e}タイル", "{a}/{e} tiles"],
   "kind.slide": ["病理", "Pathology"],
   back: ["一覧", "List"],
   "part.arriving": ["{e}枚中{a}枚が届いています。受信中です", "{a} of {e} images, arriving"],

@@ -1,10 +1,19 @@
 /** Opening one study: blank first, then whose it is, then its picture. */
 
 import * as api from "../api";
-import { begin, isCurrent, Late, settle, within, type ReadingContext } from "../context";
+import {
+  begin,
+  isCurrent,
+  Late,
+  settle,
+  within,
+  type Opening,
+  type ReadingContext,
+} from "../context";
 import { h } from "../dom";
 import type { Frame } from "../frame";
 import { publish } from "../hook";
+import { passing, pause } from "../trouble";
 import type { User } from "../types";
 import { inLanguage, word } from "../words";
 
@@ -24,7 +33,7 @@ export function showStudy(
   const waiting = h("p", { class: "notice", role: "status" }, word("study.load"));
   const slow = window.setTimeout(() => frame.stage.replaceChildren(waiting), 300);
   const run = async (): Promise<void> => {
-    const study = await within(opening, api.study(key, opening.signal));
+    const study = await persistently(opening, () => api.study(key, opening.signal));
     const context = settle(opening, study);
     const make = await within(opening, viewOf(context));
     window.clearTimeout(slow);
@@ -44,6 +53,19 @@ export function showStudy(
     publish(null);
     view?.close();
   };
+}
+
+/** A receiver that does not answer is asked again; what it refuses is said. */
+async function persistently<T>(opening: Opening, ask: () => Promise<T>): Promise<T> {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await within(opening, ask());
+    } catch (error) {
+      if (!passing(error)) throw error;
+    }
+    await new Promise((done) => setTimeout(done, pause(tries)));
+    if (!isCurrent(opening)) throw new Late();
+  }
 }
 
 type Make = (frame: Frame, context: ReadingContext, user: User) => View;

@@ -106,8 +106,16 @@ class WorkList {
   }
 
   private async refresh(): Promise<void> {
-    const answer = await api.worklist();
+    const answer = await api.worklist().catch(() => null);
     if (this.refreshing === -1) return;
+    if (answer === null) {
+      // no list is not an empty list: ask again; the watch bar speaks when this lasts
+      this.refreshing = window.setTimeout(() => {
+        this.refreshing = 0;
+        void this.refresh();
+      }, 2000);
+      return;
+    }
     this.clockAhead = Date.parse(answer.server_time) - Date.now() || 0;
     this.all = new Map(answer.rows.map((row) => [row.key, row]));
     this.order = rows.merge(this.order.shown, [...this.all.keys()], this.held());

@@ -35,9 +35,36 @@ function hasGpu(): boolean {
   return !SOFTWARE.test(renderer);
 }
 
-/** Forget every decoded image and data set: nothing of a patient outlives the view. */
-export function forgetImages(): void {
+const pending = new Set<Promise<unknown>>();
+
+/**
+ * Load an image into the cache; `ahead` lets it wait behind what the reader looks at.
+ *
+ * The library's `loadAndCacheImage` does the same but leaves a failed load unhandled.
+ */
+export function load(id: string, ahead = false): Promise<core.Types.IImage> {
+  const known = core.cache.getImageLoadObject(id);
+  if (known) return known.promise;
+  const requestType = core.Enums.RequestType[ahead ? "Prefetch" : "Interaction"];
+  const options = { requestType, priority: ahead ? 5 : -10 };
+  const loading = core.imageLoader.loadImage(id, options as never) as Promise<core.Types.IImage>;
+  const settled = core.cache.putImageLoadObject(id, { promise: loading }).catch(() => undefined);
+  pending.add(settled);
+  void settled.then(() => pending.delete(settled));
+  return loading;
+}
+
+/**
+ * Forget images and their data sets: pixels at once, data sets when the loads on their way have
+ * ended, since a decoder that has begun still asks for them.
+ */
+export function forget(ids: readonly string[]): void {
   if (started === null) return;
   core.cache.purgeCache();
-  dicomImageLoader.wadors.metaDataManager.purge();
+  void Promise.all(pending).then(() => {
+    for (const id of ids) {
+      dicomImageLoader.wadors.metaDataManager.remove(id);
+      if (core.cache.getImageLoadObject(id)) core.cache.removeImageLoadObject(id);
+    }
+  });
 }

@@ -1,7 +1,7 @@
 /** Fetch a series ahead of the reader's hand: here first, then the ends, then outward. */
 
-import * as core from "@cornerstonejs/core";
 import { isCurrent, type ReadingContext } from "../context";
+import { load } from "./engine";
 import type { SeriesData } from "./series_data";
 import { fetchOrder, type Slot } from "./slots";
 
@@ -26,12 +26,7 @@ export async function prefetch(
       const known = data.get(slot) ?? (await data.need(slot));
       if (!known) continue;
       data.register(slot);
-      await core.imageLoader
-        .loadAndCacheImage(data.imageId(slot), {
-          requestType: core.Enums.RequestType.Prefetch,
-          priority: 5,
-        } as never)
-        .catch(() => undefined); // shown in words when the reader comes to it
+      await load(data.imageId(slot), true).catch(() => undefined); // said when the reader is there
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));

@@ -15,6 +15,8 @@ export class OtherPatient extends Error {}
 export class SeriesData {
   private readonly sets = new Map<string, DataSet>();
   private readonly base: string;
+  /** Addresses that the renderer has been told of. */
+  readonly registered = new Set<string>();
 
   constructor(
     private readonly context: ReadingContext,
@@ -74,6 +76,9 @@ export class SeriesData {
   register(slot: Slot): void {
     const data = this.sets.get(slot.sop);
     if (!data) return;
-    dicomImageLoader.wadors.metaDataManager.add(this.imageId(slot), data as never);
+    const id = this.imageId(slot);
+    if (this.registered.has(id)) return;
+    this.registered.add(id);
+    dicomImageLoader.wadors.metaDataManager.add(id, data as never);
   }
 }

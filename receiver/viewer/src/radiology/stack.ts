@@ -9,6 +9,7 @@
 import * as core from "@cornerstonejs/core";
 import { isCurrent, type ReadingContext } from "../context";
 import { isExact, ownWindows } from "./dataset";
+import { load } from "./engine";
 import type { Vector } from "./geometry";
 import { automatic, bounds, figure, type Window } from "./presets";
 import type { SeriesData } from "./series_data";
@@ -84,7 +85,7 @@ export class Stack {
       await this.data.need(slot);
       this.data.register(slot);
       const id = this.data.imageId(slot);
-      await core.imageLoader.loadAndCacheImage(id, { priority: -10 } as never);
+      await load(id);
       if (this.alive() && token === this.token) await this.draw(slot, id);
     } catch (error) {
       if (this.alive() && token === this.token) this.handlers.failed(place, error);

@@ -7,10 +7,11 @@ import * as events from "../events";
 import { arrival, studyLine, type Frame } from "../frame";
 import { publishView } from "../hook";
 import type { View } from "../pages/study";
+import { passing, pause, persist, tellOpened } from "../trouble";
 import type { Series, Study, User } from "../types";
 import { onLanguage, say, word } from "../words";
 import { Arriving } from "./arriving";
-import { engine, forgetImages, withoutGpu } from "./engine";
+import { engine, forget, withoutGpu } from "./engine";
 import { bind, type Actions, type Tool } from "./input";
 import { Overlay } from "./overlay";
 import { prefetch } from "./prefetch";
@@ -38,11 +39,13 @@ class RadiologyView implements View {
   private slots: Slot[][] = [];
   private current = -1;
   private data: SeriesData[] = [];
+  private readonly everyData: SeriesData[] = [];
   private stack: Stack | null = null;
   private overlay: Overlay;
   private tool: Tool = "window";
   private reported = false;
   private seconds = 0;
+  private tries = 0;
   private soon = 0;
   private readonly area = h("div", { class: "picture", "data-role": "picture" });
   private readonly strip = new Strip((index) => this.choose(index));
@@ -95,7 +98,7 @@ class RadiologyView implements View {
     for (const end of this.ends) end();
     this.stack?.close();
     this.stack = null;
-    forgetImages();
+    forget(this.everyData.flatMap((data) => [...data.registered]));
   }
 
   private here(): Slot[] {
@@ -113,7 +116,7 @@ class RadiologyView implements View {
     if ((key !== "" && key !== this.context.key) || this.soon !== 0) return;
     this.soon = window.setTimeout(() => {
       this.soon = 0;
-      this.refresh().catch(() => undefined); // late, or the watch bar says that nothing comes
+      void persist(this.context, () => this.refresh());
     }, 300);
   }
 
@@ -132,10 +135,16 @@ class RadiologyView implements View {
     const kept = new Map(this.series.map((series, i) => [series.series_uid, this.data[i]]));
     this.series = pictures;
     this.slots = pictures.map(slotsOf);
-    this.data = pictures.map((series) => kept.get(series.series_uid) ?? new SeriesData(this.context, series));
+    this.data = pictures.map((series) => kept.get(series.series_uid) ?? this.newData(series));
     this.current = pictures.findIndex((series) => series.series_uid === uid);
     this.arriving.update(study);
     this.redraw();
+  }
+
+  private newData(series: Series): SeriesData {
+    const made = new SeriesData(this.context, series);
+    this.everyData.push(made);
+    return made;
   }
 
   private grown(stack: Stack): void {
@@ -146,7 +155,9 @@ class RadiologyView implements View {
     // a place that was looked at while it was empty fills in; any other picture stays still
     if (missing || !stack.ready) void stack.show(stack.place);
     else if (place >= 0 && drawn && place !== drawn.place) stack.place = place;
-    void prefetch(this.context, this.dataNow(), this.here(), stack.place, () => stack !== this.stack);
+    prefetch(this.context, this.dataNow(), this.here(), stack.place, () => stack !== this.stack).catch(
+      (error: unknown) => this.failed(-1, error),
+    );
   }
 
   private overlayMissing(): boolean {
@@ -176,7 +187,7 @@ class RadiologyView implements View {
     this.overlay = new Overlay(this.study);
     this.area.replaceChildren(this.overlay.element);
     this.redraw();
-    void this.startStack(index);
+    this.startStack(index).catch((error: unknown) => this.failed(-1, error));
   }
 
   private async startStack(index: number): Promise<void> {
@@ -191,7 +202,7 @@ class RadiologyView implements View {
     this.stack = stack;
     this.area.prepend(stack.element);
     await stack.show(firstPlace(this.here()));
-    await data.fetchSeries();
+    await persist(this.context, () => data.fetchSeries());
     await prefetch(this.context, data, this.here(), stack.place, () => stack !== this.stack);
   }
 
@@ -215,6 +226,7 @@ class RadiologyView implements View {
     const missing = !this.here()[stack?.place ?? -1]?.here;
     if (!stack || !data || missing) return;
     window.clearTimeout(this.seconds);
+    this.tries = 0;
     this.overlay.chip("");
     this.overlay.image(data, {
       place: drawn.place,
@@ -230,7 +242,7 @@ class RadiologyView implements View {
     });
     if (this.reported) return;
     this.reported = true;
-    void api.opened(this.context.key);
+    tellOpened(this.context);
   }
 
   private failed(place: number, error: unknown): void {
@@ -242,8 +254,20 @@ class RadiologyView implements View {
       this.area.replaceChildren(h("p", { class: "notice", role: "alert" }, word("id.differs")));
       return;
     }
+    if (passing(error)) return this.again(place);
+    if (place < 0) return; // something ahead of the reader: said when the reader is there
     const syntax = this.series[this.current]?.instances[place]?.transfer_syntax ?? "";
     this.overlay.chip(`${say("img.decode")} ${place + 1} ${syntax}`.trim());
+  }
+
+  /** The receiver did not answer: the place that the reader waits for is asked for again. */
+  private again(place: number): void {
+    const { stack } = this;
+    this.overlay.chip(say("img.slow"));
+    this.tries += 1;
+    this.seconds = window.setTimeout(() => {
+      if (stack && stack === this.stack && stack.place === place) void stack.show(place);
+    }, pause(this.tries));
   }
 
   private redraw(): void {

@@ -14,6 +14,9 @@ const OVERVIEW_TILES = 4000;
 /** A magnification this near to the scan's own shows the scan's own pixels, unscaled. */
 const NEARLY_FULL = 0.02;
 
+/** The part of the slide in view, as fractions of the slide's width. */
+export type Field = readonly [x: number, y: number, width: number, height: number];
+
 interface Options {
   readonly context: ReadingContext;
   readonly pyramid: Pyramid;
@@ -21,6 +24,8 @@ interface Options {
   readonly address: (sop: string, frame: number) => string;
   readonly area: HTMLElement;
   readonly overview: HTMLElement;
+  /** Where to begin; the whole slide without it. */
+  readonly field: Field | null;
   /** The view has moved, or something in it has changed. */
   readonly changed: () => void;
   /** A frame that was missing has been served: coverage has grown unheard. */
@@ -77,8 +82,16 @@ export class SlideCanvas {
     const { drawer } = this.viewer as unknown as { drawer: { minimumOverlapRequired: () => boolean } };
     drawer.minimumOverlapRequired = () => !this.exact;
     this.options.overview.append(this.overviewHatch.canvas);
-    this.whole();
+    const { field } = this.options;
+    if (field) this.viewer.viewport.fitBounds(new OpenSeadragon.Rect(...field), true);
+    else this.viewer.viewport.goHome(true);
     this.rest();
+  }
+
+  field(): Field | null {
+    if (!this.ready) return null;
+    const { x, y, width, height } = this.viewer.viewport.getBounds(true);
+    return [x, y, width, height];
   }
 
   // --- where we are -----------------------------------------------------------------------
@@ -285,15 +298,14 @@ export class SlideCanvas {
 
 /**
  * OpenSeadragon writes a style element into the page unless it finds its own there; the content
- * security policy would refuse it. An empty one stands in, our style sheet says the rest.
+ * security policy would refuse it. An element of that name in no one's namespace stands in.
  */
 function forbidStyle(): void {
   const mark = "data-openseadragon-mobile-css";
   if (document.querySelector(`style[${mark}]`)) return;
-  const empty = document.createElement("style");
-  empty.type = "text/plain"; // so not a style sheet, and nothing for the policy to refuse
-  empty.setAttribute(mark, "");
-  document.head.append(empty);
+  const standIn = document.createElementNS("urn:todoke:nothing", "style");
+  standIn.setAttribute(mark, "");
+  document.head.append(standIn);
 }
 
 function settings(options: Options, source: SlideSource): OpenSeadragon.Options {

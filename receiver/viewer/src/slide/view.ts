@@ -1,16 +1,17 @@
 /** Pathology: one slide at a time, its label beside it, its true magnification on the screen. */
 
 import * as api from "../api";
-import { Late, within, type ReadingContext } from "../context";
+import { within, type ReadingContext } from "../context";
 import { h, put, writing } from "../dom";
 import * as events from "../events";
 import { arrival, studyLine, type Frame } from "../frame";
 import { publishView } from "../hook";
 import { roundLength } from "../measure";
 import type { View } from "../pages/study";
+import { persist, tellOpened } from "../trouble";
 import type { Series, Slide, Study } from "../types";
 import { onLanguage, say, word } from "../words";
-import { SlideCanvas } from "./canvas";
+import { SlideCanvas, type Field } from "./canvas";
 import { Coverage } from "./coverage";
 import { magnification, Pyramid, STEPS } from "./pyramid";
 
@@ -27,6 +28,7 @@ class SlideView implements View {
   private current = -1;
   private canvas: SlideCanvas | null = null;
   private coverage = Coverage.from({ instances: {} });
+  private levels = 0;
   private soon = 0;
   private reported = false;
   private readonly tray = h("nav", { class: "tray" });
@@ -68,7 +70,7 @@ class SlideView implements View {
     ];
     publishView(() => this.shown());
     this.take(context.study);
-    void this.refresh(false);
+    void persist(this.context, () => this.refresh(false));
   }
 
   close(): void {
@@ -89,22 +91,20 @@ class SlideView implements View {
       this.soon = 0;
       const study = this.again;
       this.again = false;
-      void this.refresh(study);
+      void persist(this.context, () => this.refresh(study));
     }, COVERAGE_MS);
   }
 
   private async refresh(whole: boolean): Promise<void> {
     const { context } = this;
-    try {
-      if (whole) this.take(await within(context, api.study(context.key, context.signal)));
-      const answer = await within(context, api.coverage(context.key, context.signal));
-      this.coverage = Coverage.from(answer);
-      if (this.canvas) this.canvas.cover(this.coverage);
-      else this.choose(0);
-      this.redraw();
-    } catch (error) {
-      if (!(error instanceof Late)) throw error;
-    }
+    if (whole) this.take(await within(context, api.study(context.key, context.signal)));
+    this.coverage = Coverage.from(await within(context, api.coverage(context.key, context.signal)));
+    const series = this.slides[this.current];
+    if (!this.canvas || !series) this.choose(0);
+    // a level that was only announced has been laid out: the pyramid is another one now
+    else if (series.slide.levels.length !== this.levels) this.choose(this.current, this.canvas.field());
+    else this.canvas.cover(this.coverage);
+    this.redraw();
   }
 
   private take(study: Study): void {
@@ -117,7 +117,7 @@ class SlideView implements View {
     return `${this.study.dicomweb}/studies/${this.study.study_uid}/series/${series.series_uid}`;
   }
 
-  private choose(index: number): void {
+  private choose(index: number, field: Field | null = null): void {
     const series = this.slides[index];
     if (!series) {
       if (this.slides.length === 0) this.area.replaceChildren(h("p", { class: "notice" }, word("study.none")));
@@ -127,7 +127,9 @@ class SlideView implements View {
     this.area.replaceChildren();
     this.overview.replaceChildren();
     this.current = index;
+    this.levels = series.slide.levels.length;
     this.canvas = new SlideCanvas({
+      field,
       context: this.context,
       pyramid: new Pyramid(series.slide),
       coverage: this.coverage,
@@ -197,7 +199,7 @@ class SlideView implements View {
     }
     if (this.reported || !canvas.settled) return;
     this.reported = true;
-    void api.opened(this.context.key);
+    tellOpened(this.context);
   }
 
   private factLine(slide: Slide, canvas: SlideCanvas, um: number | null): HTMLElement[] {

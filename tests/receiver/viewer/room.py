@@ -1,0 +1,280 @@
+"""A reading room for browser tests: index, store and the viewer's door, nothing in between.
+
+Studies are brought in through the receiver's own modules, as the links bring them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+import uvicorn
+from sqlalchemy import insert
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from common.errors import TodokeError
+from common.link import Opening, Slot, pack_frame
+from common.web.accounts import Accounts
+from receiver import attributes, index, transfers
+from receiver.arrivals import Arrival, Arrivals
+from receiver.frames import Frames
+from receiver.index import Index
+from receiver.store import Store
+from receiver.viewer_services import ViewerServices
+from receiver.web_app import viewer_app
+from sender.slides import Slide, SlideCase, VirtualInstance, open_slide
+
+READER, PASSWORD = "yamamoto", "Haru-no-Umi-2026"  # noqa: S105 - of a room that lives for a test
+HOSPITAL = ("0110812345", "北見中央病院")
+CLINIC = ("0111512342", "網走厚生病院")
+DEADLINE = 30.0
+
+
+#: Seconds before an answer, or None for none.
+Trouble = Callable[[], float | None]
+
+
+class _Troubled:
+    """A slow and unreliable line in front of an application: late, out of order, failing."""
+
+    def __init__(self, app: ASGIApp, trouble: Trouble) -> None:
+        self.app = app
+        self.trouble = trouble
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(("/dicomweb", "/api/studies")):
+            seconds = self.trouble()
+            if seconds is None:
+                await PlainTextResponse("", 503)(scope, receive, send)
+                return
+            await asyncio.sleep(seconds)
+        await self.app(scope, receive, send)
+
+
+@dataclass
+class Instances:
+    """DICOM files of one study."""
+
+    files: list[Path]
+
+    @property
+    def headers(self) -> list[pydicom.Dataset]:
+        """Their data sets without pixels."""
+        return [pydicom.dcmread(path, stop_before_pixels=True) for path in self.files]
+
+
+class Room:
+    """One receiver with a viewer's door on a port of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.index = Index.at(folder)
+        self.store = Store(folder / "store")
+        self.arrivals = Arrivals(self.index, self.store, lambda *_: None)
+        self.frames = Frames(self.index, self.store)
+        with self.index.write() as db:
+            for code, name in (HOSPITAL, CLINIC):
+                db.execute(
+                    insert(index.partners).values(
+                        code=code, name=name, kind="todoke", aet="TODOKE", added_at=index.now()
+                    )
+                )
+        Accounts(self.index).add(READER, PASSWORD, "山本医師")
+
+    @contextmanager
+    def serve(self, trouble: Trouble | None = None) -> Iterator[str]:
+        """Serve the pages; gives the address.
+
+        Parameters
+        ----------
+        trouble : callable, optional
+            Asked before each answer with data: seconds to wait, None for an answer of 503.
+        """
+        services = ViewerServices(
+            index=self.index,
+            store=self.store.root,
+            institution_name="旭川支援病院",
+            institution_code="0112345675",
+            https=False,
+            version="0",
+        )
+        app = viewer_app(services)
+        config = uvicorn.Config(
+            app if trouble is None else _Troubled(app, trouble), port=0, log_level="error", timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        until(lambda: server.started, "the door opens")
+        port = server.servers[0].sockets[0].getsockname()[1]
+        try:
+            yield f"http://localhost:{port}"
+        finally:
+            server.should_exit = True
+            thread.join(DEADLINE)
+
+    def close(self) -> None:
+        """Stop what writes."""
+        self.arrivals.close()
+        self.index.close()
+
+    # --- studies of whole instances -------------------------------------------------------
+
+    def open_study(
+        self,
+        study: Instances,
+        institution: tuple[str, str] = HOSPITAL,
+        *,
+        priority: str = "routine",
+        test: bool = False,
+    ) -> str:
+        """Announce a study with all its instances; gives its key."""
+        headers = study.headers
+        slots = [
+            Slot(
+                str(one.SOPInstanceUID),
+                str(one.SOPClassUID),
+                str(one.file_meta.TransferSyntaxUID),
+                str(one.SeriesInstanceUID),
+                int(one.InstanceNumber),
+            )
+            for one in headers
+        ]
+        opening = Opening(
+            transfer=secrets.token_hex(16),
+            kind="dicom",
+            sender=institution[0],
+            receiver="0112345675",
+            study=str(headers[0].StudyInstanceUID),
+            attributes=attributes.study_attributes(headers[0]),
+            instances=tuple(slots),
+            priority=priority,
+            test=test,
+            request={"reason": "突然の頭痛", "phone": "0157-00-0000"},
+        )
+        with self.index.write() as db:
+            return transfers.open_transfer(db, institution[0], opening, "{}")
+
+    def bring(self, files: list[Path], institution: tuple[str, str] = HOSPITAL) -> None:
+        """Let instances arrive, and wait until they are indexed."""
+        answers: queue.SimpleQueue[TodokeError | None] = queue.SimpleQueue()
+        for path in files:
+            meta = pydicom.dcmread(path, stop_before_pixels=True).file_meta
+            arrival = Arrival(
+                self.store,
+                institution[0],
+                str(meta.MediaStorageSOPClassUID),
+                str(meta.MediaStorageSOPInstanceUID),
+                str(meta.TransferSyntaxUID),
+            )
+            arrival.begin()
+            data_set = 144 + int(meta.FileMetaInformationGroupLength)
+            arrival.write(memoryview(path.read_bytes())[data_set:])
+            self.arrivals.finish(arrival, answers.put)
+        for _ in files:
+            error = answers.get(timeout=DEADLINE)
+            assert error is None, error
+
+    # --- slides ---------------------------------------------------------------------------
+
+    def open_slide(self, path: Path, case: SlideCase) -> SlideOnItsWay:
+        """Announce a slide and lay out its levels; no frame is here yet."""
+        slide = open_slide(path, case)
+        slots = [_slot(one, case, number) for number, one in enumerate(slide.instances, start=1)]
+        model = {
+            "00080020": {"vr": "DA", "Value": [case.study_date]},
+            "00100010": {"vr": "PN", "Value": [_groups(case.patient_name)]},
+            "00100020": {"vr": "LO", "Value": [case.patient_id]},
+        }
+        opening = Opening(
+            transfer=secrets.token_hex(16),
+            kind="slide",
+            sender=CLINIC[0],
+            receiver="0112345675",
+            study=case.study_uid,
+            attributes=model,
+            instances=tuple(slots),
+        )
+        with self.index.write() as db:
+            key = transfers.open_transfer(db, CLINIC[0], opening, "{}")
+        return SlideOnItsWay(self, slide, slots, opening.transfer, key)
+
+
+@dataclass
+class SlideOnItsWay:
+    """A slide whose frames arrive when the test says so."""
+
+    room: Room
+    slide: Slide
+    slots: list[Slot]
+    transfer: str
+    key: str
+
+    def lay_out(self) -> None:
+        """Bring the frame lengths of every level."""
+        for slot, one in zip(self.slots, self.slide.instances, strict=True):
+            with self.room.index.read() as db:
+                row = transfers.instance(db, CLINIC[0], slot.uid)
+            assert row is not None
+            self.room.frames.lay_out(row, slot, one.lengths.astype("<u4").tobytes())
+
+    def bring(self, place: int, numbers: list[int]) -> None:
+        """Bring some frames of one instance."""
+        slot, one = self.slots[place], self.slide.instances[place]
+        with self.room.index.read() as db:
+            row = transfers.instance(db, CLINIC[0], slot.uid)
+        assert row is not None
+        level = self.room.frames.level(row, slot)
+        batch = b"".join(_frame(one, place, number) for number in numbers)
+        self.room.frames.take(self.transfer, self.key, {place: level}, batch)
+
+    def place(self, level: int) -> int:
+        """Return the place of a pyramid level in the opening; 0 is the largest."""
+        return next(i for i, one in enumerate(self.slide.instances) if one.level == level)
+
+    def bring_all(self, *, but_level: int | None = None) -> None:
+        """Bring every frame, except those of one level."""
+        for place, one in enumerate(self.slide.instances):
+            if one.level is None or one.level != but_level:
+                self.bring(place, list(range(one.frames)))
+
+
+def _frame(one: VirtualInstance, place: int, number: int) -> bytes:
+    data = one.read(number)
+    return pack_frame(place, number, data, hashlib.sha256(one.prefix + data).digest())
+
+
+def _slot(one: VirtualInstance, case: SlideCase, number: int) -> Slot:
+    return Slot(
+        one.sop_instance_uid,
+        one.sop_class_uid,
+        one.transfer_syntax_uid,
+        case.series_uid,
+        number,
+        frames=one.frames,
+        header=base64.b64encode(one.header).decode(),
+        prefix=base64.b64encode(one.prefix).decode(),
+    )
+
+
+def _groups(name: str) -> dict[str, str]:
+    words = ("Alphabetic", "Ideographic", "Phonetic")
+    return {word: part for word, part in zip(words, name.split("="), strict=False) if part}
+
+
+def until(holds: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
+    """Wait for a condition of another thread, with a deadline."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"not in {seconds} s: {what}"
+        threading.Event().wait(0.02)

@@ -1,0 +1,82 @@
+"""Never one patient's picture under another's name, however late the answers come."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from samples import names
+from tests.receiver.viewer.conftest import Ward
+from tests.receiver.viewer.screen import Screen
+
+pytestmark = pytest.mark.browser
+
+WATCHER = (Path(__file__).parent / "watcher.js").read_text("utf-8")
+SWITCHES = 100
+OF_CT = (names.TAKAHASHI, names.YAMAZAKI, names.YAMADA)
+
+
+def shown_name(patient: names.Patient) -> str:
+    """Return the ideographic group as a page shows it."""
+    return patient.name.split("=")[1].replace("^", " ")
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.requirement("DIR-06")
+def test_the_code_in_the_picture_is_of_the_name_on_the_screen(page: Page, ward: Ward) -> None:
+    chance = random.Random(20261122)  # noqa: S311 - a seed, no secret
+
+    def trouble() -> float | None:
+        return None if chance.random() < 0.05 else chance.random() * 0.25
+
+    keys = [ward.keys[one.slug] for one in OF_CT]
+    page.add_init_script(WATCHER)
+    with ward.room.serve(trouble) as address:
+        screen = Screen(page, address)
+        screen.sign_in()
+        for _ in range(SWITCHES):
+            page.locator(f"tr[data-key='{chance.choice(keys)}']").click()
+            page.wait_for_timeout(chance.choice((0, 20, 80, 200, 500)))
+            for _ in range(chance.randrange(4)):
+                page.keyboard.press(chance.choice(("ArrowDown", "ArrowUp", "End", "Home")))
+            page.locator(".banner .home").click()
+            page.locator("tr.row").first.wait_for()
+            assert page.locator("[data-role='patient-name']").count() == 0
+            assert page.locator("canvas").count() == 0
+        seen = page.evaluate("window.__seen")
+        page.goto("about:blank")
+    name_of = {one.code: shown_name(one) for one in OF_CT}
+    told = {tuple(json.loads(key)): count for key, count in seen.items()}
+    pictures = {key: count for key, count in told.items() if key[0] is not None}
+    for code, line, corner in pictures:
+        assert code in name_of, pictures
+        assert line == corner == name_of[code], pictures
+    assert {code for code, _, _ in pictures} == set(name_of), told
+    assert sum(pictures.values()) > SWITCHES, told
+
+
+@pytest.mark.requirement("PRI-07")
+def test_no_address_title_or_storage_holds_a_patient(screen: Screen, ward: Ward) -> None:
+    screen.open(ward.keys["takahashi"])
+    kept = screen.page.evaluate(
+        "[location.href, document.title, JSON.stringify(localStorage),"
+        " JSON.stringify(sessionStorage), document.cookie].join(' ')"
+    )
+    patient = names.TAKAHASHI
+    for word in (*patient.name.replace("=", "^").split("^"), patient.patient_id):
+        assert word not in kept
+
+
+def test_sign_out_leaves_nothing_on_the_screen(screen: Screen, ward: Ward) -> None:
+    screen.open(ward.keys["takahashi"])
+    screen.page.get_by_role("button", name="サインアウト").click()
+    screen.page.get_by_label("利用者名").wait_for()
+    assert screen.page.locator("canvas").count() == 0
+    assert "髙橋" not in screen.page.content()
+    screen.page.goto(f"{screen.address}/study/{ward.keys['takahashi']}")
+    screen.page.get_by_label("利用者名").wait_for()
+    assert "髙橋" not in screen.page.content()
