@@ -6,14 +6,15 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from conformance.case import Verdict
 from conformance.cases import CASES
-from conformance.readback import Folder
+from conformance.readback import DicomWeb, Folder
 from conformance.target import Credentials, Target
 from tests.conformance.rig import failed, having, run
-from tests.system.ends import Ends, verb
+from tests.system.ends import SENDER_CODE, Ends, must, verb
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
@@ -78,3 +79,30 @@ def test_verb_against_own_receiver(ends: Ends, tmp_path: Path) -> None:
     assert said.code == 0, said.errors
     assert {case["verdict"] for case in said.words["cases"]} == {"pass"}
     assert (tmp_path / "junit.xml").exists()
+
+
+@pytest.mark.requirement("DCM-02", "CHR-02")
+def test_own_receiver_gives_back_over_dicomweb_what_it_was_sent(ends: Ends) -> None:
+    """Signed in as a reader; refused and damaged instances are not listed there."""
+    password = "Long-enough-4-everybody"
+    must(
+        *("receiver", "user", "add", "reader", "--password-stdin", "--data", ends.receiver),
+        stdin=password,
+    )
+    with httpx.Client(base_url=ends.viewer, trust_env=False) as browser:
+        answer = browser.post(
+            "/api/sign-in",
+            json={"name": "reader", "password": password},
+            headers={"X-Todoke": "1", "Origin": ends.viewer},
+        )
+        assert answer.status_code == 200, answer.text
+        cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    target, _ = partner(ends)
+    root = f"{ends.viewer}/dicomweb/at/{SENDER_CODE}"
+    inside = DicomWeb(root, {"Cookie": cookie}, None, 10.0)
+    names = ("STO-007", "STO-008", "STO-009", "STO-010", "STO-015", "STO-016", "IDN")
+    report = run(target, inside, *names, settle=5.0)
+    inside.close()
+    assert failed(report) == set()
+    assert having(report, Verdict.SKIP) == set()
+    assert [result.case.id for result in report.results if result.remark] == []
