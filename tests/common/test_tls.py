@@ -73,7 +73,6 @@ def test_both_ends_show_a_certificate_and_speak_tls_13(
     assert tls.fingerprint(der) == tls.fingerprint_of_pem(ssl.DER_cert_to_PEM_cert(der))
 
 
-@pytest.mark.requirement("NET-11")
 @pytest.mark.parametrize(
     ("fault", "options"),
     [

@@ -39,8 +39,8 @@ def test_a_code_of_the_right_form_is_taken(prefecture: int, table: str, rest: in
 
 @pytest.mark.parametrize(
     "code",
-    ["", "131000000", "13100000012", "0010000001", "4810000001", "1320000001", "13100000 1", "\uff11310000001",
-     "-310000001", "13100000a1", "1310000001\n"],
+    ["", "131000000", "13100000012", "0010000001", "4810000001", "1320000001", "13100000 1",
+     "\uff11310000001", "-310000001", "13100000a1", "1310000001\n"],
 )  # fmt: skip
 def test_a_code_of_another_form_is_refused_in_words(code: str) -> None:
     with pytest.raises(InstitutionCodeError) as refused:

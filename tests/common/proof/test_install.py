@@ -8,13 +8,10 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import pytest
-
 from common.proof import install
 from common.proof.identity import Institution, Node, Role
 
 
-@pytest.mark.requirement("SUB-07")
 def test_it_names_version_date_operator_host_and_claims_nothing_about_the_clock(
     tmp_path: Path,
 ) -> None:
