@@ -129,9 +129,11 @@ def _mixed(raw: bytes) -> str | None:
 
 def _decoded(raw: bytes, codec: str) -> str | None:
     try:
-        return raw.decode(codec)
+        text = raw.decode(codec)
     except UnicodeDecodeError:
         return None
+    strange = any(unicodedata.category(sign) in {"Cc", "Co", "Cn"} for sign in text.rstrip("\0"))
+    return None if strange else text
 
 
 def _shown(group: str) -> str:
