@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from common import console, logs, tls
+from common import audit, console, logs, tls
 from common.proof.identity import Node, Role
 from common.settings import Receiver
 from common.web.peer import Listener
@@ -42,7 +42,10 @@ async def serve(data: Path) -> None:
     index = Index.at(data)
     store = Store(data / "store")
     receipts = Receipts(index, store, node, {"software": f"todoke {version}"})
-    services = LinkServices(index, Frames(index, store), receipts, node.ca, node.institution.code)
+    trail = audit.Trail(data / "audit", "web")
+    services = LinkServices(
+        index, Frames(index, store), receipts, node.ca, node.institution.code, trail
+    )
     shown = viewer_tls(node, settings)
     viewer = ViewerServices(
         index=index,
@@ -78,6 +81,7 @@ async def serve(data: Path) -> None:
     await asyncio.gather(*(one.serve() for one in listeners.values()))
     receipts.close()
     index.close()
+    trail.close()
 
 
 def _stop(listeners: Iterable[Listener]) -> None:

@@ -21,8 +21,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from common import link
-from common.errors import IntegrityError, NotFound, ProtocolError, TodokeError
+from common import audit, link, tls
+from common.errors import (
+    IntegrityError,
+    NotFound,
+    PeerNotRegistered,
+    ProtocolError,
+    TodokeError,
+)
 from common.link import Opening
 from common.proof import jws
 from common.states import InstanceState
@@ -47,6 +53,7 @@ class LinkServices:
     receipts: Receipts
     authority: str  # PEM of our CA
     institution: str  # our own code
+    trail: audit.Trail
 
 
 def link_app(services: LinkServices) -> Starlette:
@@ -95,7 +102,17 @@ class _Door:
 
     def _peer(self, request: Request) -> Partner:
         certificate = peer_certificate(request.scope)
-        return partners.of_certificate(self.services.index, certificate, self.services.authority)
+        services = self.services
+        try:
+            return partners.of_certificate(services.index, certificate, services.authority)
+        except PeerNotRegistered as error:
+            services.trail.note(
+                "security-alert",
+                address=request.client.host if request.client else None,
+                cause=str(error.facts.get("cause")),
+                certificate=tls.fingerprint(certificate) if certificate else None,
+            )
+            raise
 
     def _transfer(self, request: Request, partner: Partner) -> tuple[Row[Any], Opening]:
         with self.services.index.read() as db:
