@@ -33,6 +33,7 @@ class Decoders:
 
     def __init__(self, workers: int = WORKERS, seconds: float = SECONDS) -> None:
         self._all = [_Decoder(seconds) for _ in range(workers)]
+        self._turns = asyncio.Semaphore(workers)  # who waits must not hold a thread meanwhile
         self._free: queue.Queue[_Decoder] = queue.Queue()
         for decoder in self._all:
             self._free.put(decoder)
@@ -82,7 +83,8 @@ class Decoders:
             finally:
                 self._free.put(decoder)
 
-        return await asyncio.to_thread(ask)
+        async with self._turns:
+            return await asyncio.to_thread(ask)
 
 
 class _Decoder:
