@@ -35,7 +35,7 @@ from receiver.viewer_services import ViewerServices
 from receiver.web_app import viewer_app
 from sender.slides import Slide, SlideCase, VirtualInstance, open_slide
 
-READER, PASSWORD = "yamamoto", "Haru-no-Umi-2026"  # noqa: S105 - of a room that lives for a test
+READER, PASSWORD = "yamamoto", "Haru-no-Umi-2026"
 HOSPITAL = ("0110812345", "北見中央病院")
 CLINIC = ("0111512342", "網走厚生病院")
 DEADLINE = 30.0
@@ -110,7 +110,10 @@ class Room:
         )
         app = viewer_app(services)
         config = uvicorn.Config(
-            app if trouble is None else _Troubled(app, trouble), port=0, log_level="error", timeout_graceful_shutdown=1
+            app if trouble is None else _Troubled(app, trouble),
+            port=0,
+            log_level="error",
+            timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)

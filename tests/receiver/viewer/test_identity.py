@@ -28,7 +28,7 @@ def shown_name(patient: names.Patient) -> str:
 @pytest.mark.timeout(180)
 @pytest.mark.requirement("DIR-06")
 def test_the_code_in_the_picture_is_of_the_name_on_the_screen(page: Page, ward: Ward) -> None:
-    chance = random.Random(20261122)  # noqa: S311 - a seed, no secret
+    chance = random.Random(20261122)
 
     def trouble() -> float | None:
         return None if chance.random() < 0.05 else chance.random() * 0.25

@@ -130,8 +130,11 @@ def test_the_scale_bar_and_the_zoom_are_true(screen: Screen, ward: Ward) -> None
 
 def test_edges_name_the_patients_sides_and_follow_a_flip(screen: Screen, ward: Ward) -> None:
     screen.open(ward.keys["takahashi"])
-    edges = [".edge.left", ".edge.right", ".edge.top", ".edge.bottom"]
-    read = lambda: [screen.page.locator(edge).inner_text() for edge in edges]  # noqa: E731
+
+    def read() -> list[str]:
+        sides = ("left", "right", "top", "bottom")
+        return [screen.page.locator(f".edge.{side}").inner_text() for side in sides]
+
     assert read() == ["右", "左", "前", "後"]
     before = at_one_to_one(screen, 512, 512)
     screen.press("h")

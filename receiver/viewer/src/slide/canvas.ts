@@ -325,7 +325,7 @@ function settings(options: Options, source: SlideSource): OpenSeadragon.Options 
     immediateRender: false,
     minPixelRatio: LEAST_RATIO,
     maxZoomPixelRatio: 16,
-    minZoomImageRatio: 0.8,
+    minZoomImageRatio: 0.1,
     visibilityRatio: 0.1,
     zoomPerScroll: Math.SQRT2,
     imageLoaderLimit: 6,
