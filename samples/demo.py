@@ -64,7 +64,10 @@ def process(*words: str | Path) -> Iterator[Any]:
     late = threading.Timer(PATIENCE, running.kill)
     late.start()
     try:
-        yield _first_object(running)
+        ready = _first_object(running)
+        if "error" in ready:
+            raise VerbFailed(verb=f"{words[0]} {words[1]}", cause=ready["error"])
+        yield ready
     finally:
         late.cancel()
         running.terminate()
@@ -142,7 +145,10 @@ class Demo:
             "transfers": [
                 _transfer(t, arrived, views.seconds, language) for t in said["transfers"]
             ],
-            "refused": [{"path": row["path"], "reason": row[language]} for row in said["refused"]],
+            "refused": [
+                {"path": row["path"], "reason": row[language].removesuffix(f" {row['number']}")}
+                for row in said["refused"]
+            ],
             "receiver": {"url": self.viewer},
         }
         return words, code
