@@ -7,9 +7,10 @@ stores an instance on the same acceptor.
 from __future__ import annotations
 
 import contextlib
+import queue
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -327,3 +328,22 @@ def test_noise_ends_in_order(noise: bytes, at: str, acceptor: Acceptor) -> None:
         answer = raw.rest()
     assert answer == b"" or answer[0] in (2, 3, 4, 6, 7) or answer.startswith(b"HTTP/1.1 400")
     assert len(answer) < 1000
+
+
+def test_a_window_that_was_not_agreed_holds_the_peer_back() -> None:
+    """Two instances and a release sent at once are taken one by one."""
+    slow = Shelf()
+    later: queue.SimpleQueue[Callable[[int], None]] = queue.SimpleQueue()
+    slow.later = later
+    second = replace(STORE, message_id=2, sop_instance="2.25.2")
+    with accepting(slow) as acceptor, Raw(acceptor) as raw:
+        raw.associate()
+        raw.sock.sendall(store(STORE) + store(second) + encode_release(reply=False))
+        say = later.get(timeout=DEADLINE)
+        assert [i.sop_instance_uid for i in slow.began] == ["2.25.1"]
+        say(0)
+        assert raw.status() == 0
+        later.get(timeout=DEADLINE)(0xB000)
+        assert raw.status() == 0xB000
+        assert raw.rest() == encode_release(reply=True)
+    assert slow.most_unanswered == 1

@@ -83,6 +83,7 @@ GOOD = Command(commands.C_STORE_RQ, 7, CT, "2.25.1", has_data_set=True).encode()
 BAD = {
     "empty": b"",
     "cut": GOOD[:-1],
+    "cut, without group length": GOOD[12:-1],
     "cut in a header": GOOD[:-3],
     "group length lie": GOOD[:8] + struct.pack("<L", 5) + GOOD[12:],
     "undefined length": element(0x0100, b"\1\0", 0xFFFFFFFF),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import queue
+import socket
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from common import errors
-from common.dicom import statuses
+from common.dicom import commands, negotiation, statuses
 from common.dicom.association import Incoming, Outcome, Outgoing, Writing
+from common.dicom.pdu_stream import Pdu, PduReader, command_pdus
 from common.errors import (
     AssociationAborted,
     ContextNotAccepted,
@@ -28,6 +32,7 @@ from common.errors import (
 )
 from tests.common.dicom.association.rig import (
     CT,
+    CT_CONTEXT,
     DEADLINE,
     EXPLICIT,
     Pki,
@@ -181,7 +186,7 @@ def test_a_source_that_fails_is_told_with_its_error(pki: Pki, size: int) -> None
     with accepting(shelf, pki.server()) as acceptor, calling(acceptor, pki.client()) as requestor:
         outcomes = requestor.store([good, bad, good])
         if size > 4 << 20:  # part of it is on its way
-            with pytest.raises(AssociationAborted):
+            with pytest.raises(AssociationAborted, match="own instance"):
                 told.extend(outcomes)
             shelf.wait_for(lambda: shelf.abandoned == ["2.25.66"])
         else:
@@ -304,16 +309,91 @@ def test_stopping_lets_an_instance_end_and_then_aborts(pki: Pki) -> None:
     assert shelf.digests() == expected([one])
 
 
-def test_closing_with_instances_unanswered_aborts(pki: Pki) -> None:
+def test_closing_with_instances_unanswered_aborts(
+    pki: Pki, caplog: pytest.LogCaptureFixture
+) -> None:
     shelf = Shelf()
-    shelf.later = queue.SimpleQueue()
+    later: queue.SimpleQueue[Callable[[int], None]] = queue.SimpleQueue()
+    shelf.later = later
+    caplog.set_level(logging.INFO)
     with accepting(shelf, pki.server()) as acceptor:
         with calling(acceptor, pki.client()) as requestor:
             outcomes = requestor.store(outgoing(b"%d" % i) for i in range(3))
-            feeder = threading.Thread(target=lambda: shelf.later.get(timeout=DEADLINE)(0))  # type: ignore[union-attr]
+            feeder = threading.Thread(target=lambda: later.get(timeout=DEADLINE)(0))
             feeder.start()
             assert next(outcomes).status == 0
             feeder.join()
         requestor.close()
         with pytest.raises(AssociationAborted):
             requestor.echo()
+    assert "A-ABORT by the peer's application" in caplog.text
+
+
+def test_no_more_is_pulled_than_the_window_allows(pki: Pki) -> None:
+    shelf = Shelf()
+    later: queue.SimpleQueue[Callable[[int], None]] = queue.SimpleQueue()
+    shelf.later = later
+    answered = 0
+
+    def in_pairs() -> None:
+        nonlocal answered
+        for _ in range(5):
+            pair = [later.get(timeout=DEADLINE) for _ in range(2)]
+            for say in pair:
+                answered += 1
+                say(0)
+
+    def instances() -> Iterator[Outgoing]:
+        for pulled in range(10):
+            assert pulled - answered < 2
+            yield outgoing(b"1")
+
+    committer = threading.Thread(target=in_pairs)
+    committer.start()
+    with (
+        accepting(shelf, pki.server(), window=2) as acceptor,
+        calling(acceptor, pki.client()) as requestor,
+    ):
+        assert [o.status for o in requestor.store(instances())] == [0] * 10
+    committer.join()
+
+
+def test_what_was_answered_before_the_end_counts() -> None:
+    """A response and an A-ABORT come together; the second instance is unknown."""
+    sent = [outgoing(b"1"), outgoing(b"2")]
+    ready = threading.Event()
+
+    def peer(listener: socket.socket) -> None:
+        sock, _ = listener.accept()
+        reader = PduReader(0)
+        commands_read: list[commands.Command] = []
+        with sock:
+            while len(commands_read) < 2:
+                for event in reader.feed(memoryview(sock.recv(65536))):
+                    if isinstance(event, Pdu):
+                        user = negotiation.UserInformation(16384, window=(8, 1))
+                        results = (negotiation.Result(1, 0, EXPLICIT),)
+                        answer = negotiation.Acceptance(results, user)
+                        sock.sendall(negotiation.encode_acceptance(answer))
+                    elif event.is_command:
+                        commands_read.append(commands.decode(bytes(event.data)))
+            response = command_pdus(1, commands_read[0].answer(0), 16384)
+            sock.sendall(response + negotiation.encode_abort(0, 0))
+            ready.set()
+            with contextlib.suppress(OSError):
+                while sock.recv(65536):
+                    pass
+
+    def instances() -> Iterator[Outgoing]:
+        yield from sent
+        assert ready.wait(DEADLINE)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=peer, args=(listener,))
+        server.start()
+        requestor = calling(listener.getsockname()[:2], contexts=[CT_CONTEXT])
+        outcomes = requestor.store(instances())
+        assert next(outcomes).outgoing is sent[0]
+        with pytest.raises(AssociationAborted):
+            next(outcomes)
+        server.join()

@@ -118,6 +118,7 @@ BAD_STREAMS = {
     "A-ASSOCIATE of 10": struct.pack(">BxL", 1, 10),
     "value longer than its PDU": p_data(value(b"x" * 10, length=13)),
     "value of 0": p_data(value(b"", length=0)),
+    "value of 0 before another": p_data(value(b"", length=0), value(b"1234")),
     "value of 1": p_data(value(b"", length=1)),
     "value of FFFFFFFF": p_data(value(b"x" * 10, length=0xFFFFFFFF)),
     "bytes left over": p_data(value(b"x" * 10), b"abc"),
