@@ -155,9 +155,9 @@ def http(session: Session) -> Seen:
     """Whoever strayed here may be told so, and no more."""
     with wire.connected(session.target) as line:
         line.send(b"GET / HTTP/1.1\r\nHost: todoke-test\r\n\r\n")
-        answer = b""
         try:
-            while more := line.first_bytes():
+            answer = line.first_bytes()
+            while answer.startswith(b"HTTP/") and (more := line.first_bytes()):
                 answer += more
         except wire.Silent as error:
             raise Failed("接続が開いたままです", "the connection stays open") from error

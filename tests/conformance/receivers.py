@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from socketserver import BaseServer
 from typing import Any
 
 from pydicom import dcmread
@@ -159,18 +160,20 @@ def serving(
     ae.require_calling_aet = ["TESTER"] if titles else []
     # a peer that hangs in the middle of a PDU would keep the server from ending
     ae.network_timeout = ae.acse_timeout = 5
-    server = ae.start_server(
+    server: Any = ae.make_server(
         ("127.0.0.1", 0),
-        block=False,
         ssl_context=context,
         evt_handlers=[(evt.EVT_C_STORE, receiver.on_store)],
     )
-    assert server is not None
-    assert server.socket is not None
+    # start_server looks twice a second whether it is to end
+    acceptor = threading.Thread(target=server.serve_forever, args=(0.02,))
+    acceptor.start()
     try:
         yield server.socket.getsockname()[1]
     finally:
-        server.shutdown()
+        BaseServer.shutdown(server)
+        acceptor.join()
+        server.server_close()
         for thread in receiver.threads:
             thread.join()
 
