@@ -7,6 +7,8 @@ import email.policy
 import http.client
 import io
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -419,3 +421,12 @@ def test_frames_of_real_files(viewer_server: ViewerServer, real_data: Path) -> N
             seen.add(str(ds.file_meta.TransferSyntaxUID))
     assert compared > 40
     assert len(seen) >= 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+def test_a_decoder_cannot_swell() -> None:
+    """An image that asks for more memory than there may be gets none."""
+    words = "from receiver import decoder; decoder._limit_memory(); bytearray(decoder.MEMORY)"
+    run = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "MemoryError" in run.stderr
