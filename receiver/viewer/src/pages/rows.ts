@@ -6,9 +6,14 @@ import type { Row } from "../types";
 export type Filter = "all" | "urgent" | "soon" | "unopened" | "incomplete";
 export const FILTERS: readonly Filter[] = ["all", "urgent", "soon", "unopened", "incomplete"];
 
-const UNOPENED = new Set(["delivered", "committed", "receipted"]);
+const WHOLE = new Set(["delivered", "committed", "receipted"]);
+const ON_ITS_WAY = new Set(["announced", "queued", "sending"]);
 
-export const isUnopened = (row: Row): boolean => UNOPENED.has(row.state);
+/** Whole or on its way, and no reader has opened it. */
+export const isUnopened = (row: Row): boolean => WHOLE.has(row.state) || ON_ITS_WAY.has(row.state);
+
+/** Unopened though all that was sent is here. */
+export const waitsForReader = (row: Row): boolean => WHOLE.has(row.state);
 
 export const isIncomplete = (row: Row): boolean =>
   row.expected !== null && row.arrived < row.expected;

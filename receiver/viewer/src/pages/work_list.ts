@@ -85,8 +85,8 @@ class WorkList {
     return h(
       "section",
       { class: "work-list" },
-      h("div", { class: "list-tools" }, this.filters, label),
-      this.fresh,
+      // beside the filters: a bar of its own would push the list down under the reader's hand
+      h("div", { class: "list-tools" }, this.filters, this.fresh, label),
       h("div", { class: "list-scroll" }, table, this.empty),
       h("footer", { class: "keys" }, word("list.keys")),
     );
@@ -318,7 +318,7 @@ function wish(row: Row): HTMLElement[] {
 
 function state(row: Row): HTMLElement[] {
   const official = inLanguage() === "ja" ? row.state_ja : row.state_en;
-  if (!rows.isUnopened(row)) return [h("div", {}, `${rows.glyph(row.state)} ${official}`)];
+  if (!rows.waitsForReader(row)) return [h("div", {}, `${rows.glyph(row.state)} ${official}`)];
   return [
     h("div", {}, "○ ", word("state.unopened")),
     h("div", { class: "second" }, official),

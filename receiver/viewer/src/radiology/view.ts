@@ -46,6 +46,8 @@ class RadiologyView implements View {
   private reported = false;
   private seconds = 0;
   private tries = 0;
+  /** The reader is at a place whose image is not here. */
+  private empty = false;
   private soon = 0;
   private readonly area = h("div", { class: "picture", "data-role": "picture" });
   private readonly strip = new Strip((index) => this.choose(index));
@@ -149,7 +151,7 @@ class RadiologyView implements View {
 
   private grown(stack: Stack): void {
     const drawn = stack.drawn();
-    const missing = this.overlayMissing();
+    const missing = this.empty;
     stack.update(this.here());
     const place = drawn ? this.here().findIndex((slot) => slot.sop === drawn.slot.sop) : -1;
     // a place that was looked at while it was empty fills in; any other picture stays still
@@ -158,10 +160,6 @@ class RadiologyView implements View {
     prefetch(this.context, this.dataNow(), this.here(), stack.place, () => stack !== this.stack).catch(
       (error: unknown) => this.failed(-1, error),
     );
-  }
-
-  private overlayMissing(): boolean {
-    return !(this.area.querySelector(".hatch-full") as HTMLElement | null)?.hidden;
   }
 
   private dataNow(): SeriesData {
@@ -218,13 +216,15 @@ class RadiologyView implements View {
     } else {
       this.overlay.missing(place, this.expected());
     }
+    this.empty = !this.here()[place]?.here;
   }
 
   private drawn(drawn: Drawn): void {
     const { stack } = this;
     const data = this.dataNow().get(drawn.slot);
-    const missing = !this.here()[stack?.place ?? -1]?.here;
-    if (!stack || !data || missing) return;
+    if (!stack || !data) return;
+    // over an empty place nothing is shown but what belongs there
+    if (this.empty && drawn.place !== stack.place) return;
     window.clearTimeout(this.seconds);
     this.tries = 0;
     this.overlay.chip("");

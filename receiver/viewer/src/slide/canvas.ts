@@ -308,6 +308,11 @@ function forbidStyle(): void {
   document.head.append(standIn);
 }
 
+/** Tiles given up or not there are dealt with here: the library need not complain of them. */
+(OpenSeadragon as unknown as { console: unknown }).console = Object.create(console, {
+  error: { value: () => undefined },
+});
+
 function settings(options: Options, source: SlideSource): OpenSeadragon.Options {
   const chosen = {
     element: options.area,
