@@ -61,6 +61,10 @@ class _Peer(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note who connected; uvicorn alone would wait for ever for what they ask."""
         super().connection_made(transport)
+        # asyncio only does so where the listening socket names its protocol; without it
+        # every answer of two writes waits for the peer's delayed acknowledgement (40 ms)
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.app_state = {**self.app_state, _KEY: _certificate_of(transport)}
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(REQUEST_SECONDS, self._expire, transport)
