@@ -65,6 +65,7 @@ def process(*words: str | Path) -> Iterator[Any]:
     late.start()
     try:
         ready = _first_object(running)
+        late.cancel()
         if "error" in ready:
             raise VerbFailed(verb=f"{words[0]} {words[1]}", cause=ready["error"])
         yield ready
