@@ -20,7 +20,7 @@ async def _hello(scope: Scope, receive: Receive, send: Send) -> None:
 def test_nothing_waits_for_an_acknowledgement() -> None:
     seen: list[int] = []
 
-    class Watched(peer.PROTOCOL):  # type: ignore[misc, name-defined]
+    class Watched(peer.PeerH11):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)
             connection = transport.get_extra_info("socket")
