@@ -18,7 +18,7 @@ from common.dicom.pdu_stream import ASSOCIATE_RQ, UNEXPECTED_PDU, Pdu, PduReader
 from common.dicom.peer import Peer, peer_of
 from common.errors import AssociationRejected, PeerNotRegistered, ProtocolError, TodokeError
 
-#: Fact ``reason`` of an AssociationRejected raised by ``admit`` (PS3.8 table 9-21).
+#: Fact ``reason`` of PeerNotRegistered or AssociationRejected from ``admit`` (PS3.8 table 9-21).
 CALLING_UNKNOWN, CALLED_UNKNOWN = 3, 7
 
 Admit = Callable[[Peer], None]
@@ -121,7 +121,10 @@ def _secure(channel: Channel, rules: Rules) -> None:
         raise Refusal(stranger, greeting.HTTP_HINT if greeting.is_http(first) else b"")
     if rules.tls is None:
         return
-    context = rules.tls if isinstance(rules.tls, ssl.SSLContext) else rules.tls()
+    try:
+        context = rules.tls if isinstance(rules.tls, ssl.SSLContext) else rules.tls()
+    except TodokeError as error:  # no partner yet, a certificate being replaced
+        raise Refusal(f"{greeting.NOT_READY}: {error}") from error
     try:
         channel.handshake(context, deadline, server_side=True, hostname=None)
     except TimeoutError:
@@ -171,7 +174,7 @@ def _check(request: Request, has_room: Callable[[], bool]) -> None:
 def _rejection(error: TodokeError) -> tuple[int, int, int]:
     """Return result, source and reason of the A-ASSOCIATE-RJ for an error of ``admit``."""
     if isinstance(error, PeerNotRegistered):
-        return 1, 1, CALLING_UNKNOWN
+        return 1, 1, int(error.facts.get("reason", CALLING_UNKNOWN))
     if isinstance(error, AssociationRejected):
         return 1, 1, int(error.facts.get("reason", 1))
     return (2, 3, 1) if error.retryable else (1, 1, 1)

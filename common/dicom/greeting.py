@@ -19,6 +19,7 @@ HTTP_HINT = (
 SILENT = "接続後に何も届きません / nothing came after the connection"
 CLOSED = "何も送らずに切れました / closed without a word"
 SLOW = "握手が時間内に終わりません / handshake not done in time"
+NOT_READY = "TLSの用意がありません / TLS is not ready here"
 GAVE_WAY = "新しい接続に席を譲りました / gave way to newer connections"
 TLS_ON_PLAIN = "平文のポートにTLSで接続されました / TLS hello on a plain port"
 DICOM_ON_TLS = "TLSのポートに平文のDICOMで接続されました / plain DICOM on a TLS port"

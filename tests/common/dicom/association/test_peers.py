@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -14,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -249,4 +252,69 @@ def test_pynetdicom_sender(pki: Pki, files: list[Path], max_pdu: int) -> None:
         statuses = [association.send_c_store(path).Status for path in files]
         association.release()
     assert statuses == [0] * len(files)
+    assert {hashlib.sha256(data).hexdigest() for data in shelf.stored.values()} == digests(files)
+
+
+@contextmanager
+def orthanc(pki: Pki, folder: Path, receiver: tuple[str, int]) -> Iterator[tuple[int, int]]:
+    """Orthanc with TLS on its DICOM port; knows `receiver`. Gives HTTP and DICOM port."""
+    program = shutil.which("Orthanc", path=_PATH)
+    if program is None:
+        pytest.skip("no Orthanc")
+    http, dicom = free_port(), free_port()
+    settings = {
+        "Name": "peer",
+        "StorageDirectory": str(folder),
+        "IndexDirectory": str(folder),
+        "Plugins": [],
+        "HttpPort": http,
+        "DicomPort": dicom,
+        "DicomAet": "ORTHANC",
+        "DicomAlwaysAllowStore": True,
+        "DicomTlsEnabled": True,
+        "DicomTlsCertificate": str(pki.receiver.chain),
+        "DicomTlsPrivateKey": str(pki.receiver.key),
+        "DicomTlsTrustedCertificates": str(pki.folder / "ca.crt"),
+        "AuthenticationEnabled": False,
+        "RemoteAccessAllowed": False,
+        "DicomModalities": {
+            "todoke": {
+                "AET": "TODOKE",
+                "Host": receiver[0],
+                "Port": receiver[1],
+                "UseDicomTls": True,
+            }
+        },
+    }
+    path = folder / "orthanc.json"
+    path.write_text(json.dumps(settings))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([program, str(path)], stdout=log, stderr=log)
+        try:
+            for _ in range(400):
+                with contextlib.suppress(httpx.HTTPError):
+                    httpx.get(f"http://127.0.0.1:{http}/system")
+                    break
+                threading.Event().wait(0.05)
+            yield http, dicom
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@pytest.mark.requirement("DCM-11", "DCM-02")
+def test_orthanc_takes_and_gives_back(pki: Pki, tmp_path: Path, files: list[Path]) -> None:
+    shelf = Shelf()
+    with (
+        accepting(shelf, pki.server()) as acceptor,
+        orthanc(pki, tmp_path, acceptor.address) as (http, dicom),
+    ):
+        with calling(("127.0.0.1", dicom), pki.client(), called_aet="ORTHANC") as requestor:
+            assert requestor.echo() == 0
+            outcomes = list(requestor.store(instances(files)))
+        base = f"http://127.0.0.1:{http}"
+        names = httpx.get(f"{base}/instances").json()
+        done = httpx.post(f"{base}/modalities/todoke/store", json=names, timeout=DEADLINE)
+    assert [o.status for o in outcomes] == [0] * len(files)
+    assert done.status_code == 200
     assert {hashlib.sha256(data).hexdigest() for data in shelf.stored.values()} == digests(files)

@@ -25,6 +25,7 @@ from common.errors import (
     PeerNotRegistered,
     PeerTimeout,
     PeerUnreachable,
+    SettingsError,
     TodokeError,
     WrongService,
 )
@@ -250,6 +251,11 @@ def test_nobody_and_silence_are_told_to_the_caller() -> None:
     [
         (PeerNotRegistered(cause="x"), AssociationRejected, "Calling AE title"),
         (
+            PeerNotRegistered(cause="x", reason=CALLED_UNKNOWN),
+            AssociationRejected,
+            "Called AE title",
+        ),
+        (
             AssociationRejected(peer="x", cause="y", reason=CALLED_UNKNOWN),
             AssociationRejected,
             "Called AE title",
@@ -276,6 +282,18 @@ def test_admit_decides_with_certificate_and_titles(
     assert seen[0].calling_aet == "SENDER"
     assert seen[0].certificate == ssl.PEM_cert_to_DER_cert(pki.sender.chain.read_text())
     assert not refused.seen  # admit has recorded it
+
+
+def test_a_house_without_partners_is_told_apart(pki: Pki) -> None:
+    refused = Refusals()
+
+    def nobody() -> ssl.SSLContext:
+        raise SettingsError(key="trust", cause="no partner", path="-")
+
+    with accepting(Shelf(), nobody, refused=refused) as acceptor:
+        with pytest.raises(AssociationAborted):
+            calling(acceptor, pki.client())
+        assert greeting.NOT_READY in refused.wait()[0][1]
 
 
 def test_a_full_house_rejects_for_now(pki: Pki) -> None:
