@@ -66,8 +66,10 @@ class Folder:
     def __init__(self, root: Path, aside: Path | None = None) -> None:
         if not root.is_dir():
             raise UsageError(cause=f"--read-back {root}")
-        self.root = root
-        self.aside = aside
+        self.root = root.resolve()
+        self.aside = None if aside is None else aside.resolve()
+        if self.aside is not None and self.root not in self.aside.parents:
+            raise UsageError(cause=f"--aside {aside}: --read-back {root}")
         self._known: dict[tuple[Path, int, int], str | None] = {}
 
     def copies(self, instance: Instance) -> list[Held]:
@@ -79,7 +81,7 @@ class Folder:
     def _files(self) -> Iterator[tuple[Path, str | None]]:
         for path in sorted(self.root.rglob("*")):
             try:
-                if not path.is_file() or (self.aside and self.aside in path.parents):
+                if not path.is_file() or self.aside in path.parents:
                     continue
                 stat = path.stat()
             except FileNotFoundError:

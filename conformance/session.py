@@ -165,9 +165,13 @@ class Session:
 
     def held(self, instance: Instance) -> Held:
         """Return the one object held; fail when there is none or more than one."""
-        self.wait(lambda: len(self.copies(instance)) == 1)
-        copies = self.copies(instance)
-        if len(copies) != 1:
+        copies: list[Held] = []
+
+        def one() -> bool:
+            copies[:] = self.copies(instance)
+            return len(copies) == 1
+
+        if not self.wait(one):
             raise Failed(
                 f"受け付けたはずの画像が {len(copies)} 個あります",
                 f"{len(copies)} objects are held of the instance that was acknowledged",

@@ -77,6 +77,7 @@ def test_other_machine_is_asked_for_first() -> None:
         ("--no-tls", "--query-dicomweb", "http://x", "--header", "no colon"),
         ("--no-tls", "--tls-profile", "none"),
         ("--no-tls", "--aside", "."),
+        ("--no-tls", "--read-back", "tests", "--aside", "docs"),
         ("--no-tls", "--read-back", "/nowhere/at/all"),
     ],
 )
