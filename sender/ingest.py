@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common import link
 from common.dicom import dataset, digest, testmark, uids
 from common.dicom.layout import Layout
 from common.errors import (
@@ -18,6 +19,7 @@ from common.errors import (
     NoRoute,
     NotAnImage,
     NotDicom,
+    ProtocolError,
     SameInstance,
     SameUidOtherContent,
     StorageError,
@@ -72,12 +74,20 @@ class Found:
 
 
 def files_below(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield every file below `paths`, in name order; links and devices are yielded too."""
+    """Yield every file below `paths`, in name order.
+
+    Links and devices are yielded too, and a folder that cannot be listed (no
+    right to, or gone meanwhile) itself, so that nothing is left out in silence.
+    """
     for path in paths:
+        below = [path]
         if path.is_dir() and not path.is_symlink():
-            yield from files_below(sorted(path.iterdir()))
-        else:
+            with contextlib.suppress(OSError):
+                below = sorted(path.iterdir())
+        if below == [path]:
             yield path
+        else:
+            yield from files_below(below)
 
 
 def scan(
@@ -104,7 +114,7 @@ def scan(
         found.files += 1
         try:
             if not stat.S_ISREG(path.lstat().st_mode):
-                raise NotAnImage(cause="no regular file")
+                raise NotAnImage(cause="no regular file, or a folder that cannot be listed")
             if _is_part10(path):
                 _take_dicom(path, studies, first)
             else:
@@ -132,6 +142,8 @@ def _take_dicom(
         raise NotAnImage(cause="DICOMDIR")
     header, _ = dataset.open_header(path)
     uid, sop_class = str(header.SOPInstanceUID), str(header.get("SOPClassUID") or "")
+    for identity in (uid, str(header.StudyInstanceUID), str(header.SeriesInstanceUID)):
+        _check_uid(identity)
     if not uids.is_storable(sop_class, part10.transfer_syntax_uid):
         raise NotAnImage(cause=f"SOP class {sop_class}, {part10.transfer_syntax_uid}")
     known = path.stat()
@@ -155,6 +167,14 @@ def _take_dicom(
     study.instances.append(instance)
     study.marked += testmark.is_test_dataset(header)
     first[uid] = instance
+
+
+def _check_uid(uid: str) -> None:
+    """Refuse one file whose UID is none, before the receiver refuses its whole study."""
+    try:
+        link.check_uid(uid)
+    except ProtocolError as failure:
+        raise NotDicom(cause=f"UID {uid[:64]}") from failure
 
 
 def _study_level(header: Dataset) -> dict[str, Any]:
