@@ -88,7 +88,8 @@ class Receipts:
         found = [self._read_back(row) for row in rows]
         unequal = link.compare(closing.instances, found)
         if unequal:
-            self._give_up(transfer, [row for row in rows if row.sop_uid in set(unequal)])
+            differ = [pair for pair in zip(rows, found, strict=True) if pair[1].uid in set(unequal)]
+            self._give_up(transfer, [row for row, here in differ if not _stands(row, here)])
             raise IntegrityError(cause=", ".join(unequal))
         return self._countersign(transfer, statement, rows, found)
 
@@ -168,6 +169,15 @@ class Receipts:
         final = path.with_suffix(".dcm")
         durable.publish(path, final)
         return self.store.relative(final)
+
+
+def _stands(row: Row[Any], here: Digest) -> bool:
+    """Whether an instance was verified before and is still what it was then (DAT-05).
+
+    It stays as it came first; who closes with other digests has other content under
+    its UID.
+    """
+    return bool(row.state == InstanceState.VERIFIED and here.d1 == row.d1)
 
 
 def _read_back_level(path: Path, row: Row[Any]) -> Digest:

@@ -250,9 +250,7 @@ class Delivery:
         self, client: LinkClient, transfer: Transfer, found: list[Digest], source: dict[str, Any]
     ) -> None:
         """Sign the closing, wait for the receipt and compare it with our own digests."""
-        closing = Closing(transfer.id, tuple(found), source, now())
-        statement = jws.sign(link.words(closing), self.node)
-        self.outbox.keep(transfer.id, closing=statement)
+        statement = self._closing(transfer.id, found, source)
         signed = client.complete(transfer.id, statement)
         while signed is None:
             if self.stop.is_set():
@@ -279,6 +277,21 @@ class Delivery:
             finished=now(),
             error=None,
         )
+
+    def _closing(self, transfer: str, found: list[Digest], source: dict[str, Any]) -> str:
+        """Return the signed closing; the same findings keep the one signed before.
+
+        A receipt that was made while we were away answers that one.
+        """
+        kept = self.outbox.transfer(transfer).closing
+        if kept is not None:
+            said = link.read_closing(jws.verify(kept, self.node.signing_certificate))
+            if (said.instances, said.source) == (tuple(found), source):
+                return kept
+        closing = Closing(transfer, tuple(found), source, now())
+        statement = jws.sign(link.words(closing), self.node)
+        self.outbox.keep(transfer, closing=statement)
+        return statement
 
 
 def _digest(instance: Instance) -> Digest:
