@@ -62,20 +62,28 @@ class FolderDoor:
                 self.look()
             except (OSError, TodokeError) as failure:
                 # the folder may be away for a while; what was taken is in the outbox
-                log.error("watched folder: %s", failure)
+                log.error("watched folder: %s", type(failure).__name__)
 
     def look(self) -> list[int]:
         """Look once; return the jobs that were made."""
         jobs: list[int] = []
         for root in map(Path, self.settings.watch):
             for unit in _units(root):
-                fresh = {p: k for p, k in _files(unit) if self._taken.get(str(p)) != k}
-                if fresh and self._settled(unit, fresh):
-                    options = {"source": f"folder:{root.name}"}
-                    jobs.append(self.outbox.submit_watched(fresh, options))
-                    self._taken |= {str(path): known for path, known in fresh.items()}
-                    del self._seen[unit]
+                try:
+                    jobs += self._take(root, unit)
+                except OSError as failure:  # one that cannot be read stops no other
+                    log.error("watched folder: %s", failure.strerror)
         return jobs
+
+    def _take(self, root: Path, unit: Path) -> list[int]:
+        """Owe what is new in a unit, once it lies still; return the job."""
+        fresh = {p: k for p, k in _files(unit) if self._taken.get(str(p)) != k}
+        if not fresh or not self._settled(unit, fresh):
+            return []
+        job = self.outbox.submit_watched(fresh, {"source": f"folder:{root.name}"})
+        self._taken |= {str(path): known for path, known in fresh.items()}
+        del self._seen[unit]
+        return [job]
 
     def _settled(self, unit: Path, fresh: dict[Path, Known]) -> bool:
         """Whether a unit is as it was `settle_seconds` ago."""
@@ -93,6 +101,8 @@ def _units(root: Path) -> Iterator[Path]:
 
 def _files(unit: Path) -> Iterator[tuple[Path, Known]]:
     """Yield regular files below a unit; links, pipes and names that begin with a dot are left."""
+    if unit.is_symlink():  # it may lead anywhere
+        return
     for path in [unit] if not unit.is_dir() else sorted(unit.rglob("*")):
         if path.name.startswith(".") or path.is_symlink() or not path.is_file():
             continue

@@ -147,7 +147,8 @@ class ModalityDoor:
         """Put a whole instance into the folder of its study, durably."""
         name = hashlib.sha256(f"{aet.strip()}\0{study}".encode()).hexdigest()[:24]
         with self._lock:
-            folder = self.spool / "arriving" / f"{aet.strip()}@{name}"
+            # in hex: an AE title may hold what a file name may not
+            folder = self.spool / "arriving" / f"{aet.strip().encode().hex()}@{name}"
             durable.make_folder(folder)
             durable.publish(path, folder / path.name)
             self._last[folder] = self.clock()
@@ -172,7 +173,7 @@ class ModalityDoor:
         return jobs
 
     def _submit(self, taken: Path) -> int:
-        aet = taken.name.partition("@")[0]
+        aet = bytes.fromhex(taken.name.partition("@")[0]).decode()
         return self.outbox.submit("", [taken], {"source": f"modality:{aet}"})
 
     def _go_on(self) -> None:
