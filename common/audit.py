@@ -38,6 +38,10 @@ class Trail:
         self.path = folder / f"{process}.jsonl"
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
         self._end = os.fstat(self._fd).st_size
+        if self._end and durable.read_at(self._fd, 1, self._end - 1) != b"\n":
+            # a line cut by a power failure stays, as a line of its own
+            durable.write_at(self._fd, b"\n", self._end)
+            self._end += 1
         self._before = _last_digest(self._fd, self._end)
         self._lock = threading.Lock()
         durable.sync_folder(folder)

@@ -161,7 +161,8 @@ def _check_slot(slot: Slot, kind: str) -> None:
         check_uid(uid)
     for count in (slot.length, slot.frames):
         _require(type(count) is int and 0 <= count < 1 << 48, "a length")
-    _require(slot.number is None or type(slot.number) is int, "number")
+    number = slot.number
+    _require(number is None or (type(number) is int and abs(number) < 1 << 53), "number")
     _require((slot.frames > 0) == (kind == "slide"), "frames")
     _require(slot.frames <= 1 << 24, "frames")
     slot.header_bytes(), slot.prefix_bytes()
@@ -323,7 +324,7 @@ def unpack_bits(bitmap: str, count: int) -> set[int]:
     """
     try:
         bits = base64.b64decode(bitmap, validate=True)
-    except ValueError as failure:
+    except (TypeError, ValueError) as failure:
         raise ProtocolError(cause="a bitmap") from failure
     _require(len(bits) == (count + 7) // 8, "a bitmap")
     return {i for i in range(count) if bits[i >> 3] >> (i & 7) & 1}
