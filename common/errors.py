@@ -182,7 +182,7 @@ class SameUidOtherContent(InputError):
     ja = (
         "{path} と同じUIDで中身が違います。先に届いたものを残しました。装置の設定を確かめてください"
     )
-    en = "same UID, other content: {path}. What came first stays; check the device"
+    en = "same UID, other content: {path}"
 
 
 class MixedPatients(InputError):
