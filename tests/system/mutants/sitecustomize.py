@@ -1,0 +1,111 @@
+"""Makes a receiver bad on purpose, in the way that the file TODOKE_FAULT names just now.
+
+A folder with this file first on PYTHONPATH makes every receiver process started
+with it read that file anew for each transfer, so one running receiver can show
+every fault in turn.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from receiver.arrivals import Answer, Arrival, Arrivals
+    from receiver.frames import Frames, Level
+    from receiver.receipts import Receipts
+
+CHOSEN: dict[str, Any] = {}  # per fault: the one instance or frame that it falls on
+
+
+def fault(name: str, what: object = None) -> bool:
+    """Whether a fault is on, and falls on this one: the first that it is asked about."""
+    now = Path(os.environ["TODOKE_FAULT"]).read_text("utf-8")
+    return now == name and CHOSEN.setdefault(name, what) == what
+
+
+def flip(path: Path, at: int) -> None:
+    """Turn one bit of a file."""
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+
+
+def spoil_arrivals() -> None:
+    from receiver.arrivals import Arrival, Arrivals
+
+    write, make_safe, finish = Arrival.write, Arrival.make_safe, Arrivals.finish
+
+    def writing(self: Arrival, data: memoryview) -> None:
+        if not self.length and fault("flips-before-hashing", self.sop_instance_uid):
+            data = memoryview(bytes(data[:-1]) + bytes([data[-1] ^ 1]))
+        write(self, data)
+
+    def making_safe(self: Arrival) -> None:
+        if fault("flips-on-the-way-to-disk", self.sop_instance_uid):
+            flip(self.path, len(self.prefix) + self.length - 1)
+        make_safe(self)
+
+    def finishing(self: Arrivals, arrival: Arrival, answer: Answer) -> None:
+        if fault("acknowledges-and-drops", arrival.sop_instance_uid):
+            arrival.abandon()
+            answer(None)
+        else:
+            finish(self, arrival, answer)
+
+    Arrival.write = writing  # type: ignore[method-assign]
+    Arrival.make_safe = making_safe  # type: ignore[method-assign]
+    Arrivals.finish = finishing  # type: ignore[method-assign]
+
+
+def spoil_frames() -> None:
+    from common import link
+    from receiver.frames import Frames
+
+    take = Frames.take
+
+    def taking(
+        self: Frames, transfer: str, study: str, levels: dict[int, Level], batch: bytes
+    ) -> int:
+        repeats = take(self, transfer, study, levels, batch)
+        for frame in link.unpack_frames(batch):
+            level = levels[frame.instance]
+            if level.layout.frames > 4 and fault("flips-a-tile", (level.sop_uid, frame.frame)):
+                middle = level.layout.offset(frame.frame) + len(level.prefix) + 100
+                flip(self.store.path(level.path), level.prefix_length + middle)
+        return repeats
+
+    Frames.take = taking  # type: ignore[method-assign]
+
+
+def spoil_receipts() -> None:
+    from receiver.receipts import Receipts
+
+    countersign, verify = Receipts._countersign, Receipts._verify
+
+    def countersigning(self: Receipts, transfer: str, statement: str, rows: Any, found: Any) -> str:
+        if fault("countersigns-others"):
+            found = [replace(found[0], d1="0" * 64), *found[1:]]
+        return countersign(self, transfer, statement, rows, found)
+
+    def verifying(self: Receipts, transfer: str, closing: Any, statement: str) -> str:
+        if fault("replays-a-receipt"):
+            return str(CHOSEN["receipt"])
+        CHOSEN["receipt"] = verify(self, transfer, closing, statement)
+        return str(CHOSEN["receipt"])
+
+    Receipts._countersign = countersigning  # type: ignore[method-assign]
+    Receipts._verify = verifying  # type: ignore[method-assign]
+
+
+if "TODOKE_FAULT" in os.environ:
+    if "receiver.dicom_process" in sys.orig_argv:
+        spoil_arrivals()
+    if "receiver.web_process" in sys.orig_argv:
+        spoil_frames()
+        spoil_receipts()
