@@ -221,8 +221,9 @@ class Channel:
     def acknowledge_at_once(self) -> None:
         """Ask for the next acknowledgement without delay where the system can.
 
-        A foreign receiver with Nagle on holds its response back until our
-        acknowledgement of the last one: 44 ms an instance.
+        A foreign peer with Nagle on holds a response, or the data set behind
+        a command, back until our acknowledgement of what it sent last: 44 ms
+        an instance.
         """
         if _QUICKACK is not None:
             with contextlib.suppress(OSError):

@@ -51,6 +51,8 @@ class Association:
         self._terms = terms
         self._sink = sink
         self._idle = idle_timeout
+        # ours sends with TCP_NODELAY and waits for no acknowledgement
+        self._foreign = terms.peer.implementation_class_uid != uids.IMPLEMENTATION_CLASS_UID
         self._answers: deque[bytes] = deque()
         self._news = threading.Event()
         self._unanswered = 0
@@ -112,6 +114,8 @@ class Association:
         self._sleeping = True
         # an answer left before the flag was up woke nobody
         waits = not self._answers
+        if self._foreign:
+            self._channel.acknowledge_at_once()
         try:
             count = self._channel.fill(buffer, time.monotonic() + self._idle if waits else 0.0)
         except TimeoutError:

@@ -123,16 +123,19 @@ def test_an_error_of_the_sink_is_a_status_and_nothing_more(
     assert shelf.abandoned == ([] if when == "begin" else [bad.sop_instance_uid])
 
 
+PATIENT = "Yamada^Tarou"
+
+
 class Fragile(Shelf):
     """Breaks in a way nobody foresaw for one instance."""
 
     def begin(self, incoming: Incoming) -> Writing:  # type: ignore[override]
         if incoming.sop_instance_uid == "2.25.13":
-            raise RuntimeError("a defect")
+            raise RuntimeError(PATIENT)
         return super().begin(incoming)
 
 
-def test_a_defect_ends_that_association_alone(pki: Pki) -> None:
+def test_a_defect_ends_that_association_alone(pki: Pki, caplog: pytest.LogCaptureFixture) -> None:
     shelf = Fragile()
     with (
         accepting(shelf, pki.server()) as acceptor,
@@ -142,6 +145,8 @@ def test_a_defect_ends_that_association_alone(pki: Pki) -> None:
         with pytest.raises(AssociationAborted):
             list(requestor.store([outgoing(b"z", uid="2.25.13")]))
         assert [o.status for o in other.store([outgoing(b"1")])] == [0]
+    assert "RuntimeError" in caplog.text
+    assert PATIENT not in caplog.text
 
 
 def test_an_answer_given_twice_or_too_late_is_harmless(pki: Pki) -> None:
