@@ -18,6 +18,9 @@ from receiver import index
 from receiver.attributes import instance_attributes
 from receiver.store import Store
 
+#: Key beside the tags of a study of which no image is here: they are what the opening says.
+ANNOUNCED = "announced"
+
 _transfers, _studies, _instances = index.transfers, index.studies, index.instances
 
 
@@ -63,7 +66,10 @@ def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) 
         )
     for slot in opening.instances:
         _announce_slot(db, institution, opening, slot)
-    key = touch_study(db, institution, opening.study, opening.transfer, lambda: opening.attributes)
+    said = {**opening.attributes, ANNOUNCED: True}
+    key = touch_study(
+        db, institution, opening.study, opening.transfer, lambda: said, announced=True
+    )
     index.announce(db, "study", key)
     return key
 
@@ -198,13 +204,19 @@ def touch_study(
     study_uid: str,
     transfer: str | None,
     attributes: Callable[[], dict[str, Any]],
+    *,
+    announced: bool = False,
 ) -> str:
     """Note that something of a study changed; make its row if it is new.
 
     Parameters
     ----------
     attributes : callable
-        Gives the patient and study level as DICOM JSON; asked for a new study only.
+        Gives the patient and study level as DICOM JSON; asked for a new study, and
+        for the first image of an announced one.
+    announced : bool
+        The attributes are what an opening says; what the images say replaces it, so
+        that a list never shows another name than the images carry.
 
     Returns
     -------
@@ -212,7 +224,7 @@ def touch_study(
         Key of the study.
     """
     same = and_(_studies.c.institution == institution, _studies.c.study_uid == study_uid)
-    known = db.execute(select(_studies.c.key, _studies.c.transfer).where(same)).one_or_none()
+    known = db.execute(select(_studies).where(same)).one_or_none()
     if known is None:
         key = Store.new_key()
         db.execute(
@@ -229,6 +241,8 @@ def touch_study(
     values: dict[str, Any] = {"changed_at": index.now()}
     if transfer is not None and transfer != known.transfer:
         values["transfer"] = transfer
+    if not announced and ANNOUNCED in json.loads(known.attributes):
+        values["attributes"] = json.dumps(attributes(), ensure_ascii=False)
     db.execute(update(_studies).where(_studies.c.key == known.key).values(**values))
     return str(known.key)
 

@@ -152,6 +152,22 @@ def test_hostile_words_stay_words(viewer_server: ViewerServer) -> None:
         assert page.get("/dicomweb/studies").status_code == 200
 
 
+def test_list_shows_what_the_images_say(viewer_server: ViewerServer) -> None:
+    """An opening under one name, images under another: the list follows the images."""
+    filled = viewer_server.filled
+    announced = ct_image("違", 1, PatientName="SATO^KEI=佐藤^恵", PatientID="9")
+    filled.open([announced])
+    with client(viewer_server.url) as page:
+        [row] = page.get("/api/worklist").json()["rows"]
+        assert row["patient"]["ideographic"] == "佐藤 恵"
+        filled.arrive([ct_image("違", 1)])
+        [row] = page.get("/api/worklist").json()["rows"]
+        assert (row["patient"]["ideographic"], row["patient"]["id"]) == ("髙橋 花子", "0012345")
+        filled.open([announced])  # the same again, as after a restart
+        [row] = page.get("/api/worklist").json()["rows"]
+        assert row["patient"]["ideographic"] == "髙橋 花子"
+
+
 @pytest.mark.requirement("CHR-04")
 @pytest.mark.parametrize(
     ("value", "ideographic", "phonetic", "alphabetic"),
