@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
+import json
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -28,6 +28,7 @@ from conformance.session import Session
 from conformance.target import Credentials, Target
 
 STORESCP = Path("/usr/bin/storescp")  # not pynetdicom's script of the same name
+ORTHANC = Path("/usr/sbin/Orthanc")
 READY = 20.0
 
 
@@ -133,18 +134,41 @@ def failed(report: Report) -> set[str]:
 @contextlib.contextmanager
 def storescp(folder: Path, *options: str) -> Iterator[int]:
     """DCMTK's receiver on a free port of this machine."""
-    if not STORESCP.exists():
-        pytest.skip("DCMTK's storescp is not installed")
     port = free_port()
-    words = [str(STORESCP), *options, "-od", str(folder), str(port)]
-    environment = {name: value for name, value in os.environ.items() if name != "TCP_BUFFER_LENGTH"}
+    with _started(port, [STORESCP, *options, "-od", folder, port]):
+        yield port
+
+
+@contextlib.contextmanager
+def orthanc(folder: Path) -> Iterator[int]:
+    """Orthanc with DICOM alone on a free port of this machine."""
+    port = free_port()
+    settings = {
+        "StorageDirectory": str(folder),
+        "IndexDirectory": str(folder),
+        "HttpServerEnabled": False,
+        "DicomAet": "ORTHANC",
+        "DicomPort": port,
+        "DicomCheckCalledAet": True,
+    }
+    words = folder.with_suffix(".json")
+    words.write_text(json.dumps(settings), "utf-8")
+    with _started(port, [ORTHANC, words]):
+        yield port
+
+
+@contextlib.contextmanager
+def _started(port: int, words: Sequence[object]) -> Iterator[None]:
+    program = Path(str(words[0]))
+    if not program.exists():
+        pytest.skip(f"{program.name} is not installed")
     process = subprocess.Popen(
-        words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+        [str(word) for word in words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         assert wait_for(lambda: _listens(port) or process.poll() is not None, READY)
-        assert process.poll() is None, "storescp ended at once"
-        yield port
+        assert process.poll() is None, f"{program.name} ended at once"
+        yield
     finally:
         process.kill()
         process.wait(READY)

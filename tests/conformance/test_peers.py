@@ -1,4 +1,7 @@
-"""The kit on DCMTK's storescp: what it fails is known, and is exactly this."""
+"""The kit on open receivers: what they fail is known, and is exactly this.
+
+The table of ``docs/testing-a-receiver.md`` says the same.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from conformance.case import Verdict
-from tests.conformance.rig import Pki, failed, having, run, storescp, target, tls_options
+from tests.conformance.rig import Pki, failed, having, orthanc, run, storescp, target, tls_options
 
-pytestmark = [pytest.mark.peer, pytest.mark.requirement("TST-01", "DCM-11")]
+pytestmark = [pytest.mark.peer, pytest.mark.requirement("TST-01", "TST-04", "DCM-11")]
 
 # takes other content under a known UID; answers A900H to a data set that is not
 # what the command says, and keeps the file all the same
@@ -37,5 +40,13 @@ def test_storescp_over_tls(pki: Pki, store: Path) -> None:
 
 def test_storescp_in_one_process_is_held_up_by_the_silent(store: Path) -> None:
     with storescp(store) as port:
-        report = run(target(port, patience=2.0), store, "TLS-008", "VER-001")
-    assert failed(report) == {"TLS-008"}
+        report = run(target(port, patience=2.0), store, settle=0.3)
+    assert failed(report) == KEEPS_ANYTHING | {"TLS-008"}
+
+
+def test_orthanc(store: Path) -> None:
+    """It says 0000H to other content under a known UID; silent clients use up its threads."""
+    with orthanc(store) as port:
+        report = run(target(port, aet="ORTHANC", patience=2.0), store)
+    assert failed(report) == {"STO-008", "TLS-008"}
+    assert {case[:3] for case in having(report, Verdict.SKIP)} == {"TLS", "CRT"}
