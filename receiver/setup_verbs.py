@@ -56,6 +56,13 @@ def init(
         Receiver.pairing_port
     ),
     viewer_port: Annotated[int, typer.Option(help="ビューア / viewer")] = Receiver.viewer_port,
+    viewer_bind: Annotated[
+        str, typer.Option(help="ビューアの待受アドレス / address of the viewer")
+    ] = Receiver.viewer_bind,
+    web_cert: Annotated[
+        Path | None, typer.Option(help="ビューアの証明書 PEM / certificate of the viewer")
+    ] = None,
+    web_key: Annotated[Path | None, typer.Option(help="その鍵 PEM / its key")] = None,
     aet: Annotated[str, typer.Option(help="AEタイトル / AE title")] = Receiver.aet,
     data: Data = None,
     as_json: Json = False,
@@ -90,6 +97,9 @@ def init(
             link_port=link_port,
             pairing_port=pairing_port,
             viewer_port=viewer_port,
+            viewer_bind=viewer_bind,
+            web_cert=str(web_cert.resolve()) if web_cert else "",
+            web_key=str(web_key.resolve()) if web_key else "",
             aet=aet,
         )
         folder = data_folder("receiver", data)
