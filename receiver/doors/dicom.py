@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from common import audit, tls
-from common.dicom.association import Acceptor, Incoming, Peer, Writing
+from common.dicom.association import CALLED_UNKNOWN, Acceptor, Incoming, Peer, Writing
 from common.errors import PeerNotRegistered, TodokeError
 from common.proof.identity import Node
 from receiver import partners
@@ -96,7 +96,7 @@ class DicomDoor:
             if peer.calling_aet.strip() != partner.aet:
                 raise PeerNotRegistered(cause="AE title")
             if peer.called_aet.strip() != self.aet:
-                raise PeerNotRegistered(cause="called AE title")
+                raise PeerNotRegistered(cause="called AE title", reason=CALLED_UNKNOWN)
         except PeerNotRegistered as error:
             self._refused(peer.address, str(error.facts.get("cause")), peer.certificate)
             raise
