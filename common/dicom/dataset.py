@@ -7,8 +7,10 @@ C-STORE, so the receiver writes them itself, alike for both doors.
 
 from __future__ import annotations
 
+import io
 import os
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
 
 PREAMBLE = 128
 META_LIMIT = 1 << 16  # bytes of group 0002 we read
-HEADER_LIMIT = 64 << 20  # bytes before the pixels that are parsed
-ITEMS_LIMIT = 4_000_000  # fragments walked in one Pixel Data
+HEADER_LIMIT = 64 << 20  # bytes before the pixels that are parsed, inflated ones too
+ITEMS_LIMIT = 1 << 20  # fragments walked in one Pixel Data, and native frames listed
+FRAMES_LIMIT = (1 << 31) - 1  # of an IS, PS3.5 section 6.2
 
 IMPLICIT_LE = "1.2.840.10008.1.2"
+EXPLICIT_LE = "1.2.840.10008.1.2.1"
 EXPLICIT_BE = "1.2.840.10008.1.2.2"
 DEFLATED = {"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1"}
 _LONG_VR = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
@@ -138,15 +142,17 @@ def _meta(start: bytes) -> tuple[dict[int, bytes], int]:
 def read_header(file: BinaryIO) -> Dataset:
     """Read a Part 10 file up to its pixels; the file is left where they begin.
 
+    Of a deflated data set no more is inflated than a header may have.
+
     Raises
     ------
     NotDicom
-        pydicom cannot read it.
+        pydicom cannot read it, or the header is larger than `HEADER_LIMIT`.
     """
     import pydicom
 
     try:
-        header = pydicom.dcmread(file, stop_before_pixels=True)
+        header = pydicom.dcmread(_Budgeted(_plain(file)), stop_before_pixels=True)
         for identity in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
             if not header.get(identity):
                 raise NotDicom(cause=f"no {identity}")
@@ -155,6 +161,49 @@ def read_header(file: BinaryIO) -> Dataset:
     except Exception as failure:  # pydicom raises anything on hostile bytes
         raise NotDicom(cause=type(failure).__name__) from failure
     return header
+
+
+def _plain(file: BinaryIO) -> BinaryIO:
+    """Return the file, or what a deflated one begins with as Explicit VR Little Endian."""
+    start = file.read(META_LIMIT)
+    file.seek(0)
+    if start[PREAMBLE : PREAMBLE + 4] != b"DICM":
+        return file
+    values, at = _meta(start)
+    if values.get(0x0010, b"").rstrip(b"\0 ").decode("ascii", "replace") not in DEFLATED:
+        return file
+    file.seek(at)
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS)  # RFC 1951, no header: PS3.5 A.5
+    some = inflated.decompress(file.read(HEADER_LIMIT), HEADER_LIMIT + 1)
+    return io.BytesIO(file_prefix("", "", EXPLICIT_LE) + some)
+
+
+class _Budgeted(io.RawIOBase):
+    """A file of which no more than `HEADER_LIMIT` bytes are read, whatever lengths it claims."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = HEADER_LIMIT + META_LIMIT
+
+    def read(self, size: int | None = -1) -> bytes:
+        wanted = self._left + 1 if size is None or size < 0 else size
+        if wanted > self._left:
+            raise NotDicom(cause=f"a header of more than {HEADER_LIMIT} bytes")
+        found = self._file.read(wanted)
+        self._left -= len(found)
+        return found
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
 
 
 def find_pixels(fd: int, at: int, end: int, transfer_syntax_uid: str) -> Pixels | None:
@@ -231,18 +280,19 @@ def frame_table(pixels: Pixels, header: Dataset, base: int) -> bytes | None:
             return None
     else:
         size = native_frame_length(header)
-        if size is None or size * count > pixels.length:
+        if not size or count > ITEMS_LIMIT or size * count > pixels.length:
             return None
         spans = [(pixels.offset - base + i * size, size) for i in range(count)]
     return b"".join(struct.pack("<QQ", *span) for span in spans)
 
 
 def frame_count(header: Dataset) -> int:
-    """Return Number of Frames, 1 where it is absent or no number."""
+    """Return Number of Frames, 1 where it is absent or no number of frames."""
     try:
-        return max(1, int(header.get("NumberOfFrames") or 1))
-    except (TypeError, ValueError):
+        count = int(header.get("NumberOfFrames") or 1)
+    except (TypeError, ValueError, OverflowError):
         return 1
+    return count if 0 < count <= FRAMES_LIMIT else 1
 
 
 def native_frame_length(header: Dataset) -> int | None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from common import durable
 from common.dicom import dataset
+from common.errors import NotDicom, TodokeError
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -75,15 +76,25 @@ def of_file(path: Path, base: int, transfer_syntax_uid: str) -> Digests:
     header, pixels_at = dataset.open_header(path)
     fd = durable.open_file(path)
     try:
-        end = os.fstat(fd).st_size
-        d1 = sha256(pieces(fd, base, end - base))
-        pixels = dataset.find_pixels(fd, pixels_at, end, transfer_syntax_uid)
-        if pixels is None:
-            return Digests(d1)
-        d2 = _pixels(fd, pixels, header)
-        return Digests(d1, d2, _samples(fd, pixels, header, transfer_syntax_uid, d2))
+        return _of_open_file(fd, base, pixels_at, header, transfer_syntax_uid)
+    except TodokeError:
+        raise
+    except Exception as failure:  # pydicom raises anything when a hostile value is asked for
+        raise NotDicom(cause=type(failure).__name__) from failure
     finally:
         os.close(fd)
+
+
+def _of_open_file(
+    fd: int, base: int, pixels_at: int, header: Dataset, transfer_syntax_uid: str
+) -> Digests:
+    end = os.fstat(fd).st_size
+    d1 = sha256(pieces(fd, base, end - base))
+    pixels = dataset.find_pixels(fd, pixels_at, end, transfer_syntax_uid)
+    if pixels is None:
+        return Digests(d1)
+    d2 = _pixels(fd, pixels, header)
+    return Digests(d1, d2, _samples(fd, pixels, header, transfer_syntax_uid, d2))
 
 
 def _native_length(pixels: dataset.Pixels, header: Dataset) -> int:
