@@ -34,11 +34,14 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy import Index as RowIndex
+from sqlalchemy.exc import OperationalError
 
 from common import durable
-from common.errors import DatabaseUnsafe
+from common.errors import DatabaseUnsafe, DiskFull, StorageError
 
 SCHEMA_VERSION = 1
+CONNECTIONS = 48  # kept open; one for each thread that answers requests
 metadata = MetaData()
 
 schema = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
@@ -129,6 +132,8 @@ instances = Table(
     Column("attributes", LargeBinary),  # zlib of the DICOM JSON model without bulk data
     Column("stored_at", String(32)),
     UniqueConstraint("institution", "sop_uid"),
+    # a list counts every instance: from this index alone, past the blobs of the rows
+    RowIndex("instances_counted", "institution", "study_uid", "series_uid", "state", "frames"),
 )
 
 #: Frames of a slide that are on the disk; the resume bitmap is made from these rows.
@@ -183,7 +188,11 @@ class Index:
     """
 
     def __init__(self, url: str) -> None:
-        self.engine: Engine = create_engine(url)
+        # without a limit above: the event loop asks here too, and must not wait for threads;
+        # values stay out of errors, and so out of logs
+        self.engine: Engine = create_engine(
+            url, hide_parameters=True, pool_size=CONNECTIONS, max_overflow=-1
+        )
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _checked)
             event.listen(self.engine, "begin", _begin_immediate)
@@ -203,14 +212,25 @@ class Index:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One short transaction that holds the write lock from its first statement."""
-        with self.engine.connect().execution_options(todoke_write=True) as db, db.begin():
+        """One short transaction that holds the write lock from its first statement.
+
+        Raises
+        ------
+        StorageError, DiskFull
+            Another process held the lock for too long, or there is no room: nothing
+            was written, and trying again can help.
+        """
+        with (
+            _passing(),
+            self.engine.connect().execution_options(todoke_write=True) as db,
+            db.begin(),
+        ):
             yield db
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view."""
-        with self.engine.connect() as db, db.begin():
+        with _passing(), self.engine.connect() as db, db.begin():
             yield db
 
     def close(self) -> None:
@@ -221,6 +241,20 @@ class Index:
 def announce(db: Connection, kind: str, study: str, **data: Any) -> None:
     """Tell the other processes, with the transaction that made it true."""
     db.execute(insert(events).values(kind=kind, study=study, data=json.dumps(data)))
+
+
+@contextmanager
+def _passing() -> Iterator[None]:
+    """Tell what passes from what does not: an I/O error of the disk stays fatal as it is."""
+    try:
+        yield
+    except OperationalError as failure:
+        name = str(getattr(failure.orig, "sqlite_errorname", ""))
+        if name.startswith("SQLITE_BUSY"):
+            raise StorageError(cause="index busy") from failure
+        if name.startswith("SQLITE_FULL"):
+            raise DiskFull(path="index") from failure
+        raise
 
 
 def _checked(connection: Any, _record: Any) -> None:
