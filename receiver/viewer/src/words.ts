@@ -27,7 +27,6 @@ export const WORDS = {
     "Sign-in failed. Check what you entered",
   ],
   "auth.out": ["サインアウト", "Sign out"],
-  "auth.ended": ["サインインが切れました。もう一度サインインしてください", "Signed out. Sign in again"],
   "net.live": ["接続中", "Live"],
   "net.lost": [
     "受信サーバーにつながりません。自動で再接続します。表示中の画像は有効です",
@@ -89,7 +88,6 @@ export const WORDS = {
   "img.lossy": ["非可逆圧縮 {r}", "Lossy {r}"],
   "img.upscale": ["デジタル拡大 {z}×", "Digital zoom {z}×"],
   "img.nospacing": ["画素間隔なし: px", "No pixel spacing: px"],
-  "img.detector": ["検出器面での長さ", "Length at the detector"],
   "img.inverted": ["白黒反転", "Inverted"],
   "img.flipped": ["反転表示", "Flipped"],
   "edge.unknown": ["方向不明", "Direction unknown"],
@@ -104,7 +102,6 @@ export const WORDS = {
   "tool.fit": ["全体 Esc", "Fit Esc"],
   "tool.one": ["等倍 J", "1:1 J"],
   "tool.invert": ["白黒反転 N", "Invert N"],
-  "tool.preset": ["窓", "Presets"],
   "tool.ct": ["CTのみ", "CT only"],
   "win.original": ["元の設定", "As sent"],
   "win.auto": ["自動", "Auto"],
@@ -127,7 +124,6 @@ export const WORDS = {
   "slide.icc": ["ICCあり (未適用)", "ICC present (not applied)"],
   "slide.noicc": ["ICCなし: 色は装置のまま", "No ICC profile: colours as scanned"],
   "slide.arrived": ["到着 {p} %", "{p} % here"],
-  "slide.overview": ["全体像", "Overview"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;

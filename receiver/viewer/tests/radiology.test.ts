@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { roundLength } from "../src/measure";
-import { direction, opposite, slicePosition } from "../src/radiology/geometry";
+import { direction, opposite, slicePosition, written } from "../src/radiology/geometry";
 import { automatic, bounds, dragged, figure, preset, PRESETS } from "../src/radiology/presets";
 import { expectedOf, fetchOrder, firstPlace, runs, slotsOf } from "../src/radiology/slots";
 import type { Instance, Series } from "../src/types";
@@ -89,6 +89,12 @@ describe("geometry", () => {
     expect(direction([0, 0.5, -0.9], "ja")).toBe("足後");
     expect(direction([0.99, 0.1, 0], "en")).toBe("L");
     expect(direction([0, 0, 0], "ja")).toBe("");
+  });
+
+  it("reads directions that an image without cosines writes", () => {
+    expect(written("L", "ja")).toBe("左");
+    expect(written("L", "en", true)).toBe("R");
+    expect(written("PF", "ja", true)).toBe("前頭");
   });
 
   it("measures the place of a slice along its normal", () => {

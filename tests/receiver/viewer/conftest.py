@@ -6,9 +6,10 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
 
 from receiver.viewer_services import PAGES
 from samples import ct, mr, names, slide
@@ -28,17 +29,28 @@ SWITCHES = (
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium of this machine, without a GPU."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine")
+def chromium() -> Iterator[BrowserType]:
+    """Chromium of this machine, not yet started."""
     if not (PAGES / "index.html").exists():
         pytest.skip("the viewer has not been built")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=list(SWITCHES))
-        yield started
-        started.close()
+        yield playwright.chromium
+
+
+def start(chromium: BrowserType, **options: Any) -> Browser:
+    """Start Chromium without a GPU."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("no Chromium on this machine")
+    return chromium.launch(executable_path=found, args=list(SWITCHES), **options)
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: BrowserType) -> Iterator[Browser]:
+    """One Chromium for all tests."""
+    started = start(chromium)
+    yield started
+    started.close()
 
 
 @dataclass

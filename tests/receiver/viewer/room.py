@@ -10,15 +10,13 @@ import base64
 import hashlib
 import queue
 import secrets
-import threading
-import time
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
-import uvicorn
 from sqlalchemy import insert
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from common.errors import TodokeError
 from common.link import Opening, Slot, pack_frame
 from common.web.accounts import Accounts
+from common.web.peer import Listener
 from receiver import attributes, index, transfers
 from receiver.arrivals import Arrival, Arrivals
 from receiver.frames import Frames
@@ -92,39 +91,32 @@ class Room:
         Accounts(self.index).add(READER, PASSWORD, "山本医師")
 
     @contextmanager
-    def serve(self, trouble: Trouble | None = None) -> Iterator[str]:
+    def serve(
+        self, trouble: Trouble | None = None, tls: ssl.SSLContext | None = None
+    ) -> Iterator[str]:
         """Serve the pages; gives the address.
 
         Parameters
         ----------
         trouble : callable, optional
             Asked before each answer with data: seconds to wait, None for an answer of 503.
+        tls : SSLContext, optional
+            Serve by https.
         """
         services = ViewerServices(
             index=self.index,
             store=self.store.root,
             institution_name="旭川支援病院",
             institution_code="0112345675",
-            https=False,
+            https=tls is not None,
             version="0",
         )
-        app = viewer_app(services)
-        config = uvicorn.Config(
-            app if trouble is None else _Troubled(app, trouble),
-            port=0,
-            log_level="error",
-            timeout_graceful_shutdown=1,
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        until(lambda: server.started, "the door opens")
-        port = server.servers[0].sockets[0].getsockname()[1]
-        try:
-            yield f"http://localhost:{port}"
-        finally:
-            server.should_exit = True
-            thread.join(DEADLINE)
+        app: ASGIApp = viewer_app(services)
+        if trouble is not None:
+            app = _Troubled(app, trouble)
+        listener = Listener(app, "127.0.0.1", 0, tls=tls, grace=1)
+        with listener.in_thread() as (_, port):
+            yield f"{'https' if tls else 'http'}://localhost:{port}"
 
     def close(self) -> None:
         """Stop what writes."""
@@ -273,11 +265,3 @@ def _slot(one: VirtualInstance, case: SlideCase, number: int) -> Slot:
 def _groups(name: str) -> dict[str, str]:
     words = ("Alphabetic", "Ideographic", "Phonetic")
     return {word: part for word, part in zip(words, name.split("="), strict=False) if part}
-
-
-def until(holds: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
-    """Wait for a condition of another thread, with a deadline."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"not in {seconds} s: {what}"
-        threading.Event().wait(0.02)

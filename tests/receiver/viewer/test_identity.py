@@ -73,7 +73,8 @@ def test_no_address_title_or_storage_holds_a_patient(screen: Screen, ward: Ward)
 
 def test_sign_out_leaves_nothing_on_the_screen(screen: Screen, ward: Ward) -> None:
     screen.open(ward.keys["takahashi"])
-    screen.page.get_by_role("button", name="サインアウト").click()
+    with screen.page.expect_navigation():  # a new page, with a memory of its own
+        screen.page.get_by_role("button", name="サインアウト").click()
     screen.page.get_by_label("利用者名").wait_for()
     assert screen.page.locator("canvas").count() == 0
     assert "髙橋" not in screen.page.content()

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 import pytest
+from playwright.sync_api import Page
 from pydicom.pixels import apply_modality_lut, apply_windowing
 
 from samples.pixelcode import read_code
@@ -141,3 +142,30 @@ def test_edges_name_the_patients_sides_and_follow_a_flip(screen: Screen, ward: W
     screen.frames(4)
     assert read() == ["左", "右", "前", "後"]
     assert (at_one_to_one(screen, 512, 512)[:, 1:-1] == before[:, ::-1][:, 1:-1]).mean() > 0.98
+
+
+_OTHER_RENDERER = """
+for (const kind of [WebGLRenderingContext, WebGL2RenderingContext]) {
+  const ask = kind.prototype.getParameter;
+  kind.prototype.getParameter = function (name) {
+    return name === 0x9246 ? 'a graphics card' : ask.call(this, name);
+  };
+}"""
+
+
+def test_a_graphics_card_draws_the_same_picture(page: Page, ward: Ward) -> None:
+    page.add_init_script(_OTHER_RENDERER)
+    screen = Screen(page, ward.address)
+    screen.sign_in()
+    screen.open(ward.keys["takahashi"])
+    assert screen.view()["processor"] is False
+    screen.press("4", "End")
+    screen.until("window.__todoke.view.place === 11", "the last slice")
+    screen.frames(5)
+    assert screen.view()["width"] == pytest.approx(400)
+    assert screen.text("window").startswith("W 400 L 40")
+    assert screen.text("image-number") == "12/12"
+    expected = windowed(pydicom.dcmread(ward.ct.files[11]), 400, 40)
+    shown = at_one_to_one(screen, 512, 512)
+    difference = np.abs(shown - expected)
+    assert difference.max() <= 1

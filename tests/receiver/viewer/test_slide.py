@@ -74,7 +74,7 @@ def test_the_scale_bar_is_true_at_each_device_pixel_ratio(
     browser: Browser, ward: Ward, ratio: float
 ) -> None:
     context = browser.new_context(
-        viewport={"width": 1536, "height": 864}, locale="ja-JP", device_scale_factor=ratio
+        viewport={"width": 1100, "height": 700}, locale="ja-JP", device_scale_factor=ratio
     )
     screen = Screen(context.new_page(), ward.address)
     screen.sign_in()
@@ -89,10 +89,10 @@ def test_the_scale_bar_is_true_at_each_device_pixel_ratio(
         assert box is not None
         device_pixels = box["width"] * ratio
         micrometres = float(bar.get_attribute("data-um") or 0)
-        # how large a full pixel is on the canvas is measured on the canvas itself
-        canvas = screen.pixels(SLIDE)
         assert device_pixels * slide.MPP / view["scale"] == pytest.approx(micrometres, rel=0.01)
         if key == "0":
+            # how large the slide is on the canvas is measured on the canvas itself
+            canvas = screen.pixels(SLIDE)
             drawn = np.flatnonzero(canvas[canvas.shape[0] // 2, :, 3])
             width = (drawn[-1] - drawn[0] + 1) * slide.MPP / view["scale"]
             assert width == pytest.approx(slide.QUICK_SIZE[0] * slide.MPP, rel=0.01)

@@ -294,7 +294,13 @@ function patient(row: Row): HTMLElement[] {
   }
   return [
     h("div", {}, ...first),
-    h("div", { class: "second" }, `${name.second} ${name.third}`.trim(), `  ID ${person.id ?? ""}`),
+    h(
+      "div",
+      { class: "second" },
+      ...[name.second, name.third, `ID ${person.id ?? ""}`]
+        .filter(Boolean)
+        .map((part) => h("span", { class: "part" }, part)),
+    ),
   ];
 }
 

@@ -24,6 +24,17 @@ export function direction(vector: Vector, language: "ja" | "en"): string {
     .join("");
 }
 
+const WRITTEN: Readonly<Record<string, string>> = { L: "左", R: "右", A: "前", P: "後", H: "頭", F: "足" };
+const OTHER: Readonly<Record<string, string>> = { L: "R", R: "L", A: "P", P: "A", H: "F", F: "H" };
+
+/** Directions as Patient Orientation writes them (PS3.3 C.7.6.1.1.1), in the reader's language. */
+export function written(letters: string, language: "ja" | "en", reversed = false): string {
+  return [...letters]
+    .map((letter) => (reversed ? (OTHER[letter] ?? letter) : letter))
+    .map((letter) => (language === "ja" ? (WRITTEN[letter] ?? letter) : letter))
+    .join("");
+}
+
 export const opposite = ([x, y, z]: Vector): Vector => [-x, -y, -z];
 
 /** Place of a slice along the normal of its plane, mm (Image Position and Orientation). */

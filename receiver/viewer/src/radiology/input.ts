@@ -17,6 +17,7 @@ export interface Actions {
   invert(): void;
   flip(axis: "flipHorizontal" | "flipVertical"): void;
   strip(): void;
+  lessText(): void;
 }
 
 /** Bind to the picture; the answer unbinds. */
@@ -100,6 +101,7 @@ function keys(actions: Actions): () => void {
     KeyH: () => actions.flip("flipHorizontal"),
     KeyV: () => actions.flip("flipVertical"),
     KeyB: () => actions.strip(),
+    KeyI: () => actions.lessText(),
     Escape: () => actions.fit(),
   };
   const pressed = (event: KeyboardEvent): void => {

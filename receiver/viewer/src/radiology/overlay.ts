@@ -7,7 +7,7 @@ import { inLanguage, say } from "../words";
 import type { Line, Rendered } from "./corners";
 import * as corners from "./corners";
 import type { DataSet } from "./dataset";
-import { direction, opposite, type Vector } from "./geometry";
+import { direction, opposite, written, type Vector } from "./geometry";
 
 export interface Seen extends Rendered {
   readonly axes: { readonly right: Vector; readonly down: Vector } | null;
@@ -47,14 +47,30 @@ export class Overlay {
     this.edges(data, seen);
   }
 
-  private edges(data: DataSet, { axes }: Seen): void {
+  private edges(data: DataSet, { axes, flipped }: Seen): void {
     const { top, bottom, left, right } = this.parts;
-    const known = axes !== null && data["00200037"] !== undefined;
-    const name = (vector: Vector): string => direction(vector, inLanguage());
-    right.textContent = known ? name(axes.right) : "";
-    left.textContent = known ? name(opposite(axes.right)) : "";
-    bottom.textContent = known ? name(axes.down) : "";
-    top.textContent = known ? name(opposite(axes.down)) : say("edge.unknown");
+    const language = inLanguage();
+    const [along, downwards] = (data["00200020"]?.Value ?? []).map(String);
+    if (axes !== null && data["00200037"] !== undefined) {
+      right.textContent = direction(axes.right, language);
+      left.textContent = direction(opposite(axes.right), language);
+      bottom.textContent = direction(axes.down, language);
+      top.textContent = direction(opposite(axes.down), language);
+    } else if (along && downwards && !flipped) {
+      right.textContent = written(along, language);
+      left.textContent = written(along, language, true);
+      bottom.textContent = written(downwards, language);
+      top.textContent = written(downwards, language, true);
+    } else {
+      for (const edge of [left, right, bottom]) edge.textContent = "";
+      top.textContent = say("edge.unknown");
+    }
+  }
+
+  /** Less text over the picture: all, few, none. Name, side and loss stay at every step. */
+  less(): void {
+    const step = (Number(this.element.dataset["less"] ?? 0) + 1) % 3;
+    this.element.dataset["less"] = String(step);
   }
 
   /** A place whose image is not here: its number stays, the picture of another does not. */

@@ -208,9 +208,11 @@ class RadiologyView implements View {
     this.rail.draw(this.here(), place);
     window.clearTimeout(this.seconds);
     this.overlay.chip("");
+    this.area.classList.remove("late");
     if (this.here()[place]?.here) {
       this.seconds = window.setTimeout(() => {
         this.overlay.chip(say("img.loading"));
+        this.area.classList.add("late"); // the image before stays, dimmed, under its own text
         this.seconds = window.setTimeout(() => this.overlay.chip(say("img.slow")), 2700);
       }, 300);
     } else {
@@ -227,6 +229,7 @@ class RadiologyView implements View {
     if (this.empty && drawn.place !== stack.place) return;
     window.clearTimeout(this.seconds);
     this.tries = 0;
+    this.area.classList.remove("late");
     this.overlay.chip("");
     this.overlay.image(data, {
       place: drawn.place,
@@ -324,6 +327,7 @@ class RadiologyView implements View {
       fit: () => this.stack?.fit(),
       invert: () => this.stack?.invert(),
       flip: (axis) => this.stack?.flip(axis),
+      lessText: () => this.overlay.less(),
       strip: () => void this.strip.element.toggleAttribute("hidden"),
     };
   }

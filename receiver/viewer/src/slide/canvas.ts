@@ -225,8 +225,7 @@ export class SlideCanvas {
         }
       }
     }
-    // the library looks at its tiles again only when told; setting the (absent) clip tells it
-    if (come) image.setClip(null as unknown as OpenSeadragon.Rect);
+    if (come) lookAgain(image);
     if (come) this.viewer.navigator?.world.getItemAt(0)?.reset();
     this.viewer.forceRedraw();
     this.draw();
@@ -237,7 +236,8 @@ export class SlideCanvas {
     window.setTimeout(() => {
       if (this.over || !isCurrent(this.options.context)) return;
       tile.exists = this.here(tile);
-      if (tile.exists) this.image()?.setClip(null as unknown as OpenSeadragon.Rect);
+      const image = this.image();
+      if (tile.exists && image) lookAgain(image);
     }, 2000);
   }
 
@@ -312,6 +312,12 @@ function forbidStyle(): void {
 (OpenSeadragon as unknown as { console: unknown }).console = Object.create(console, {
   error: { value: () => undefined },
 });
+
+/** The library looks at its tiles again only when told: setting the (absent) clip tells it. */
+function lookAgain(image: OpenSeadragon.TiledImage): void {
+  image.setClip(null as unknown as OpenSeadragon.Rect);
+  image.update(true); // at once, so that "all loaded" is not said of the tiles before
+}
 
 function settings(options: Options, source: SlideSource): OpenSeadragon.Options {
   const chosen = {
