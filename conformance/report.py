@@ -20,7 +20,9 @@ body{max-width:72rem;margin:0 auto;padding:1.5rem}
 h1{font-size:1.6rem;margin:.6rem 0}h2{font-size:1.15rem;margin:2rem 0 .4rem}
 table{border-collapse:collapse;width:100%}
 th,td{border:1px solid #c6ced8;padding:.35rem .55rem;text-align:left;vertical-align:top}
-th{background:#eef2f6}code{font-size:.85em;word-break:break-all}
+th{background:#eef2f6}
+td:first-child code{white-space:nowrap;word-break:normal}
+code{font-size:.85em;word-break:break-all}
 .pass{color:#14632c}.fail,.error{color:#a01515;font-weight:700}.skip{color:#5b6673}
 .remark{color:#7a4b00}.facts th{width:16rem}.clauses{font-size:.8rem;color:#4b5665}
 .lang{margin:.4rem 0}input[name=lang]{margin-left:.8rem}

@@ -56,7 +56,8 @@ def called(session: Session) -> Seen:
     except oracle.NotAssociated as error:
         if not error.rejected:
             raise Failed("A-ASSOCIATE-RJ なしに切断", "closed without A-ASSOCIATE-RJ") from error
-        return seen(f"{error}", f"{error}")
+        # another reason sends the person at the telephone to the wrong setting
+        return seen(f"{error}", f"{error}", remark="Called AE" not in str(error))
 
 
 @AREA.case(
