@@ -17,7 +17,7 @@ from sqlalchemy import Row
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -94,6 +94,8 @@ class _Door:
                 partner = await run_in_threadpool(self._peer, request)
                 body = await _body(request)
                 return await run_in_threadpool(handler, request, partner, body)
+            except ClientDisconnect:
+                return Response(status_code=499)  # nobody is there to read it
             except TodokeError as error:
                 log.warning("%s %s: %s", request.method, request.url.path, error)
                 return _json({"error": error.as_json()}, error.http_status)
