@@ -26,7 +26,7 @@ def windowed(ds: pydicom.Dataset, width: float, center: float) -> npt.NDArray[np
     lowest, highest = (0, 2**ds.BitsStored - 1)
     if ds.PixelRepresentation == 1:
         lowest, highest = -(2 ** (ds.BitsStored - 1)), 2 ** (ds.BitsStored - 1) - 1
-    slope, intercept = float(ds.RescaleSlope), float(ds.RescaleIntercept)
+    slope, intercept = float(ds.get("RescaleSlope", 1)), float(ds.get("RescaleIntercept", 0))
     low, high = lowest * slope + intercept, highest * slope + intercept  # pydicom's black, white
     return np.asarray((shown - low) / (high - low) * 255.0)
 
