@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,23 @@ def test_other_machine_is_asked_for_first() -> None:
     assert "--yes" in err
     code, _, _ = invoke("receiver", "--address", "192.0.2.1:104", *words, "--yes")
     assert code == 61
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 2), ("y", 61)])
+def test_person_at_a_terminal_is_asked(answer: str, code: int) -> None:
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    words = ["--address", "192.0.2.1:104", "--aet", "A", "--calling-aet", "B", "--no-tls"]
+    line = [sys.executable, "-m", "common.command", "conformance", "receiver", *words]
+    done = subprocess.run(
+        [*line, "--timeout", "0.5"], stdin=theirs, capture_output=True, text=True, check=False
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == code, done.stderr
+    assert "TODOKE-TEST" in done.stderr
+    assert not done.stdout.strip()
 
 
 @pytest.mark.parametrize(
