@@ -14,13 +14,21 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydicom.dataset import Dataset
 from sqlalchemy import Connection, insert, select, update
 
-from common import durable
+from common import durable, link
 from common.dicom import dataset
-from common.errors import InputError, SameUidOtherContent, TodokeError
+from common.errors import (
+    InputError,
+    MixedPatients,
+    NotDicom,
+    ProtocolError,
+    SameUidOtherContent,
+    TodokeError,
+)
 from common.states import InstanceState
 from receiver import attributes, index, transfers
 from receiver.index import Index
@@ -51,8 +59,8 @@ class Arrival:
     length: int = 0
     prefix: bytes = b""
     d1: str = ""
-    header: Dataset = field(default_factory=Dataset)
-    pixels: dataset.Pixels | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    study: dict[str, Any] = field(default_factory=dict)
     answer: Answer | None = None
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
@@ -69,7 +77,11 @@ class Arrival:
             self.sop_class_uid, self.sop_instance_uid, self.transfer_syntax_uid
         )
         self.fd = durable.create(self.path)
-        durable.write_at(self.fd, self.prefix, 0)
+        try:
+            durable.write_at(self.fd, self.prefix, 0)
+        except TodokeError:
+            self.abandon()
+            raise
 
     @property
     def path(self) -> Path:
@@ -99,34 +111,45 @@ class Arrival:
         """
         durable.sync_data(self.fd)
         self.d1 = self.digest.hexdigest()
+        try:
+            self._read()
+        except ProtocolError as failure:
+            raise InputError(cause=failure.facts.get("cause")) from failure
+        except TodokeError:
+            raise
+        except Exception as failure:  # pydicom raises anything on hostile bytes
+            raise NotDicom(cause=type(failure).__name__) from failure
+        os.close(self.fd)
+        self.fd = -1
+
+    def _read(self) -> None:
         header, pixels_at = dataset.open_header(self.path)
         if str(header.SOPInstanceUID) != self.sop_instance_uid:
             raise InputError(cause="Affected SOP Instance UID")
         if str(header.get("SOPClassUID")) != self.sop_class_uid:
             raise InputError(cause="Affected SOP Class UID")
-        self.header = header
         end = len(self.prefix) + self.length
-        self.pixels = dataset.find_pixels(self.fd, pixels_at, end, self.transfer_syntax_uid)
-        os.close(self.fd)
-        self.fd = -1
+        pixels = dataset.find_pixels(self.fd, pixels_at, end, self.transfer_syntax_uid)
+        self.values = self._row(header, pixels)
+        self.study = attributes.study_attributes(header)
 
-    def row(self) -> dict[str, object]:
+    def _row(self, header: Dataset, pixels: dataset.Pixels | None) -> dict[str, Any]:
         """Return what the index keeps of the instance."""
-        header, base = self.header, len(self.prefix)
+        base = len(self.prefix)
         # deflated pixels have no offsets, but frames they are
-        pixels = self.pixels or (self.transfer_syntax_uid in dataset.DEFLATED and "Rows" in header)
-        table = self.pixels and dataset.frame_table(self.pixels, header, base)
+        image = pixels or (self.transfer_syntax_uid in dataset.DEFLATED and "Rows" in header)
+        table = pixels and dataset.frame_table(pixels, header, base)
         return {
-            "study_uid": str(header.StudyInstanceUID),
-            "series_uid": str(header.SeriesInstanceUID),
+            "study_uid": link.check_uid(str(header.StudyInstanceUID)),
+            "series_uid": link.check_uid(str(header.SeriesInstanceUID)),
             "sop_class": self.sop_class_uid,
             "transfer_syntax": self.transfer_syntax_uid,
             "state": InstanceState.STORED,
             "number": dataset.instance_number(header),
             "prefix_length": base,
             "length": self.length,
-            "pixel_offset": self.pixels.offset - base if self.pixels else None,
-            "frames": dataset.frame_count(header) if pixels else 0,
+            "pixel_offset": pixels.offset - base if pixels else None,
+            "frames": dataset.frame_count(header) if image else 0,
             "frame_table": table or None,
             "d1": self.d1,
             "attributes": attributes.instance_attributes(header),
@@ -219,26 +242,28 @@ class Arrivals:
         ).one_or_none()
         if known is not None and known.state != InstanceState.EXPECTED:
             return self._again(db, arrival, known.d1, known.transfer)
-        values = arrival.row()
+        values = arrival.values
+        study_uid = str(values["study_uid"])
+        try:
+            transfers.check_patient(db, arrival.institution, study_uid, arrival.study)
+        except MixedPatients as error:
+            self.store.keep_aside(arrival.path)
+            self.alarm(arrival.institution, "another patient in the same study")
+            return error
         folder = self.store.series_folder(arrival.institution, str(values["series_uid"]))
         final = folder / f"{arrival.key}.dcm"
         durable.rename(arrival.path, final)
         folders.add(folder)
-        values |= {"path": self.store.relative(final), "key": arrival.key}
+        values = {**values, "path": self.store.relative(final), "key": arrival.key}
         transfer = known.transfer if known else None
         if known is None:
-            transfer = transfers.without_opening(db, arrival.institution, str(values["study_uid"]))
+            transfer = transfers.without_opening(db, arrival.institution, study_uid)
             here = {"institution": arrival.institution, "sop_uid": arrival.sop_instance_uid}
             db.execute(insert(rows).values(**values, **here, transfer=transfer))
         else:
             db.execute(update(rows).where(rows.c.id == known.id).values(**values))
-        header = arrival.header
         study = transfers.touch_study(
-            db,
-            arrival.institution,
-            str(values["study_uid"]),
-            transfer,
-            lambda: attributes.study_attributes(header),
+            db, arrival.institution, study_uid, transfer, lambda: arrival.study
         )
         index.announce(db, "study", study)
         return None

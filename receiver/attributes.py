@@ -99,6 +99,26 @@ def encoded(model: Any) -> bytes:
     )
 
 
+def told_attributes(model: dict[str, Any]) -> dict[str, Any]:
+    """Return what a partner told of a study as far as it has the form of PS3.18 annex F.
+
+    Lists are made of it for everybody, so nothing else of it is kept.
+    """
+    return {
+        tag: {"vr": element["vr"], "Value": element["Value"]}
+        for tag, element in model.items()
+        if tag in STUDY_TAGS and _well_formed(element)
+    }
+
+
+def _well_formed(element: Any) -> bool:
+    if not isinstance(element, dict) or not isinstance(element.get("vr"), str):
+        return False
+    values = element.get("Value")
+    kinds: Any = {"PN": dict, "SQ": dict}.get(element["vr"], str | int | float)
+    return isinstance(values, list) and all(isinstance(one, kinds) for one in values)
+
+
 def first(model: dict[str, Any], tag: str) -> Any:
     """Return the first value of a tag (eight hexadecimal digits), None without.
 

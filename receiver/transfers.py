@@ -11,15 +11,23 @@ from typing import Any
 from pydicom.filereader import read_dataset
 from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
-from common.errors import NotFound, ProtocolError, RequestForbidden, SameUidOtherContent
+from common.errors import (
+    MixedPatients,
+    NotFound,
+    ProtocolError,
+    RequestForbidden,
+    SameUidOtherContent,
+)
 from common.link import Opening, Slot
 from common.states import InstanceState, TransferState, move
 from receiver import index
-from receiver.attributes import instance_attributes
+from receiver.attributes import first, instance_attributes, study_attributes, told_attributes
 from receiver.store import Store
 
 #: Key beside the tags of a study of which no image is here: they are what the opening says.
 ANNOUNCED = "announced"
+#: Patient ID, its issuer, birth date: what tells two patients of one institution apart (DAT-04).
+_PATIENT = ("00100020", "00100021", "00100030")
 
 _transfers, _studies, _instances = index.transfers, index.studies, index.instances
 
@@ -43,6 +51,8 @@ def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) 
     ------
     RequestForbidden
         The transfer's id belongs to another institution.
+    MixedPatients
+        The study is here, of another patient, or a slide's header names another.
     """
     known = find(db, opening.transfer)
     if known is not None and known.institution != institution:
@@ -66,7 +76,9 @@ def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) 
         )
     for slot in opening.instances:
         _announce_slot(db, institution, opening, slot)
-    said = {**opening.attributes, ANNOUNCED: True}
+    told = told_attributes(opening.attributes)
+    check_patient(db, institution, opening.study, told)
+    said = {**told, ANNOUNCED: True}
     key = touch_study(
         db, institution, opening.study, opening.transfer, lambda: said, announced=True
     )
@@ -91,7 +103,7 @@ def _announce_slot(db: Connection, institution: str, opening: Opening, slot: Slo
                 number=slot.number,
                 frames=slot.frames or None,
                 prefix=slot.prefix_bytes() or None,
-                attributes=_announced_attributes(slot),
+                attributes=_announced_attributes(slot, opening),
             )
         )
         return
@@ -106,21 +118,26 @@ def _announce_slot(db: Connection, institution: str, opening: Opening, slot: Slo
         )
 
 
-def _announced_attributes(slot: Slot) -> bytes | None:
+def _announced_attributes(slot: Slot, opening: Opening) -> bytes | None:
     """Return what a slide level's header says: a viewer needs every level's size at once.
 
     Raises
     ------
     ProtocolError
         The header is no data set.
+    MixedPatients
+        It names another patient than the opening.
     """
     if not slot.header:
         return None
     try:
         header = read_dataset(BytesIO(slot.header_bytes()), False, True)
-        return instance_attributes(header)
+        attributes, study = instance_attributes(header), study_attributes(header)
     except Exception as failure:  # pydicom raises anything on hostile bytes
         raise ProtocolError(cause="a slide header") from failure
+    if _disagree(study, opening.attributes):
+        raise MixedPatients(count=2)
+    return attributes
 
 
 def find(db: Connection, transfer: str) -> Row[Any] | None:
@@ -245,6 +262,32 @@ def touch_study(
         values["attributes"] = json.dumps(attributes(), ensure_ascii=False)
     db.execute(update(_studies).where(_studies.c.key == known.key).values(**values))
     return str(known.key)
+
+
+def check_patient(
+    db: Connection, institution: str, study_uid: str, attributes: dict[str, Any]
+) -> None:
+    """Refuse what would be listed among another patient's images (DAT-04).
+
+    Raises
+    ------
+    MixedPatients
+        Images of the study are here, of another patient.
+    """
+    same = and_(_studies.c.institution == institution, _studies.c.study_uid == study_uid)
+    kept = db.execute(select(_studies.c.attributes).where(same)).scalar()
+    model = json.loads(kept) if kept is not None else {ANNOUNCED: True}
+    if ANNOUNCED not in model and _disagree(model, attributes):
+        raise MixedPatients(count=2)
+
+
+def _disagree(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two models are of two patients; what one does not say is no disagreement."""
+    for tag in _PATIENT:
+        here, there = (str(first(m, tag) or "").strip() for m in (one, other))
+        if here and there and here != there:
+            return True
+    return False
 
 
 def study_key(db: Connection, institution: str, study_uid: str) -> str:

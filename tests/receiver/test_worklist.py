@@ -6,6 +6,7 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import select
 
+from common.errors import MixedPatients
 from common.states import InstanceState, TransferState
 from receiver import index, person_name
 from receiver.attributes import first, study_attributes
@@ -163,7 +164,9 @@ def test_list_shows_what_the_images_say(viewer_server: ViewerServer) -> None:
         filled.arrive([ct_image("違", 1)])
         [row] = page.get("/api/worklist").json()["rows"]
         assert (row["patient"]["ideographic"], row["patient"]["id"]) == ("髙橋 花子", "0012345")
-        filled.open([announced])  # the same again, as after a restart
+        filled.open([ct_image("違", 1, PatientName="SATO^KEI=佐藤^恵")])  # as after a restart
+        with pytest.raises(MixedPatients):
+            filled.open([announced])
         [row] = page.get("/api/worklist").json()["rows"]
         assert row["patient"]["ideographic"] == "髙橋 花子"
 
