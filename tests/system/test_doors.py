@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
-from pynetdicom.sop_class import CTImageStorage
 
 from common.errors import NoRoute
 from common.states import TransferState
@@ -71,7 +71,7 @@ def port(ends: Ends, watched: Path, quick: dict[str, str]) -> Iterator[int]:
 def _store(port: int, aet: str, files: list[Path], *, abort: bool = False) -> list[int]:
     """Hand files over as a device does; return the statuses."""
     device = AE(ae_title=aet)
-    device.add_requested_context(CTImageStorage, "1.2.840.10008.1.2.1")
+    device.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
     association = device.associate(LAN, port, ae_title="ANY-SCP")
     if not association.is_established:
         return []

@@ -86,8 +86,8 @@ def stored(
 def test_each_stored_frame_is_the_tile_of_the_file(stored: Stored) -> None:
     compared = 0
     with tifffile.TiffFile(stored.source) as tiff:
-        pages: list[Any] = [page for page in tiff.pages if page.is_tiled]
-        for page in pages:
+        pages: list[Any] = list(tiff.pages)
+        for page in (page for page in pages if page.is_tiled):
             level = stored.level(page.imagewidth, page.imagelength)
             tables = page.jpegtables[2:-2]
             spliced = (
