@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,28 +81,38 @@ class KnownFacts:
 
     def of(self, db: Connection, rows: Iterable[Row[Any]]) -> dict[int, Facts]:
         """Return the facts of each row (of :data:`LIGHT`) by its id."""
-        wanted = list(rows)
+        keys = {row.id: row.key for row in rows}
         with self._lock:
-            found = {row.id: self._known[row.key] for row in wanted if row.key in self._known}
-        missing = {row.id: row.key for row in wanted if row.id not in found}
-        numbers = list(missing)
-        for start in range(0, len(numbers), 500):
-            query = select(_instances.c.id, _instances.c.attributes).where(
-                _instances.c.id.in_(numbers[start : start + 500])
-            )
-            for number, stored in db.execute(query):
+            found = {number: self._known[key] for number, key in keys.items() if key in self._known}
+        for some in _pieces([number for number in keys if number not in found]):
+            query = select(_instances.c.id, _instances.c.attributes)
+            for number, stored in db.execute(query.where(_instances.c.id.in_(some))):
                 if stored is None:
                     found[number] = NOTHING
                     continue
                 found[number] = read(attributes.read_instance(stored))
-                self._keep(missing[number], found[number])
+                self._keep(keys[number], found[number])
         return found
+
+    def of_numbers(self, db: Connection, numbers: Iterable[int]) -> dict[int, Facts]:
+        """Return the facts of instances by their ids."""
+        rows: list[Any] = []
+        for some in _pieces(list(numbers)):
+            query = select(_instances.c.id, _instances.c.key)
+            rows += db.execute(query.where(_instances.c.id.in_(some)))
+        return self.of(db, rows)
 
     def _keep(self, key: str, facts: Facts) -> None:
         with self._lock:
             self._known[key] = facts
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
+
+
+def _pieces(numbers: list[int], size: int = 500) -> Iterator[list[int]]:
+    """Cut a list so that a statement has not too many parameters."""
+    for start in range(0, len(numbers), size):
+        yield numbers[start : start + size]
 
 
 def read(model: dict[str, Any]) -> Facts:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, case, func, select, update
 
 from common.errors import NotFound
 from common.link import pack_bits
@@ -42,12 +41,28 @@ _READER_SPEAKS = {
 
 @dataclass
 class Study:
-    """One study of the index with all its instances."""
+    """One study of the index.
+
+    Attributes
+    ----------
+    facts : dict
+        Of instances by their id: of one of each series, or of all.
+    here, total : int
+        Instances that have arrived, and slots.
+    tiles_here, tiles : int
+        The same of frames.
+    instances, held :
+        For a study alone: its rows, and the frames here of levels not yet whole.
+    """
 
     row: Row[Any]
-    instances: list[Row[Any]] = field(default_factory=list)
     facts: dict[int, Facts] = field(default_factory=dict)
-    held: dict[int, int] = field(default_factory=dict)  # frames here, of levels not yet whole
+    here: int = 0
+    total: int = 0
+    tiles_here: int = 0
+    tiles: int = 0
+    instances: list[Row[Any]] = field(default_factory=list)
+    held: dict[int, int] = field(default_factory=dict)
 
     @property
     def slide(self) -> bool:
@@ -72,8 +87,7 @@ class Worklist:
     def rows(self) -> list[dict[str, Any]]:
         """Return a row of every study: urgent before soon before routine, new first."""
         with self.index.read() as db:
-            studies = self._load(db)
-        rows = [study_row(study) for study in studies]
+            rows = [study_row(study) for study in self._all(db)]
         rows.sort(key=lambda row: str(row["arrived_at"]), reverse=True)
         rows.sort(key=lambda row: (_READ.get(row["state"], 0), _URGENCY.get(row["priority"], 2)))
         return rows
@@ -132,37 +146,45 @@ class Worklist:
     def _one(self, db: Connection, key: str) -> Study:
         if not re.fullmatch(r"[0-9a-f]{8,64}", key):
             raise NotFound(thing="study")
-        found = self._load(db, key)
-        if not found:
+        row = db.execute(_query().where(_studies.c.key == key)).one_or_none()
+        if row is None:
             raise NotFound(thing="study")
-        return found[0]
-
-    def _load(self, db: Connection, key: str | None = None) -> list[Study]:
-        query = _query()
-        wanted: Any = select(*LIGHT)
-        held = (
-            select(_frames.c.instance, func.count())
-            .join(_instances, _instances.c.id == _frames.c.instance)
-            .where(_instances.c.state == InstanceState.RECEIVED)
-            .group_by(_frames.c.instance)
+        study = Study(row)
+        mine = (_instances.c.institution == row.institution) & (
+            _instances.c.study_uid == row.study_uid
         )
-        if key is not None:
-            query = query.where(_studies.c.key == key)
-            of_study = (_instances.c.institution == _studies.c.institution) & (
-                _instances.c.study_uid == _studies.c.study_uid
-            )
-            wanted = wanted.join(_studies, of_study).where(_studies.c.key == key)
-            held = held.join(_studies, of_study).where(_studies.c.key == key)
-        studies = {(row.institution, row.study_uid): Study(row) for row in db.execute(query)}
-        counts = {number: count for number, count in db.execute(held)}
-        for row in db.execute(wanted):
-            study = studies.get((row.institution, row.study_uid))
+        slots: list[Any] = list(db.execute(select(*LIGHT).where(mine)))
+        study.instances = slots
+        study.facts = self.known.of(db, slots)
+        study.held = {number: count for number, count in db.execute(_held().where(mine))}
+        study.here = sum(slot.state != InstanceState.EXPECTED for slot in slots)
+        study.total = len(slots)
+        study.tiles_here = sum(study.arrived(slot) for slot in slots)
+        study.tiles = sum(slot.frames or 0 for slot in slots)
+        return study
+
+    def _all(self, db: Connection) -> list[Study]:
+        """Return every study, its instances counted by the database."""
+        studies = {(row.institution, row.study_uid): Study(row) for row in db.execute(_query())}
+        of_number: dict[int, Study] = {}
+        for series in db.execute(_counted()):
+            study = studies.get((series.institution, series.study_uid))
+            if study is None:
+                continue
+            study.here += series.here
+            study.total += series.total
+            study.tiles_here += series.tiles_here
+            study.tiles += series.tiles
+            if series.one is not None:
+                of_number[series.one] = study
+        names = (_instances.c.institution, _instances.c.study_uid)
+        held = _held().with_only_columns(*names, func.count().label("tiles"))
+        for level in db.execute(held.group_by(None).group_by(*names)):
+            study = studies.get((level.institution, level.study_uid))
             if study is not None:
-                study.instances.append(row)
-        for study in studies.values():
-            study.held = {row.id: counts[row.id] for row in study.instances if row.id in counts}
-            shown = study.instances if key is not None else _one_a_series(study.instances)
-            study.facts = self.known.of(db, shown)
+                study.tiles_here += level.tiles
+        for number, facts in self.known.of_numbers(db, of_number).items():
+            of_number[number].facts[number] = facts
         return list(studies.values())
 
     @staticmethod
@@ -194,13 +216,29 @@ def _query() -> Any:
     )
 
 
-def _one_a_series(instances: Iterable[Row[Any]]) -> list[Row[Any]]:
-    """Return one arrived instance of each series: enough for a list."""
-    found: dict[str, Row[Any]] = {}
-    for row in instances:
-        if row.state != InstanceState.EXPECTED:
-            found.setdefault(row.series_uid, row)
-    return list(found.values())
+def _held() -> Any:
+    """Ask for the frames that are here of each level whose frames still arrive."""
+    return (
+        select(_frames.c.instance, func.count())
+        .join(_instances, _instances.c.id == _frames.c.instance)
+        .where(_instances.c.state == InstanceState.RECEIVED)
+        .group_by(_frames.c.instance)
+    )
+
+
+def _counted() -> Any:
+    """Ask for the counts of every series, and for one arrived instance of each."""
+    by_series = (_instances.c.institution, _instances.c.study_uid, _instances.c.series_uid)
+    arrived = _instances.c.state != InstanceState.EXPECTED
+    frames = func.coalesce(_instances.c.frames, 0)
+    return select(
+        *by_series,
+        func.count().label("total"),
+        func.sum(case((arrived, 1), else_=0)).label("here"),
+        func.sum(frames).label("tiles"),
+        func.sum(case((_instances.c.state.in_(_WHOLE), frames), else_=0)).label("tiles_here"),
+        func.min(case((arrived, _instances.c.id))).label("one"),
+    ).group_by(*by_series)
 
 
 def study_row(study: Study) -> dict[str, Any]:
@@ -248,11 +286,8 @@ def study_row(study: Study) -> dict[str, Any]:
 
 def _progress(study: Study) -> tuple[int, int | None]:
     known = bool(study.row.opening and study.row.expected)
-    if study.slide:
-        arrived = sum(study.arrived(row) for row in study.instances)
-        return arrived, sum(row.frames or 0 for row in study.instances) if known else None
-    here = sum(row.state != InstanceState.EXPECTED for row in study.instances)
-    return here, len(study.instances) if known else None
+    here, total = (study.tiles_here, study.tiles) if study.slide else (study.here, study.total)
+    return here, total if known else None
 
 
 def _patient(model: dict[str, Any], institution: str, study_date: str | None) -> dict[str, Any]:
