@@ -104,7 +104,9 @@ class Delivery:
             check_host=not partner.leaf,
         ) if partner.ca else None  # fmt: skip
         address = (self._address(), partner.dicom_port)
-        return dicom.Destination(address, partner.host, context, partner.calling_aet, partner.aet)
+        titles = partner.calling_aet, partner.aet
+        even = partner.kind != "todoke"
+        return dicom.Destination(address, partner.host, context, *titles, even=even)
 
     def _address(self) -> str:
         return self.partner.addresses[0]

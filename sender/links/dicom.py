@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,9 +12,11 @@ from pathlib import Path
 
 from common import durable
 from common.dicom.association import Context, Outgoing, Requestor
+from common.dicom.dataset import DEFLATED
 from common.dicom.digest import pieces
 from common.errors import (
     ContextNotAccepted,
+    InputError,
     PeerBusy,
     PeerRefused,
     SourceChanged,
@@ -27,13 +30,22 @@ WARNINGS = {0xB000, 0xB006, 0xB007, 0x0107, 0x0116}  # stored all the same, PS3.
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where and as whom an association is opened."""
+    """Where and as whom an association is opened.
+
+    Attributes
+    ----------
+    even : bool
+        The peer breaks off at fragments of odd length (PS3.8 section 9.3.5.1), as
+        DCMTK and Orthanc do.  A todoke receiver takes them, and gets the data set
+        exactly as it lies in the file.
+    """
 
     address: tuple[str, int]
     host: str | None
     tls: ssl.SSLContext | None
     calling_aet: str
     called_aet: str
+    even: bool = False
 
 
 def send(
@@ -75,16 +87,28 @@ def send(
                 for i in part
                 if _context(i) not in association.accepted
             ]
-            refused += _store(association, able, acknowledged)
+            if to.even:
+                refused += [InputError(cause="odd length") for i in able if _cannot_be_even(i)]
+                able = [i for i in able if not _cannot_be_even(i)]
+            refused += _store(association, able, acknowledged, even=to.even)
     return refused
 
 
+def _cannot_be_even(instance: Instance) -> bool:
+    """Whether an element of odd length lies in it: only a deflated stream has its own padding."""
+    return instance.length % 2 == 1 and instance.transfer_syntax not in DEFLATED
+
+
 def _store(
-    association: Requestor, instances: Iterable[Instance], acknowledged: Callable[[Instance], None]
+    association: Requestor,
+    instances: Iterable[Instance],
+    acknowledged: Callable[[Instance], None],
+    *,
+    even: bool,
 ) -> list[TodokeError]:
     refused: list[TodokeError] = []
     by_uid = {i.sop_uid: i for i in instances}
-    for outcome in association.store(outgoing(i) for i in by_uid.values()):
+    for outcome in association.store(outgoing(i, even=even) for i in by_uid.values()):
         if outcome.error is None and (outcome.status == 0 or outcome.status in WARNINGS):
             acknowledged(by_uid[outcome.outgoing.sop_instance_uid])
         elif outcome.error is not None:
@@ -114,14 +138,22 @@ def _by_contexts(instances: Sequence[Instance]) -> Iterator[list[Instance]]:
         yield part
 
 
-def outgoing(instance: Instance) -> Outgoing:
-    """Return an instance as an association sends it: its data set, as it lies in the file."""
+def outgoing(instance: Instance, *, even: bool = False) -> Outgoing:
+    """Return an instance as an association sends it: its data set, as it lies in the file.
+
+    Parameters
+    ----------
+    even : bool
+        Give a deflated stream of odd length the NULL byte that its writer forgot
+        (PS3.5 section A.5).
+    """
+    padding = b"\0" * (instance.length % 2) if even else b""
     return Outgoing(
         instance.sop_class,
         instance.sop_uid,
         instance.transfer_syntax,
-        instance.length,
-        lambda: _checked(instance),
+        instance.length + len(padding),
+        lambda: itertools.chain(_checked(instance), [padding] if padding else ()),
     )
 
 
