@@ -23,7 +23,7 @@ from common import durable
 from common.errors import DatabaseUnsafe, NotFound, TodokeError
 from common.states import AT_REST, TransferState, move
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE jobs(
   id INTEGER PRIMARY KEY, partner TEXT NOT NULL, paths TEXT NOT NULL, options TEXT NOT NULL,
@@ -36,7 +36,8 @@ CREATE TABLE transfers(
   kind TEXT NOT NULL, state TEXT NOT NULL, priority TEXT NOT NULL, purpose TEXT NOT NULL,
   study TEXT NOT NULL, attributes TEXT NOT NULL, request TEXT NOT NULL, test INTEGER NOT NULL,
   slide TEXT, opening TEXT, closing TEXT, receipt TEXT, error TEXT, digests_equal INTEGER,
-  attempts INTEGER NOT NULL DEFAULT 0, created TEXT NOT NULL, started TEXT, finished TEXT);
+  attempts INTEGER NOT NULL DEFAULT 0, created TEXT NOT NULL, started TEXT,
+  delivered TEXT, finished TEXT);
 CREATE TABLE instances(
   id INTEGER PRIMARY KEY, transfer TEXT NOT NULL REFERENCES transfers, sop_uid TEXT NOT NULL,
   sop_class TEXT NOT NULL, transfer_syntax TEXT NOT NULL, series TEXT NOT NULL, number INTEGER,
@@ -96,7 +97,13 @@ _COLUMNS = [field.name for field in fields(Instance)]
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One transfer that is owed: a study of one patient, or a slide case."""
+    """One transfer that is owed: a study of one patient, or a slide case.
+
+    Attributes
+    ----------
+    delivered : str or None
+        When the receiver had acknowledged every instance.
+    """
 
     id: str
     job: int
@@ -118,6 +125,7 @@ class Transfer:
     attempts: int
     created: str
     started: str | None
+    delivered: str | None
     finished: str | None
 
 
@@ -129,6 +137,7 @@ class Job:
     partner: str
     paths: list[str]
     options: dict[str, Any]
+    created: str
     scanned: bool
     found: int
 
@@ -148,6 +157,9 @@ class Outbox:
             if version == 0:
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
+                db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            elif version == 1:
+                db.execute("ALTER TABLE transfers ADD COLUMN delivered TEXT")
                 db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:
                 raise DatabaseUnsafe(cause=f"outbox {version}, program {SCHEMA_VERSION}")
@@ -215,7 +227,7 @@ class Outbox:
         where = "WHERE scanned IS NULL" if unscanned else ""
         return [
             Job(r["id"], r["partner"], json.loads(r["paths"]), json.loads(r["options"]),
-                r["scanned"] is not None, r["found"])
+                r["created"], r["scanned"] is not None, r["found"])
             for r in self._rows(f"SELECT * FROM jobs {where} ORDER BY id")
         ]  # fmt: skip
 
@@ -295,6 +307,8 @@ class Outbox:
         with self._write() as db:
             row = db.execute("SELECT state FROM transfers WHERE id=?", (transfer,)).fetchone()
             new = move(TransferState(row[0]), state)
+            if new is TransferState.DELIVERED:
+                values = {"delivered": now(), **values}
             _update(db, transfer, {"state": new, **values})
 
     def keep(self, transfer: str, **values: Any) -> None:

@@ -152,6 +152,7 @@ def describe(outbox: Outbox, transfer: Transfer) -> dict[str, Any]:
         "error": transfer.error,
         "created": transfer.created,
         "started": transfer.started,
+        "delivered": transfer.delivered,
         "finished": transfer.finished,
     }
 

@@ -141,10 +141,11 @@ def _report(folder: Path, job: int, as_json: bool) -> None:
         transfers = outbox.transfers(job)
         refused = outbox.refused(job)
         words = [sending.describe(outbox, transfer) for transfer in transfers]
-        found = outbox.job(job).found
+        asked = outbox.job(job)
     lang = console.language()
     if as_json:
-        console.emit({"job": job, "files": found, "transfers": words, "refused": refused})
+        named = {"job": job, "submitted": asked.created, "files": asked.found}
+        console.emit({**named, "transfers": words, "refused": refused})
     else:
         for one in words:
             line = f"{one[f'state_{lang}']}  {one['held']}/{one['of']}  {one['id'][:8]}"

@@ -336,7 +336,7 @@ def test_a_source_that_changed_since_it_was_read_is_held(ends: Ends, tmp_path: P
 TRANSFER_KEYS = (
     *("id", "job", "partner", "kind", "state", "state_ja", "state_en", "priority", "purpose"),
     *("study_uid", "test", "instances", "held", "of", "bytes_held", "bytes", "digests_equal"),
-    *("attempts", "error", "created", "started", "finished"),
+    *("attempts", "error", "created", "started", "delivered", "finished"),
 )
 
 
