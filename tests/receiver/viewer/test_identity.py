@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route, expect
 
 from samples import names
 from tests.receiver.viewer.conftest import Ward
@@ -57,6 +57,25 @@ def test_the_code_in_the_picture_is_of_the_name_on_the_screen(page: Page, ward: 
         assert line == corner == name_of[code], pictures
     assert {code for code, _, _ in pictures} == set(name_of), told
     assert sum(pictures.values()) > SWITCHES, told
+
+
+@pytest.mark.parametrize("tag", ["00100020", "0020000D"])
+def test_an_image_that_says_another_patient_or_study_is_not_drawn(
+    screen: Screen, ward: Ward, tag: str
+) -> None:
+    def other(route: Route) -> None:
+        answer = route.fetch()
+        sets = answer.json()
+        for data in sets:
+            data[tag]["Value"] = ["1.2.3"]
+        route.fulfill(response=answer, json=sets)
+
+    screen.page.route("**/metadata", other)
+    screen.page.locator(f"tr[data-key='{ward.keys['takahashi']}']").click()
+    expect(screen.page.get_by_text("画像の患者が一覧と一致しないため表示しません")).to_be_visible()
+    assert screen.page.locator("canvas").count() == 0
+    assert screen.page.locator("[data-role='image-name']").count() == 0
+    screen.page.unroute_all(behavior="ignoreErrors")
 
 
 @pytest.mark.requirement("PRI-07")

@@ -66,9 +66,10 @@ def test_scrolling_shows_each_slice_in_its_place(screen: Screen, ward: Ward) -> 
         screen.until(f"window.__todoke.view.place === {place}", f"slice {place}")
         screen.frames()
         assert screen.text("image-number") == f"{place + 1}/12"
-        number = pydicom.dcmread(ward.ct.files[place], stop_before_pixels=True).InstanceNumber
+        ds = pydicom.dcmread(ward.ct.files[place], stop_before_pixels=True)
+        assert screen.text("position") == f"{float(ds.ImagePositionPatient[2]):.1f} mm"
         _, drawn = read_code(at_one_to_one(screen, 512, 512))
-        assert drawn == number
+        assert drawn == ds.InstanceNumber
     picture = screen.page.locator("[data-role='picture']")
     picture.hover()
     screen.page.mouse.wheel(0, -100)

@@ -67,7 +67,7 @@ export function image(data: DataSet, rendered: Rendered): Line[] {
   const lines: Line[] = [
     { text: `${rendered.place + 1}/${rendered.expected ?? "?"}`, role: "image-number" },
   ];
-  if (position !== null) lines.push({ text: `${position.toFixed(1)} mm` });
+  if (position !== null) lines.push({ text: `${position.toFixed(1)} mm`, role: "position" });
   if (rendered.window) {
     const { width, center } = rendered.window;
     const figures = `W ${round(width)} L ${round(center)}`;
