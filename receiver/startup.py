@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from receiver import index
 from receiver.index import Index
@@ -21,6 +21,7 @@ def mend(db_index: Index, store: Store) -> None:
     row; files that no row knows were never acknowledged and are removed.
     """
     with db_index.write() as db:
+        db.execute(delete(index.events))  # news that nobody is there to hear any more
         known = select(_instances.c.id, _instances.c.path).where(_instances.c.path.is_not(None))
         paths: set[str] = set()
         for row in db.execute(known).all():
