@@ -23,6 +23,7 @@ VERSION = 1
 ROOT = f"/link/v{VERSION}"
 BATCH_LIMIT = 16 << 20  # bytes of one request with frames
 WORDS_LIMIT = 64 << 20  # bytes of one JSON sentence
+PREFIX_LIMIT = 1 << 16  # bytes in front of each frame of a level
 FRAME_HEAD = struct.Struct("<HII32s")  # instance, frame, bytes on the wire, SHA-256 of the frame
 
 PRIORITIES = ("urgent", "soon", "routine")
@@ -165,7 +166,9 @@ def _check_slot(slot: Slot, kind: str) -> None:
     _require(number is None or (type(number) is int and abs(number) < 1 << 53), "number")
     _require((slot.frames > 0) == (kind == "slide"), "frames")
     _require(slot.frames <= 1 << 24, "frames")
-    slot.header_bytes(), slot.prefix_bytes()
+    slot.header_bytes()
+    # JPEG tables have some hundred bytes; it is hashed again with every frame
+    _require(len(slot.prefix_bytes()) <= PREFIX_LIMIT, "prefix")
 
 
 def read_closing(payload: dict[str, Any]) -> Closing:

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Row, and_, delete, insert, select, update
 from common import durable, link
 from common.dicom import dataset
 from common.dicom.layout import Layout
-from common.errors import NotFound, ProtocolError
+from common.errors import PeerBusy, ProtocolError, SameUidOtherContent, StorageError
 from common.link import Slot
 from common.states import InstanceState
 from receiver import index, transfers
@@ -53,6 +53,7 @@ class Frames:
         self.index = index
         self.store = store
         self._levels: OrderedDict[int, Level] = OrderedDict()
+        self._being_written: set[tuple[int, int]] = set()
         self._lock = threading.Lock()
 
     def lay_out(self, row: Row[Any], slot: Slot, packed: bytes) -> None:
@@ -93,6 +94,9 @@ class Frames:
             durable.write_at(fd, prefix + layout.head, 0)
             durable.write_at(fd, layout.tail, len(prefix) + layout.length - len(layout.tail))
             durable.sync_data(fd)
+        except StorageError:
+            path.unlink(missing_ok=True)  # it may hold most of a full disk
+            raise
         finally:
             os.close(fd)
         durable.sync_folder(path.parent)
@@ -112,6 +116,8 @@ class Frames:
             )
             key = transfers.study_key(db, row.institution, row.study_uid)
             index.announce(db, "study", key)
+        with self._lock:
+            self._levels.pop(row.id, None)  # it may have been laid out otherwise before
 
     def level(self, row: Row[Any], slot: Slot) -> Level:
         """Return the layout of a level that was laid out before.
@@ -157,26 +163,69 @@ class Frames:
 
         Raises
         ------
-        ProtocolError, IntegrityError
+        ProtocolError, IntegrityError, SameUidOtherContent
             Nothing of the batch is kept.
+        PeerBusy
+            Some of it is just being written for another request.
         """
         checked = [(levels[f.instance], f) for f in self._checked(levels, batch)]
+        places = {(level.id, frame.frame) for level, frame in checked}
+        if len(places) != len(checked):
+            raise ProtocolError(cause="a frame twice")
         touched = {level.id: level for level, _ in checked}
-        with self._open(touched.values()) as fds:
-            for level, frame in checked:
-                offset, data = level.layout.place(frame.frame, level.prefix + bytes(frame.data))
-                durable.write_at(fds[level.id], data, level.prefix_length + offset)
-            for fd in fds.values():
-                durable.sync_data(fd)
-        with self.index.write() as db:
-            repeats = _index_frames(db, checked)
-            if repeats:
-                transfers.count_repeats(db, transfer, repeats)
-            for level in touched.values():
-                numbers = [f.frame for at, f in checked if at is level]
-                hint = {"sop": level.sop_uid, "from": min(numbers), "count": len(numbers)}
-                index.announce(db, "frames", study, **hint)
+        with self._claimed(places):
+            fresh = self._not_held(checked)
+            with self._open(touched.values()) as fds:
+                for level, frame in fresh:
+                    offset, data = level.layout.place(frame.frame, level.prefix + bytes(frame.data))
+                    durable.write_at(fds[level.id], data, level.prefix_length + offset)
+                for fd in fds.values():
+                    durable.sync_data(fd)
+            repeats = len(checked) - len(fresh)
+            with self.index.write() as db:
+                _index_frames(db, fresh)
+                if repeats:
+                    transfers.count_repeats(db, transfer, repeats)
+                for level in touched.values():
+                    numbers = [f.frame for at, f in checked if at is level]
+                    hint = {"sop": level.sop_uid, "from": min(numbers), "count": len(numbers)}
+                    index.announce(db, "frames", study, **hint)
         return repeats
+
+    @contextmanager
+    def _claimed(self, places: set[tuple[int, int]]) -> Iterator[None]:
+        """Keep other requests away from some frames: none is written once it is held."""
+        with self._lock:
+            if not self._being_written.isdisjoint(places):
+                raise PeerBusy(cause="the same frames twice at a time")
+            self._being_written |= places
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._being_written -= places
+
+    def _not_held(self, checked: list[tuple[Level, link.Frame]]) -> list[tuple[Level, link.Frame]]:
+        """Return the frames that are still to be written; what came first stays.
+
+        Raises
+        ------
+        SameUidOtherContent
+            A frame is held with another content.
+        """
+        rows = index.frames
+        held: dict[tuple[int, int], bytes] = {}
+        with self.index.read() as db:
+            for number in {level.id for level, _ in checked}:
+                asked = [frame.frame for level, frame in checked if level.id == number]
+                query = select(rows.c.frame, rows.c.digest).where(
+                    rows.c.instance == number, rows.c.frame.in_(asked)
+                )
+                held |= {(number, frame): bytes(digest) for frame, digest in db.execute(query)}
+        for level, frame in checked:
+            if held.get((level.id, frame.frame), frame.digest) != frame.digest:
+                raise SameUidOtherContent(path=f"frame {frame.frame}")
+        return [(at, frame) for at, frame in checked if (at.id, frame.frame) not in held]
 
     def _checked(self, levels: dict[int, Level], batch: bytes) -> Iterator[link.Frame]:
         for frame in list(link.unpack_frames(batch)):
@@ -200,28 +249,14 @@ class Frames:
                 os.close(fd)
 
 
-def _index_frames(db: Connection, checked: list[tuple[Level, link.Frame]]) -> int:
-    """Note frames as held; return how many were before."""
-    repeats, rows = 0, []
-    known = {
-        (i, n)
-        for i in {level.id for level, _ in checked}
-        for n in db.execute(
-            select(index.frames.c.frame).where(
-                index.frames.c.instance == i,
-                index.frames.c.frame.in_([f.frame for at, f in checked if at.id == i]),
-            )
-        ).scalars()
-    }
-    for level, frame in checked:
-        if (level.id, frame.frame) in known:
-            repeats += 1
-            continue
-        known.add((level.id, frame.frame))
-        rows.append({"instance": level.id, "frame": frame.frame, "digest": frame.digest})
+def _index_frames(db: Connection, fresh: list[tuple[Level, link.Frame]]) -> None:
+    """Note frames as held."""
+    rows = [
+        {"instance": level.id, "frame": frame.frame, "digest": frame.digest}
+        for level, frame in fresh
+    ]
     if rows:
         db.execute(insert(index.frames), rows)
-    return repeats
 
 
 def take_wanted(db: Connection, places: dict[int, int]) -> list[list[int]]:
@@ -251,19 +286,6 @@ def take_wanted(db: Connection, places: dict[int, int]) -> list[list[int]]:
 def any_wanted(db: Connection) -> bool:
     """Whether some reader waits for a frame; the cheap question before a transaction."""
     return db.execute(select(index.wanted.c.instance).limit(1)).first() is not None
-
-
-def slot_of(row: Row[Any], slots: Iterable[Slot]) -> Slot:
-    """Return the slot of the opening that an index row was made from.
-
-    Raises
-    ------
-    NotFound
-    """
-    for slot in slots:
-        if slot.uid == row.sop_uid:
-            return slot
-    raise NotFound(thing=row.sop_uid)
 
 
 def _attributes(path: Path) -> bytes:

@@ -50,14 +50,14 @@ class Receipts:
         self.facts = facts
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="verify")
         self._running: dict[str, Future[str]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a future that has ended calls back at once
 
     def close(self) -> None:
         """Stop after the transfer that is being verified."""
         self._pool.shutdown(cancel_futures=True)
 
     def begin(self, transfer: str, closing: Closing, statement: str) -> Future[str]:
-        """Verify a transfer of which nothing is missing.
+        """Keep the closing of a transfer of which nothing is missing, and verify it in its turn.
 
         Parameters
         ----------
@@ -70,47 +70,62 @@ class Receipts:
             Of the receipt (JWS); fails with IntegrityError naming the instances.
         """
         with self._lock:
-            running = self._running.get(transfer)
-            if running is None or running.done():
-                running = self._pool.submit(self._verify, transfer, closing, statement)
-                self._running[transfer] = running
-            return running
-
-    def _verify(self, transfer: str, closing: Closing, statement: str) -> str:
+            if (running := self._running.get(transfer)) is not None:
+                return running
         with self.index.write() as db:
             row = transfers.known(db, transfer)
             if row.receipt is not None and row.closing == statement:
-                return str(row.receipt)
+                there: Future[str] = Future()
+                there.set_result(str(row.receipt))
+                return there
             transfers.set_state(
                 db, row, TransferState.DELIVERED, closing=statement, closed_at=index.now()
             )
+        with self._lock:
+            if (running := self._running.get(transfer)) is None:
+                running = self._pool.submit(self._verify, transfer, closing, statement)
+                self._running[transfer] = running
+                running.add_done_callback(lambda ended: self._forget(transfer, ended))
+            return running
+
+    def _forget(self, transfer: str, ended: Future[str]) -> None:
+        with self._lock:
+            if self._running.get(transfer) is ended:
+                del self._running[transfer]
+
+    def _verify(self, transfer: str, closing: Closing, statement: str) -> str:
+        with self.index.read() as db:
+            row = transfers.known(db, transfer)
             rows = transfers.instances_of(db, transfer)
-        found = [self._read_back(row) for row in rows]
+        slide = row.kind == "slide"
+        found = [self._read_back(one, slide=slide) for one in rows]
         unequal = link.compare(closing.instances, found)
         if unequal:
             differ = [pair for pair in zip(rows, found, strict=True) if pair[1].uid in set(unequal)]
             self._give_up(transfer, [row for row, here in differ if not _stands(row, here)])
-            raise IntegrityError(cause=", ".join(unequal))
+            raise IntegrityError(cause=f"{len(unequal)} / {len(rows)}", unequal=unequal)
         return self._countersign(transfer, statement, rows, found)
 
-    def _read_back(self, row: Row[Any]) -> Digest:
-        path = self.store.path(row.path)
+    def _read_back(self, row: Row[Any], *, slide: bool) -> Digest:
+        nothing = Digest(row.sop_uid, -1, "0" * 64)
+        if row.path is None:  # given up meanwhile
+            return nothing
+        path = self.store.where(row.path)
         try:
-            if row.prefix is not None or path.suffix == ".part":
+            if slide:
                 return _read_back_level(path, row)
             found = digest.of_file(path, row.prefix_length, row.transfer_syntax)
             length = path.stat().st_size - row.prefix_length
         except (OSError, NotDicom, StorageError) as failure:
             log.error("instance %s cannot be read back: %s", row.key, type(failure).__name__)
-            return Digest(row.sop_uid, -1, "0" * 64)
+            return nothing
         return Digest(row.sop_uid, length, found.d1, found.d2, found.d3)
 
     def _give_up(self, transfer: str, rows: Iterable[Row[Any]]) -> None:
         """Keep what differs aside and wait for it again; the transfer is not receipted."""
         with self.index.write() as db:
             for row in rows:
-                path = self.store.path(row.path)
-                if path.exists():
+                if row.path is not None and (path := self.store.where(row.path)).exists():
                     self.store.keep_aside(path)
                 db.execute(delete(index.frames).where(index.frames.c.instance == row.id))
                 db.execute(
@@ -163,21 +178,21 @@ class Receipts:
 
     def _final_name(self, row: Row[Any]) -> str:
         """Give a level that was filled frame by frame its final name."""
-        path = self.store.path(row.path)
+        path = self.store.where(row.path)
         if path.suffix != ".part":
-            return str(row.path)
+            return self.store.relative(path)
         final = path.with_suffix(".dcm")
         durable.publish(path, final)
         return self.store.relative(final)
 
 
 def _stands(row: Row[Any], here: Digest) -> bool:
-    """Whether an instance was verified before and is still what it was then (DAT-05).
+    """Whether an instance is still what was acknowledged when it came (DAT-05).
 
     It stays as it came first; who closes with other digests has other content under
     its UID.
     """
-    return bool(row.state == InstanceState.VERIFIED and here.d1 == row.d1)
+    return row.d1 is not None and here.d1 == row.d1
 
 
 def _read_back_level(path: Path, row: Row[Any]) -> Digest:

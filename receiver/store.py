@@ -83,6 +83,15 @@ class Store:
         """Return where a path of the index lies."""
         return self.root / relative
 
+    def where(self, relative: str) -> Path:
+        """Return where a file of the index lies now.
+
+        A level gets its final name just before the index says so: either may be there.
+        """
+        path = self.path(relative)
+        final = path.with_suffix(".dcm")
+        return final if path.suffix == ".part" and not path.exists() else path
+
     def keep_aside(self, path: Path) -> Path:
         """Move a file out of the way without losing it."""
         kept = self.set_aside / f"{self.new_key()}.dcm"

@@ -6,6 +6,7 @@ stands in for it.  Handlers run in threads, because each waits for the disk.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -85,7 +86,7 @@ class _Door:
         self._openings: OrderedDict[str, Opening] = OrderedDict()
 
     def answer(
-        self, handler: Callable[[Request, Partner, bytes], Response]
+        self, handler: Callable[[Request, Partner, bytes], Response | Future[str]]
     ) -> Callable[[Request], Awaitable[Response]]:
         """Wrap a handler: peer, body under a limit, errors in words."""
 
@@ -93,7 +94,8 @@ class _Door:
             try:
                 partner = await run_in_threadpool(self._peer, request)
                 body = await _body(request)
-                return await run_in_threadpool(handler, request, partner, body)
+                found = await run_in_threadpool(handler, request, partner, body)
+                return await _receipt(found) if isinstance(found, Future) else found
             except ClientDisconnect:
                 return Response(status_code=499)  # nobody is there to read it
             except TodokeError as error:
@@ -189,7 +191,7 @@ class _Door:
         with self.services.index.read() as db:
             here = transfers.instance(db, partner.code, slot.uid)
         if here is None or here.transfer != row.id or not slot.frames:
-            raise NotFound(thing=slot.uid)
+            raise NotFound(thing=f"level {place}")
         self.services.frames.lay_out(here, slot, body)
         return Response(status_code=204)
 
@@ -227,7 +229,7 @@ class _Door:
         with self.services.index.write() as db:
             return frames.take_wanted(db, places)
 
-    def complete(self, request: Request, partner: Partner, body: bytes) -> Response:
+    def complete(self, request: Request, partner: Partner, body: bytes) -> Response | Future[str]:
         """Close a transfer: 409 with what is missing, else verify and countersign."""
         row, opening = self._transfer(request, partner)
         statement = _text(body)
@@ -239,7 +241,7 @@ class _Door:
         missing = self._incomplete(row, opening)
         if missing:
             return _json({"missing": missing}, 409)
-        return self._receipt(self.services.receipts.begin(row.id, closing, statement))
+        return self.services.receipts.begin(row.id, closing, statement)
 
     def _incomplete(self, row: Row[Any], opening: Opening) -> list[str]:
         with self.services.index.read() as db:
@@ -252,24 +254,35 @@ class _Door:
                 or (slot.frames and transfers.count_frames(db, here.id) < slot.frames)
             ]
 
-    def receipt(self, request: Request, partner: Partner, _body: bytes) -> Response:
-        """Give the receipt, waiting a while for a verification that is under way."""
-        row, _ = self._transfer(request, partner)
+    def receipt(self, request: Request, partner: Partner, _body: bytes) -> Response | Future[str]:
+        """Give the receipt, waiting a while for a verification that is under way.
+
+        What a verification found damaged is missing again: 409 says so.
+        """
+        row, opening = self._transfer(request, partner)
         if row.receipt is not None:
             return _json({"receipt": row.receipt})
         if row.closing is None:
             raise NotFound(thing=f"closing of {row.id}")
+        missing = self._incomplete(row, opening)
+        if missing:
+            return _json({"missing": missing}, 409)
         closing = link.read_closing(jws.verify(row.closing, partner.signing_certificate))
-        return self._receipt(self.services.receipts.begin(row.id, closing, row.closing))
+        return self.services.receipts.begin(row.id, closing, row.closing)
 
-    def _receipt(self, verifying: Future[str]) -> Response:
-        try:
-            return _json({"receipt": verifying.result(LONG_POLL)})
-        except TimeoutError:
-            return _json({"receipt": None}, 202)
-        except IntegrityError as error:
-            unequal = str(error.facts.get("cause", "")).split(", ")
-            return _json({"unequal": unequal, "error": error.as_json()}, 422)
+
+async def _receipt(verifying: Future[str]) -> Response:
+    """Answer with what comes of a verification; no thread waits for it."""
+    waited = asyncio.wrap_future(verifying)
+    done, _ = await asyncio.wait({waited}, timeout=LONG_POLL)
+    if not done:
+        waited.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return _json({"receipt": None}, 202)
+    try:
+        return _json({"receipt": waited.result()})
+    except IntegrityError as error:
+        unequal = error.facts.get("unequal", [])
+        return _json({"unequal": unequal, "error": error.as_json()}, 422)
 
 
 async def _body(request: Request) -> bytes:
