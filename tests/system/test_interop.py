@@ -1,0 +1,374 @@
+"""Interoperation over mutual TLS with the certificates of pairing, on real files.
+
+Into our receiver: what it stores equals what a recorder saw on the wire.  Out of
+our sender: what the other product stored equals the source.  No file of the
+folders is left out: each is there, or a reason is told.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pynetdicom
+import pytest
+from pydicom import config
+from pydicom.uid import UID
+from pynetdicom import AE
+from sqlalchemy import select
+
+from common import tls
+from common.dicom import uids
+from common.dicom.dataset import file_prefix
+from common.proof.identity import Node, Role
+from common.tls import Credentials
+from receiver import index
+from tests.system import peers
+from tests.system.ends import Ends, command, free_ports, must, start
+from tests.system.interop_table import PAGE, Table
+from tests.system.objects import DEFLATED, Object, causes, differences
+from tests.system.peers import Attempt, Identity
+from tests.system.series import write_series
+from tests.system.wire import Recorder, Store
+
+PATIENCE = 120  # seconds for all files through one product, on a busy machine
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.peer,
+    pytest.mark.timeout(2 * PATIENCE),
+    # files that break rules are part of the matter
+    pytest.mark.filterwarnings("ignore:::pydicom", "ignore:::pynetdicom"),
+]
+
+#: Together they hold every transfer syntax of the real files.
+FOLDERS = (
+    *("cornerstone3D", "dcmqi", "dicomParser", "highdicom", "mr_enhanced"),
+    *("nm_spect", "pydicom", "pydicom-data", "wg04"),
+)
+AET = "TODOKE"
+#: Why our sender keeps a file back, by the number of its error.
+KEPT_BACK = {
+    "E-2000": "an element of odd length",
+    "E-2001": "not readable as a DICOM image",
+    "E-2002": "SOP class or transfer syntax not carried",
+    "E-2006": "same instance as another file",
+    "E-2007": "same UID, other content",
+}
+PADDED = "elements + D2 (with the NULL of PS3.5 A.5 that the source lacks)"
+NO_CONTEXT = "no presentation context accepted"
+#: What the plain products write anew even where every length is defined; it says nothing.
+SAYS_NOTHING = {"deflated anew", "group lengths", "padding of values", "trailing padding"}
+
+
+@pytest.fixture(scope="module")
+def sources(real_data: Path) -> Iterator[dict[Path, Object]]:
+    """Every storage object of the chosen folders, by its path."""
+    found = {}
+    with config.disable_value_validation():
+        for path in files_below(real_data / "dicom"):
+            one = Object.read(path)
+            if one is not None and one.sop_class in uids.STORAGE_CLASSES:
+                found[path] = one
+        yield found
+
+
+@pytest.fixture(scope="module")
+def table() -> Iterator[Table]:
+    """The table; what it holds in the end is kept as an artefact."""
+    made = Table()
+    yield made
+    if made.rows:
+        made.save()
+
+
+def files_below(folder: Path) -> list[Path]:
+    return [p for name in FOLDERS for p in sorted((folder / name).rglob("*")) if p.is_file()]
+
+
+def contexts(objects: Iterable[Object]) -> list[tuple[str, str]]:
+    pairs = list(dict.fromkeys((one.sop_class, one.syntax) for one in objects))
+    assert len(pairs) <= peers.CONTEXTS
+    return pairs
+
+
+def name_of(path: Path) -> str:
+    """A file as the table names it: below the folder of all samples."""
+    pairs = enumerate(zip(path.parts, path.parts[1:], strict=False))
+    above = next(i for i, (one, next_) in pairs if one == "dicom" and next_ in FOLDERS)
+    return "/".join(path.parts[above + 1 :])
+
+
+# -- into our receiver ------------------------------------------------------
+
+
+def enter_product(ends: Ends, aet: str, code: str) -> Identity:
+    """Let a product send to the receiver, with a certificate of the receiver's CA."""
+    folder = ends.folder / aet
+    must(
+        *("receiver", "partner", "add", aet, "--aet", aet, "--code", code),
+        *("--issue", folder, "--data", ends.receiver),
+    )
+    return Identity(folder / f"{code}.key", folder / f"{code}.crt", folder / "ca.crt")
+
+
+def recorder(ends: Ends, product: Identity) -> Recorder:
+    """A recorder that is the receiver to a product, and the product to the receiver."""
+    node = Node.load(ends.receiver, Role.SUPPORTER)
+    inward = tls.server_context(node.credentials, [node.ca])
+    return Recorder(inward, client_context(product), ends.ports["dicom"])
+
+
+def client_context(product: Identity) -> Any:
+    own = Credentials(product.key, product.certificate)
+    return tls.client_context(own, [product.ca.read_text("ascii")])
+
+
+def stored(ends: Ends, code: str) -> dict[str, tuple[str, bytes]]:
+    """Transfer syntax and data set of what the receiver holds of an institution."""
+    table = index.instances
+    with ends.index() as known, known.read() as db:
+        rows = db.execute(select(table).where(table.c.institution == code)).all()
+    held = {}
+    for row in rows:
+        file = (ends.receiver / "store" / row.path).read_bytes()
+        held[row.sop_uid] = row.transfer_syntax, file[row.prefix_length :]
+    return held
+
+
+def pynetdicom_sends(
+    _folder: Path,
+    port: int,
+    identity: Identity,
+    titles: tuple[str, str],
+    proposed: Iterable[tuple[str, str]],
+    files: Sequence[Path],
+) -> list[Attempt]:
+    """Send files with an AE of pynetdicom; as :func:`peers.storescu`."""
+    ae = AE(titles[0])
+    for sop_class, syntax in proposed:
+        ae.add_requested_context(UID(sop_class), UID(syntax))
+    association = ae.associate(
+        "localhost", port, ae_title=titles[1], tls_args=(client_context(identity), "localhost")
+    )
+    assert association.is_established
+    attempts = []
+    for path in files:
+        try:
+            association.send_c_store(path)
+            attempts.append(Attempt(path, sent=True))
+        except Exception as failure:  # it raises anything for a file it cannot send
+            assert association.is_established, path
+            words = str(failure).splitlines()[0]
+            said = NO_CONTEXT if words.startswith("No presentation context") else words
+            attempts.append(Attempt(path, said=said))
+    association.release()
+    return attempts
+
+
+def why_refused(source: Object, store: Store, held: dict[str, tuple[str, bytes]]) -> str:
+    """Reason for which our receiver must refuse what came; none is an error of ours."""
+    if (store.sop_class, store.sop_uid) != (source.sop_class, source.sop_uid):
+        return "command and data set name different instances"
+    above = (source.dataset.get(k, "") for k in ("StudyInstanceUID", "SeriesInstanceUID"))
+    if not all(UID(str(uid)).is_valid for uid in above):
+        return "no sound Study or Series Instance UID"
+    if store.sop_uid in held and held[store.sop_uid][1] != store.data:
+        return KEPT_BACK["E-2007"]
+    raise AssertionError(f"{source.path}: status {store.status} without a reason")
+
+
+@pytest.mark.requirement("DCM-11", "DCM-02", "DCM-04", "NET-01")
+@pytest.mark.parametrize("product", ["storescu", "pynetdicom"])
+def test_what_we_store_is_what_was_on_the_wire(
+    ends: Ends, sources: dict[Path, Object], table: Table, tmp_path: Path, product: str
+) -> None:
+    sends, code, version = {
+        "storescu": (peers.storescu, "0112345678", peers.version("storescu")),
+        "pynetdicom": (pynetdicom_sends, "0112345686", f"pynetdicom {pynetdicom.__version__}"),
+    }[product]
+    peer = f"{product} → todoke"
+    table.versions[peer] = version
+    identity = enter_product(ends, product.upper(), code)
+    with recorder(ends, identity) as wire:
+        proposed = contexts(sources.values())
+        titles = product.upper(), AET
+        attempts = sends(tmp_path, wire.port, identity, titles, proposed, list(sources))
+    assert wire.versions == {"TLSv1.3"}
+    tried = {attempt.path: attempt for attempt in attempts}
+    held, passed = stored(ends, code), iter(wire.stores)
+    for path, source in sources.items():
+        attempt = tried.get(path, Attempt(path, said="file not read"))
+        outcome = f"not sent ({attempt.said})"
+        if attempt.sent:
+            store = next(passed)
+            if store.status == 0:
+                assert held[store.sop_uid] == (store.transfer_syntax, store.data), path
+                outcome = "bytes"
+            else:
+                outcome = f"refused ({why_refused(source, store, held)})"
+        else:
+            assert attempt.said, path
+        table.add(peer, name_of(path), source.syntax, outcome)
+    assert next(passed, None) is None, "more was on the wire than files"
+    assert held.keys() == {s.sop_uid for s in wire.stores if s.status == 0}
+
+
+@pytest.mark.requirement("DCM-11", "NET-01")
+@pytest.mark.parametrize(
+    ("sends", "code"),
+    [(peers.storescu, "0112345694"), (pynetdicom_sends, "0112345702")],
+    ids=["storescu", "pynetdicom"],
+)
+def test_a_product_reaches_our_own_door(
+    ends: Ends, tmp_path: Path, sends: Callable[..., list[Attempt]], code: str
+) -> None:
+    """No recorder between: the TLS that the product meets is the receiver's."""
+    files = write_series(tmp_path / "ct", seed=int(code), slices=3)
+    objects = [one for path in files if (one := Object.read(path))]
+    product = enter_product(ends, f"DIRECT{code[-4:]}", code)
+    titles = f"DIRECT{code[-4:]}", AET
+    attempts = sends(tmp_path, ends.ports["dicom"], product, titles, contexts(objects), files)
+    assert [a.sent for a in attempts] == [True] * 3
+    assert stored(ends, code) == {o.sop_uid: (o.syntax, o.data) for o in objects}
+
+
+# -- out of our sender ------------------------------------------------------
+
+
+def enter_receiver(ends: Ends, name: str, folder: Path) -> tuple[int, Identity]:
+    """Enter a product that our sender sends to; each believes the other's CA."""
+    own = peers.own_identity(folder)
+    (port,) = free_ports(1)
+    added = must(
+        *("sender", "partner", "add", name, "--address", f"localhost:{port}"),
+        *("--aet", "PEER", "--ca", own.ca, "--data", ends.sender),
+    )
+    return port, replace(own, ca=Path(added["file"]).with_suffix(".ca.crt"))
+
+
+def send(
+    ends: Ends, name: str, files: Iterable[Path]
+) -> tuple[dict[str, Any], dict[Path, tuple[bool, Any]]]:
+    """Send with our sender; give its words, and by path (acknowledged, error) of what it owed."""
+    line = command("sender", "send", *files, "--to", name, "--data", ends.sender, "--json")
+    said = json.loads(start(line, ends.folder / "sender.log").communicate(timeout=PATIENCE)[0])
+    owed: dict[Path, tuple[bool, Any]] = {}
+    with ends.outbox() as box:
+        for transfer in box.transfers(said["job"]):
+            assert str(transfer.state) == ("failed" if transfer.error else "delivered")
+            for one in box.instances(transfer.id):
+                owed[Path(one.path)] = bool(one.acked), transfer.error
+    return said, owed
+
+
+@pytest.mark.requirement("DCM-11", "DCM-02", "DCM-04", "NET-01")
+@pytest.mark.parametrize("product", ["storescp +B", "storescp", "Orthanc"])
+def test_what_a_product_stores_is_what_we_read(
+    ends: Ends,
+    real_data: Path,
+    sources: dict[Path, Object],
+    table: Table,
+    tmp_path: Path,
+    product: str,
+) -> None:
+    peer, name = f"todoke → {product}", product.replace(" +", "-")
+    table.versions[peer] = peers.version(product.removesuffix(" +B"))
+    port, identity = enter_receiver(ends, name, tmp_path)
+    folders = [real_data / "dicom" / folder for folder in FOLDERS]
+    if product == "Orthanc":
+        with peers.orthanc(tmp_path, port, identity, "PEER") as client:
+            said, owed = send(ends, name, folders)
+            kept = [client.get(f"/instances/{i}/file") for i in client.get("/instances").json()]
+            came = [Object.parse(tmp_path, one.content) for one in kept]
+    else:
+        exact = ["+B"] if product.endswith("+B") else []
+        proposed = contexts(sources.values())
+        with peers.storescp(tmp_path, port, identity, proposed, *exact) as out:
+            said, owed = send(ends, name, folders)
+            came = [Object.read(path) for path in out.iterdir()]
+    held = {one.sop_uid: one for one in came if one is not None}
+    assert len(held) == len(came), "an instance is there once"
+    refused = {Path(row["path"]): row for row in said["refused"]}
+    assert said["files"] == len(files_below(real_data / "dicom")) == len(owed) + len(refused)
+    for path, source in sources.items():
+        row = refused.get(path)
+        outcome = (
+            f"not sent ({KEPT_BACK[row['number']]})"
+            if row is not None
+            else what_held(source, *owed[path], held)
+        )
+        if product.endswith("+B"):
+            assert not outcome.startswith("elements") or outcome == PADDED, path
+        table.add(peer, name_of(path), source.syntax, outcome)
+    table.others |= {name_of(p): r["en"] for p, r in refused.items() if p not in sources}
+
+
+def what_held(source: Object, acknowledged: bool, error: Any, held: dict[str, Object]) -> str:
+    """Compare what the other end stored with the source; differences are an error."""
+    if not acknowledged:
+        if error["number"] in KEPT_BACK:
+            return f"not sent ({KEPT_BACK[error['number']]})"
+        assert error["number"] == "E-6008", error
+        return f"refused ({error['en'].partition('(')[2].partition(')')[0]})"
+    other = held[source.sop_uid]
+    if other.data == source.data:
+        return "bytes"
+    assert not differences(source, other), source.path
+    if source.syntax in DEFLATED and other.data == source.data + b"\0":
+        return PADDED
+    found = causes(source, other)
+    assert not source.defined or found <= SAYS_NOTHING, (source.path, found)
+    return f"elements + D2 ({', '.join(sorted(found))})"
+
+
+@pytest.mark.requirement("DCM-11")
+def test_an_odd_data_set_does_not_break_the_line(ends: Ends, tmp_path: Path) -> None:
+    """DCMTK and Orthanc abort the association at a fragment of odd length."""
+    sound, deflated, broken = write_series(tmp_path / "ct", seed=3, slices=3)
+    _deflate(deflated)
+    _drop_last_byte(broken)
+    objects = [one for path in (sound, deflated, broken) if (one := Object.read(path))]
+    assert [len(one.data) % 2 for one in objects] == [0, 1, 1]
+    port, identity = enter_receiver(ends, "odd", tmp_path)
+    with peers.storescp(tmp_path, port, identity, contexts(objects), "+B") as out:
+        _, owed = send(ends, "odd", [tmp_path / "ct"])
+        came = [one for path in out.iterdir() if (one := Object.read(path))]
+    held = {one.sop_uid: one for one in came}
+    outcomes = [what_held(one, *owed[one.path], held) for one in objects]
+    assert outcomes == ["bytes", PADDED, "not sent (an element of odd length)"]
+    assert len(held) == 2
+
+
+def _deflate(path: Path) -> None:
+    """Write a file anew as a deflated stream of odd length, without the NULL it should have."""
+    one = Object.read(path)
+    assert one is not None
+    for level in range(9, -1, -1):
+        deflate = zlib.compressobj(level, wbits=-15)
+        stream = deflate.compress(one.data) + deflate.flush()
+        if len(stream) % 2:
+            break
+    (syntax,) = DEFLATED
+    path.write_bytes(file_prefix(one.sop_class, one.sop_uid, syntax) + stream)
+
+
+def _drop_last_byte(path: Path) -> None:
+    """Make Pixel Data, the last element, a byte shorter."""
+    file = bytearray(path.read_bytes())
+    at = file.index(b"\xe0\x7f\x10\x00OW\0\0") + 8
+    length = int.from_bytes(file[at : at + 4], "little")
+    file[at : at + 4] = (length - 1).to_bytes(4, "little")
+    path.write_bytes(file[:-1])
+
+
+def test_the_page_says_what_held(table: Table) -> None:
+    if len(table.versions) < 5:
+        pytest.skip("not every product was there")
+    page = PAGE.read_text("utf-8")
+    if not all(f"| {peer} | {version} |" in page for peer, version in table.versions.items()):
+        pytest.skip("the page tells of other versions of the products")
+    assert table.page() == page, "copy artifacts/interop-page.md to docs/reference/interop.md"
