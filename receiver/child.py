@@ -23,6 +23,19 @@ def attended(data: Path, name: str) -> Iterator[None]:
     that nobody watches over.
     """
     threading.Thread(target=_end_with_supervisor, daemon=True).start()
+    with alone(data, name):
+        yield
+
+
+@contextlib.contextmanager
+def alone(data: Path, name: str) -> Iterator[None]:
+    """Hold the lock of one of the processes, once a predecessor has ended.
+
+    Raises
+    ------
+    DataInUse
+        It did not end in time.
+    """
     deadline = time.monotonic() + PATIENCE
     with contextlib.ExitStack() as held:
         while True:

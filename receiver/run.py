@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ from common import durable
 from common.errors import StorageError
 from common.proof.identity import Node, Role
 from common.settings import Receiver
+from receiver.child import alone
 from receiver.index import Index
 from receiver.startup import mend
 from receiver.store import Store
@@ -89,9 +91,7 @@ class Supervisor:
         with durable.lock(self.data / "lock"):
             node = Node.load(self.data, Role.SUPPORTER)
             settings = Receiver.load(self.data)
-            index = Index.at(self.data)
-            mend(index, Store(self.data / "store"))
-            index.close()
+            self._mend()
             processes = [_Process(name, module, self.data) for name, module in PROCESSES.items()]
             try:
                 for process in processes:
@@ -101,6 +101,15 @@ class Supervisor:
             finally:
                 for process in processes:
                     process.stop()
+
+    def _mend(self) -> None:
+        """Bring index and store together while no process of a killed supervisor writes there."""
+        with contextlib.ExitStack() as held:
+            for name in PROCESSES:
+                held.enter_context(alone(self.data, name))
+            index = Index.at(self.data)
+            mend(index, Store(self.data / "store"))
+            index.close()
 
     def _words(self, node: Node, settings: Receiver, processes: list[_Process]) -> dict[str, Any]:
         said = {process.name: process.said for process in processes}

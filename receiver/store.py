@@ -22,9 +22,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 from common import durable
-from common.errors import DiskFull
+from common.errors import DatabaseUnsafe, DiskFull
 
 LOW_WATER = 256 << 20  # bytes that stay free; refused before the disk is full
+LEFT_BEHIND = 256  # instances that cuts may leave without a row, each one group at most
 
 
 class Store:
@@ -110,13 +111,22 @@ class Store:
         -------
         int
             Files removed.
+
+        Raises
+        ------
+        DatabaseUnsafe
+            More whole instances are unknown than a cut can leave: the index is
+            another one, or older, and what it does not know may be acknowledged.
         """
-        removed = 0
-        for folder, _, names in os.walk(self.root):
-            for name in names:
-                path = Path(folder) / name
-                known = path.parent == self.set_aside or self.relative(path) in indexed
-                if not known:
-                    durable.remove(path)
-                    removed += 1
-        return removed
+        here = (Path(folder) / name for folder, _, names in os.walk(self.root) for name in names)
+        unknown = [
+            path
+            for path in here
+            if path.parent != self.set_aside and self.relative(path) not in indexed
+        ]
+        whole = sum(path.suffix == ".dcm" for path in unknown)
+        if whole > LEFT_BEHIND:
+            raise DatabaseUnsafe(cause=f"{self.root}: {whole} unknown, {len(indexed)} known")
+        for path in unknown:
+            durable.remove(path)
+        return len(unknown)
