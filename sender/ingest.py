@@ -26,7 +26,7 @@ from common.errors import (
     TodokeError,
 )
 from common.states import TransferState
-from sender.outbox import Instance, Job, fault
+from sender.outbox import Instance, Job, fault, stamp
 from sender.routing import Rule, choose
 
 if TYPE_CHECKING:
@@ -116,14 +116,17 @@ def scan(
             if not stat.S_ISREG(path.lstat().st_mode):
                 raise NotAnImage(cause="no regular file, or a folder that cannot be listed")
             if _is_part10(path):
-                _take_dicom(path, studies, first)
+                with _readable():
+                    _take_dicom(path, studies, first)
             else:
                 found.transfers.append(_take_slide(path, job, rules))
-        except (InputError, StorageError) as error:
+        except TodokeError as error:
             found.refused.append((str(path), error))
         except OSError as failure:
             cause = StorageError(cause=failure.strerror or "cannot be read")
             found.refused.append((str(path), cause))
+        except Exception as failure:  # a parser may raise anything: one file stops no other
+            found.refused.append((str(path), InputError(cause=type(failure).__name__)))
         seen(found.files)
     found.transfers += [_transfer(job, rules, study, studies) for study in studies.values()]
     return found
@@ -132,6 +135,17 @@ def scan(
 def _is_part10(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(dataset.PREAMBLE + 4)[dataset.PREAMBLE :] == b"DICM"
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """Turn whatever pydicom raises on hostile values, which it reads late, into NotDicom."""
+    try:
+        yield
+    except (TodokeError, OSError):
+        raise
+    except Exception as failure:
+        raise NotDicom(cause=type(failure).__name__) from failure
 
 
 def _take_dicom(
@@ -151,7 +165,7 @@ def _take_dicom(
     instance = Instance(
         uid, sop_class, part10.transfer_syntax_uid, str(header.SeriesInstanceUID),
         dataset.instance_number(header), str(path.absolute()), part10.offset, part10.length,
-        known.st_size, known.st_mtime_ns, known.st_ino, digests.d1, digests.d2, digests.d3,
+        *stamp(known), digests.d1, digests.d2, digests.d3,
     )  # fmt: skip
     if uid in first:
         before = first[uid]
@@ -161,11 +175,12 @@ def _take_dicom(
         str(header.get(k) or "") for k in ("PatientID", "IssuerOfPatientID", "PatientBirthDate")
     )
     key = (str(header.StudyInstanceUID), *patient)
+    marked = testmark.is_test_dataset(header)  # the last that may fail: below, nothing is undone
     if key not in studies:
         studies[key] = Study(_study_level(header), patient)
     study = studies[key]
     study.instances.append(instance)
-    study.marked += testmark.is_test_dataset(header)
+    study.marked += marked
     first[uid] = instance
 
 
@@ -185,10 +200,7 @@ def _study_level(header: Dataset) -> dict[str, Any]:
     for keyword in STUDY_LEVEL:
         if keyword in header:
             level[keyword] = header[keyword]
-    try:
-        return dict(level.to_json_dict())
-    except Exception as failure:  # pydicom raises anything on values that break their VR
-        raise NotDicom(cause=type(failure).__name__) from failure
+    return dict(level.to_json_dict())
 
 
 def _transfer(
@@ -249,7 +261,7 @@ def _take_slide(
                 level.sop_instance_uid, level.sop_class_uid, level.transfer_syntax_uid,
                 case.series_uid, number, str(path.absolute()), 0,
                 Layout(level.header, level.lengths).length,
-                known.st_size, known.st_mtime_ns, known.st_ino, frames=level.frames,
+                *stamp(known), frames=level.frames,
             )
             for number, level in enumerate(slide.instances, 1)
         ]  # fmt: skip

@@ -48,10 +48,10 @@ def load(data: Path) -> list[Rule]:
         words = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return []
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
         raise SettingsError(path=path, key="TOML", cause=failure) from failure
     rules = words.pop("rule", [])
-    if words or not isinstance(rules, list):
+    if words or not isinstance(rules, list) or not all(isinstance(row, dict) for row in rules):
         raise SettingsError(path=path, key=", ".join(words) or "rule", cause="[[rule]]")
     return [_rule(path, row) for row in rules]
 
@@ -61,16 +61,19 @@ def _rule(path: Path, row: dict[str, Any]) -> Rule:
     if unknown := set(row) - known:
         raise SettingsError(path=path, key=", ".join(sorted(unknown)), cause="unknown")
     modality = row.get("modality", [])
-    modalities = (modality,) if isinstance(modality, str) else tuple(modality)
+    modalities = [modality] if isinstance(modality, str) else modality
+    if not isinstance(modalities, list) or not all(isinstance(m, str) for m in modalities):
+        raise SettingsError(path=path, key="modality", cause=modality)
     rule = Rule(
         to=row.get("to", ""),
         source=row.get("from", ""),
-        modalities=modalities,
+        modalities=tuple(modalities),
         priority=row.get("priority", "routine"),
         purpose=row.get("purpose", "diagnosis"),
     )
     for key, right in (
-        ("to", bool(rule.to)),
+        ("to", isinstance(rule.to, str) and bool(rule.to)),
+        ("from", isinstance(rule.source, str)),
         ("priority", rule.priority in PRIORITIES),
         ("purpose", rule.purpose in PURPOSES),
     ):
