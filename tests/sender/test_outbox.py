@@ -1,0 +1,159 @@
+"""The outbox: all or nothing, states by the table, and still there after a restart."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.errors import DatabaseUnsafe, NotAnImage, NotFound, TodokeError, UsageError
+from common.states import TransferState
+from sender.outbox import Instance, Outbox
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+
+def instance(number: int, **values: Any) -> Instance:
+    given = {"d1": f"{number:064x}", "length": 1000, **values}
+    place = (f"1.2.{number}", CT, EXPLICIT, "1.2.99", number, f"/x/{number}.dcm", 300)
+    return Instance(*place, size=1300, mtime_ns=5, inode=number, **given)
+
+
+def values(**changes: Any) -> dict[str, Any]:
+    given = {"partner": "asahikawa", "kind": "dicom", "state": TransferState.QUEUED}
+    words = {"priority": "routine", "purpose": "diagnosis", "study": "1.2.9"}
+    return {**given, **words, "attributes": "{}", "request": "{}", "test": False, **changes}
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Outbox]:
+    with closing(Outbox(tmp_path)) as opened:
+        yield opened
+
+
+def fill(box: Outbox, *transfers: tuple[dict[str, Any], list[Instance]]) -> list[str]:
+    number = box.submit("asahikawa", [Path("/x")], {"priority": "routine"})
+    return box.scanned(box.job(number), list(transfers), [], len(transfers))
+
+
+@pytest.mark.requirement("UX-06", "DAT-08")
+def test_what_is_owed_is_still_there_after_a_restart(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path)) as box:
+        job = box.submit("asahikawa", [Path("/x"), Path("/画像")], {"slide": {"sex": "F"}})
+        (name,) = fill(box, (values(), [instance(1), instance(2)]))
+        box.acknowledged(name, ["1.2.1"])
+        before = box.transfer(name), box.instances(name)
+    with closing(Outbox(tmp_path)) as box:
+        assert [j.id for j in box.jobs(unscanned=True)] == [job]
+        assert box.job(job).paths == ["/x", "/画像"]
+        assert box.job(job).options == {"slide": {"sex": "F"}}
+        assert (box.transfer(name), box.instances(name)) == before
+        assert [i.acked for i in box.instances(name)] == [1, 0]
+        assert box.progress() == {name: (1, 2, 1000, 2000)}
+
+
+def test_a_job_is_kept_whole_or_not_at_all(box: Outbox) -> None:
+    number = box.submit("asahikawa", [Path("/x")], {})
+    found = [(values(), [instance(2)]), (values(), [instance(1), instance(1)])]
+    refused: list[tuple[str, TodokeError]] = [("/x/a", NotAnImage(cause="a"))]
+    job = box.job(number)
+    with pytest.raises(sqlite3.IntegrityError):
+        box.scanned(job, found, refused, 3)
+    assert box.transfers() == []
+    assert box.refused(number) == []
+    assert not box.job(number).scanned
+
+
+def test_the_refused_keep_their_words_in_both_languages(box: Outbox) -> None:
+    number = box.submit("asahikawa", [Path("/x")], {})
+    error = NotAnImage(cause="DICOMDIR")
+    box.scanned(box.job(number), [], [("/x/DICOMDIR", error)], 1)
+    assert box.refused(number) == [{"path": "/x/DICOMDIR", **error.as_json()}]
+    assert box.job(number).found == 1
+
+
+@pytest.mark.requirement("UX-01")
+def test_states_move_as_the_table_allows(box: Outbox) -> None:
+    (name,) = fill(box, (values(), [instance(1)]))
+    with pytest.raises(UsageError):
+        box.set_state(name, TransferState.RECEIPTED, digests_equal=1)
+    assert box.transfer(name).state is TransferState.QUEUED
+    assert box.transfer(name).digests_equal is None
+    steps = (TransferState.SENDING, TransferState.DELIVERED, TransferState.RECEIPTED)
+    for state in steps:
+        box.set_state(name, state)
+    assert box.transfer(name).state is TransferState.RECEIPTED
+
+
+@pytest.mark.requirement("UX-04")
+def test_what_is_owed_comes_most_urgent_first(box: Outbox) -> None:
+    order = ("routine", "soon", "urgent", "soon")
+    names = fill(box, *[(values(priority=p), [instance(1)]) for p in order])
+    box.set_state(names[3], TransferState.HELD)
+    assert [t.id for t in box.owed()] == [names[2], names[1], names[0]]
+
+
+def test_a_transfer_is_named_by_the_beginning_of_its_id(box: Outbox) -> None:
+    names = fill(box, (values(), [instance(1)]), (values(), [instance(1)]))
+    assert box.transfer(names[0][:12]).id == names[0]
+    for wrong in ("", "%", "_" * 32, "f" * 33, "' OR 1=1 --"):
+        with pytest.raises(NotFound):
+            box.transfer(wrong)
+
+
+def test_a_level_counts_its_frames(box: Outbox) -> None:
+    level = instance(1, frames=4, d1=None, length=4000)
+    (name,) = fill(box, (values(kind="slide"), [level]))
+    box.acknowledged(name, ["1.2.1"], held=3)
+    assert box.progress() == {name: (3, 4, 3000, 4000)}
+    box.digested(name, "1.2.1", "a" * 64, "b" * 64)
+    (kept,) = box.instances(name)
+    assert (kept.d1, kept.root) == ("a" * 64, "b" * 64)
+
+
+def test_watched_files_are_known_with_their_job_or_not_at_all(box: Outbox) -> None:
+    number = box.submit_watched({Path("/w/1"): (10, 5)}, {"source": "folder:w"})
+    assert box.watched() == {"/w/1": (10, 5)}
+    assert box.job(number).partner == ""
+    box.submit_watched({Path("/w/1"): (12, 6)}, {"source": "folder:w"})
+    assert box.watched() == {"/w/1": (12, 6)}
+
+
+def test_another_process_is_noticed(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path)) as one, closing(Outbox(tmp_path)) as other:
+        before = one.changes()
+        other.submit("asahikawa", [Path("/x")], {})
+        assert one.changes() != before
+
+
+def test_threads_and_processes_share_it(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path)) as one, closing(Outbox(tmp_path)) as other:
+        (name,) = fill(one, (values(), [instance(n) for n in range(40)]))
+        threads = [
+            threading.Thread(
+                target=lambda box=box, at=at: [
+                    box.acknowledged(name, [f"1.2.{n}"]) for n in range(at, 40, 4)
+                ]
+            )
+            for at, box in enumerate((one, other, one, other))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert one.progress()[name][:2] == (40, 40)
+
+
+def test_an_outbox_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path)) as box:
+        path = box.path
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version=99")
+    with pytest.raises(DatabaseUnsafe):
+        Outbox(tmp_path)
