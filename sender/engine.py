@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import random
+import sqlite3
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from common.errors import NotFound, SourceChanged, StorageError, TodokeError
+from common.errors import NotFound, PeerError, SourceChanged, StorageError, TodokeError
 from common.proof.identity import Node, Role
 from common.settings import Sender
 from common.states import TransferState
@@ -145,14 +147,24 @@ class Engine:
                 self._try_again(transfer, error)
             else:
                 self._end(transfer, TransferState.FAILED, error)
+        except sqlite3.Error:
+            raise
+        except Exception as failure:  # whatever one peer or one file brings about stops no other
+            log.error("%s", "".join(traceback.format_tb(failure.__traceback__)))
+            self._end(transfer, TransferState.FAILED, TodokeError(cause=type(failure).__name__))
 
     def _try_again(self, transfer: Transfer, error: TodokeError) -> None:
         attempts = transfer.attempts + 1
         pause = pause_before(attempts)
         self._due[transfer.id] = time.monotonic() + pause
         self.outbox.keep(transfer.id, attempts=attempts, error=fault(error))
-        log.warning("transfer %s: %s; again in %.1f s", transfer.id, error, pause)
+        log.warning("transfer %s: %s; again in %.1f s", transfer.id, _words(error), pause)
 
     def _end(self, transfer: Transfer, state: TransferState, error: TodokeError) -> None:
         self.outbox.set_state(transfer.id, state, error=fault(error), finished=now())
-        log.error("transfer %s: %s", transfer.id, error)
+        log.error("transfer %s: %s", transfer.id, _words(error))
+
+
+def _words(error: TodokeError) -> str:
+    """Return an error for the log: a path may hold a patient's name, what a peer says none."""
+    return str(error) if isinstance(error, PeerError) else f"{type(error).__name__} {error.number}"

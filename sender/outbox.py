@@ -9,6 +9,7 @@ acknowledgement kept here spares the question and shows progress.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sqlite3
 import threading
@@ -54,6 +55,14 @@ CREATE TABLE watched(
 def now() -> str:
     """Return the time as the outbox writes it: ISO 8601, UTC, milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def stamp(known: os.stat_result) -> tuple[int, int, int]:
+    """Return size, mtime and inode of a file as the outbox keeps them.
+
+    File numbers of network shares and of ReFS may have more bits than SQLite keeps.
+    """
+    return known.st_size, known.st_mtime_ns, known.st_ino & (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,14 +290,17 @@ class Outbox:
 
     def transfers(self, job: int | None = None) -> list[Transfer]:
         """Return the transfers (of a job), the most urgent and then the oldest first."""
-        where, values = ("WHERE job=?", (job,)) if job is not None else ("", ())
+        return self._transfers("WHERE job=?", job) if job is not None else self._transfers()
+
+    def _transfers(self, where: str = "", *values: Any) -> list[Transfer]:
         order = "CASE priority WHEN 'urgent' THEN 0 WHEN 'soon' THEN 1 ELSE 2 END, rowid"
         rows = self._rows(f"SELECT * FROM transfers {where} ORDER BY {order}", *values)
         return [_transfer(row) for row in rows]
 
     def owed(self) -> list[Transfer]:
         """Return what must still be worked on, the most urgent first."""
-        return [t for t in self.transfers() if t.finished is None and t.state not in AT_REST]
+        rest = ", ".join(f"'{state}'" for state in AT_REST)
+        return self._transfers(f"WHERE finished IS NULL AND state NOT IN ({rest})")
 
     def transfer(self, name: str) -> Transfer:
         """Return a transfer by its id or the unique beginning of it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -60,7 +61,7 @@ class FolderDoor:
         while not self._stop.wait(POLL):
             try:
                 self.look()
-            except (OSError, TodokeError) as failure:
+            except (OSError, sqlite3.Error, TodokeError) as failure:
                 # the folder may be away for a while; what was taken is in the outbox
                 log.error("watched folder: %s", type(failure).__name__)
 

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import secrets
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from typing import Self
 from common import audit, durable
 from common.dicom import dataset
 from common.dicom.association import Acceptor, Incoming, Peer, Writing
-from common.errors import PeerNotRegistered, TodokeError
+from common.errors import InputError, PeerNotRegistered, TodokeError
 from common.settings import Sender
 from sender.outbox import Outbox
 from sender.partners import load_modalities
@@ -50,6 +51,8 @@ class _Spooled:
         os.close(self.fd)
         self.fd = -1
         header, _ = dataset.open_header(self.path)
+        if str(header.SOPInstanceUID) != self.incoming.sop_instance_uid:
+            raise InputError(cause="Affected SOP Instance UID")
         self.door.keep(self.incoming.peer.calling_aet, str(header.StudyInstanceUID), self.path)
         answer(0x0000)
 
@@ -139,9 +142,13 @@ class ModalityDoor:
         prefix = dataset.file_prefix(
             incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid
         )
-        fd = durable.create(path)
-        durable.write_at(fd, prefix, 0)
-        return _Spooled(self, incoming, path, fd, len(prefix))
+        spooled = _Spooled(self, incoming, path, durable.create(path), len(prefix))
+        try:
+            durable.write_at(spooled.fd, prefix, 0)
+        except TodokeError:
+            spooled.abandon()
+            raise
+        return spooled
 
     def keep(self, aet: str, study: str, path: Path) -> None:
         """Put a whole instance into the folder of its study, durably."""
@@ -157,8 +164,9 @@ class ModalityDoor:
         while not self._stop.wait(POLL):
             try:
                 self.take_settled()
-            except TodokeError as error:
-                log.error("spool: %s", error)
+            except (OSError, sqlite3.Error, TodokeError) as failure:
+                # tried again: what is acknowledged must not lie here for ever
+                log.error("spool: %s", type(failure).__name__)
 
     def take_settled(self) -> list[int]:
         """Put studies that have come to rest into the outbox; return the jobs."""

@@ -22,7 +22,7 @@ from common.errors import (
     SourceChanged,
     TodokeError,
 )
-from sender.outbox import Instance
+from sender.outbox import Instance, stamp
 
 CONTEXTS = 128  # presentation contexts of one association, PS3.8 table 9-18
 WARNINGS = {0xB000, 0xB006, 0xB007, 0x0107, 0x0116}  # stored all the same, PS3.4 B.2.3
@@ -173,9 +173,7 @@ def _checked(instance: Instance) -> Iterator[bytes]:
     except TodokeError as failure:
         raise SourceChanged(path=path) from failure
     try:
-        known = os.fstat(fd)
-        before = (instance.size, instance.mtime_ns, instance.inode)
-        if (known.st_size, known.st_mtime_ns, known.st_ino) != before:
+        if stamp(os.fstat(fd)) != (instance.size, instance.mtime_ns, instance.inode):
             raise SourceChanged(path=path)
         digest, last, read = hashlib.sha256(), b"", 0
         for piece in pieces(fd, instance.offset, instance.length):

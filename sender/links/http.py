@@ -157,21 +157,24 @@ class LinkClient:
             answer = self._client.request(method, path, content=body, extensions=extensions)
         except httpx.TimeoutException as failure:
             raise PeerTimeout(peer=self.peer, seconds=int(ANSWER)) from failure
-        except httpx.TransportError as failure:
+        except httpx.RequestError as failure:
             raise self._broken(failure) from failure
         if answer.status_code == 204:
             return {}
         try:
             words = answer.json()
-        except ValueError as failure:
-            raise ProtocolError(cause=f"HTTP {answer.status_code}") from failure
+        except (ValueError, RecursionError) as failure:
+            cause = f"HTTP {answer.status_code}"
+            # a server that is in trouble may have no words of ours, and recover
+            broken = PeerError if answer.status_code >= 500 else ProtocolError
+            raise broken(cause=cause) from failure
         if not isinstance(words, dict):
             raise ProtocolError(cause="no JSON object")
         if answer.status_code >= 400:
             raise _refusal(answer.status_code, words)
         return words
 
-    def _broken(self, failure: httpx.TransportError) -> PeerError:
+    def _broken(self, failure: httpx.RequestError) -> PeerError:
         cause: BaseException | None = failure
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
