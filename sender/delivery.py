@@ -78,7 +78,9 @@ class Delivery:
         if transfer.kind == "slide":
             raise ContextNotAccepted(cause="a slide needs a todoke receiver")
         owed = [i for i in self.outbox.instances(transfer.id) if not i.acked]
-        self._store(transfer, owed)
+        # each try begins elsewhere: an object at which the peer breaks off holds up no other
+        turn = transfer.attempts % max(1, len(owed))
+        self._store(transfer, owed[turn:] + owed[:turn])
         self.outbox.set_state(transfer.id, TransferState.DELIVERED, finished=now())
 
     def _store(self, transfer: Transfer, owed: list[Instance]) -> None:

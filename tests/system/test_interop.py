@@ -17,8 +17,8 @@ from typing import Any
 import pynetdicom
 import pytest
 from pydicom import config
-from pydicom.uid import UID
-from pynetdicom import AE
+from pydicom.uid import UID, ExplicitVRLittleEndian
+from pynetdicom import AE, evt
 from sqlalchemy import select
 
 from common import tls
@@ -28,7 +28,7 @@ from common.proof.identity import Node, Role
 from common.tls import Credentials
 from receiver import index
 from tests.system import peers
-from tests.system.ends import Ends, command, free_ports, must, start
+from tests.system.ends import Ends, command, free_ports, must, start, until
 from tests.system.interop_table import PAGE, Table
 from tests.system.objects import DEFLATED, Object, causes, differences
 from tests.system.peers import Attempt, Identity
@@ -50,6 +50,7 @@ FOLDERS = (
     *("nm_spect", "pydicom", "pydicom-data", "wg04"),
 )
 AET = "TODOKE"
+CT = "1.2.840.10008.5.1.4.1.1.2"
 #: Why our sender keeps a file back, by the number of its error.
 KEPT_BACK = {
     "E-2000": "an element of odd length",
@@ -341,6 +342,38 @@ def test_an_odd_data_set_does_not_break_the_line(ends: Ends, tmp_path: Path) -> 
     outcomes = [what_held(one, *owed[one.path], held) for one in objects]
     assert outcomes == ["bytes", PADDED, "not sent (an element of odd length)"]
     assert len(held) == 2
+
+
+@pytest.mark.requirement("DCM-11")
+def test_an_object_at_which_a_peer_breaks_off_holds_up_no_other(ends: Ends, tmp_path: Path) -> None:
+    objects = [Object.read(path) for path in write_series(tmp_path / "ct", seed=4, slices=4)]
+    first, *others = [one.sop_uid for one in objects if one is not None]
+    port, identity = enter_receiver(ends, "abrupt", tmp_path)
+    came: set[str] = set()
+
+    def on_store(event: Any) -> int:
+        uid = str(event.request.AffectedSOPInstanceUID)
+        if uid == first:
+            event.assoc.abort()
+        came.add(uid)
+        return 0
+
+    ae = AE("PEER")
+    ae.add_supported_context(UID(CT), ExplicitVRLittleEndian)
+    own = Credentials(identity.key, identity.certificate)
+    context = tls.server_context(own, [identity.ca.read_text("ascii")])
+    handlers: Any = [(evt.EVT_C_STORE, on_store)]
+    server: Any = ae.start_server(
+        ("127.0.0.1", port), block=False, ssl_context=context, evt_handlers=handlers
+    )
+    line = command("sender", "send", tmp_path / "ct", "--to", "abrupt", "--data", ends.sender)
+    sending = start(line, ends.folder / "sender.log")
+    try:
+        until(lambda: came >= set(others), "all but the one are there")
+    finally:
+        sending.terminate()
+        sending.communicate(timeout=30)
+        server.shutdown()
 
 
 def _deflate(path: Path) -> None:
