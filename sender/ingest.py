@@ -116,8 +116,7 @@ def scan(
             if not stat.S_ISREG(path.lstat().st_mode):
                 raise NotAnImage(cause="no regular file, or a folder that cannot be listed")
             if _is_part10(path):
-                with _readable():
-                    _take_dicom(path, studies, first)
+                _take_dicom(path, studies, first)
             else:
                 found.transfers.append(_take_slide(path, job, rules))
         except TodokeError as error:
@@ -135,17 +134,6 @@ def scan(
 def _is_part10(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(dataset.PREAMBLE + 4)[dataset.PREAMBLE :] == b"DICM"
-
-
-@contextlib.contextmanager
-def _readable() -> Iterator[None]:
-    """Turn whatever pydicom raises on hostile values, which it reads late, into NotDicom."""
-    try:
-        yield
-    except (TodokeError, OSError):
-        raise
-    except Exception as failure:
-        raise NotDicom(cause=type(failure).__name__) from failure
 
 
 def _take_dicom(

@@ -132,7 +132,7 @@ def _fifo(folder: Path) -> Path:
 
 
 def _link(folder: Path) -> Path:
-    (folder / "odd").symlink_to("/etc/hostname")
+    (folder / "odd").symlink_to(folder / "z" / "IM0001.dcm")
     return folder / "odd"
 
 

@@ -102,7 +102,13 @@ def test_what_is_owed_comes_most_urgent_first(box: Outbox) -> None:
 def test_a_transfer_is_named_by_the_beginning_of_its_id(box: Outbox) -> None:
     names = fill(box, (values(), [instance(1)]), (values(), [instance(1)]))
     assert box.transfer(names[0][:12]).id == names[0]
-    for wrong in ("", "%", "_" * 32, "f" * 33, "' OR 1=1 --"):
+    with pytest.raises(NotFound):
+        box.transfer("")
+
+
+def test_a_wildcard_names_no_transfer(box: Outbox) -> None:
+    fill(box, (values(), [instance(1)]))
+    for wrong in ("%", "_" * 32, "f" * 33, "' OR 1=1 --"):
         with pytest.raises(NotFound):
             box.transfer(wrong)
 
