@@ -115,13 +115,39 @@ def receiver(
     raise typer.Exit(done.exit_code)
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def bench(name: Annotated[str, typer.Argument(metavar="NAME")] = "") -> None:
-    """速さの測定 (まだありません) / benchmarks (none yet)."""
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="dicom")] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="1回だけ、小さく / one round")] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--dir", help="書き込む所 (省略時 tmpfs) / where to write, else a tmpfs"),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="GROUP", help="loopback, start ... (repeatable)")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="回数 / rounds")] = None,
+    slices: Annotated[int | None, typer.Option(min=1, help="枚数 / slices of a series")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """速さを測る、ほかの製品と交互に / benchmarks, in turn with other products."""
     from common.errors import NotFound
 
-    with verb():
-        raise NotFound(thing=f"bench {name}".strip())
+    with verb(as_json=as_json):
+        if name != "dicom":
+            raise NotFound(thing=f"bench {name}".strip())
+        from conformance.bench import dicom, table
+
+        dicom.groups(only or [])
+        plan, *folders = dicom.plan_of(folder, quick=quick, rounds=rounds, slices=slices)
+        with folders[0], folders[1]:
+            words = dicom.measure(plan, only or [])
+        if as_json:
+            emit(words)
+        else:
+            table.show(words)
+    if dicom.failed(words):
+        raise typer.Exit(1)
 
 
 def _ask(target: Target, yes: bool) -> None:

@@ -133,7 +133,7 @@ def test_list_has_every_case() -> None:
     assert all(case.id in invoke("list")[2] for case in CASES)
 
 
-def test_bench_has_nothing_yet_and_says_so() -> None:
+def test_bench_that_does_not_exist_is_not_found() -> None:
     words = [sys.executable, "-m", "common.command", "--lang", "en", "bench", "line", "--quick"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 21

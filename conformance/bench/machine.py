@@ -1,0 +1,51 @@
+"""What a bench ran on: numbers without it mean nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import ssl
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from conformance.bench.peers import versions
+from conformance.bench.runner import Plan
+
+
+def describe(plan: Plan) -> dict[str, Any]:
+    """Return processor, memory, file systems and versions, and when it was."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": _after_colon(Path("/proc/cpuinfo"), "model name"),
+        "cores": os.cpu_count(),
+        "memory": _after_colon(Path("/proc/meminfo"), "MemTotal"),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "openssl": ssl.OPENSSL_VERSION,
+        "folder": file_system(plan.folder),
+        "disk": file_system(plan.disk),
+        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+        "todoke": version("todoke"),
+        "peers": versions(),
+        "quick": plan.quick,
+    }
+
+
+def file_system(path: Path) -> str | None:
+    """Return the kind of file system that a path lies on (proc(5), mounts)."""
+    try:
+        rows = [row.split() for row in Path("/proc/mounts").read_text().splitlines()]
+    except OSError:
+        return None
+    here = [row for row in rows if path.resolve().is_relative_to(row[1])]
+    return max(here, key=lambda row: len(row[1]))[2] if here else None
+
+
+def _after_colon(path: Path, name: str) -> str | None:
+    try:
+        rows = path.read_text().splitlines()
+    except OSError:
+        return None
+    return next((r.partition(":")[2].strip() for r in rows if r.startswith(name)), None)

@@ -1,0 +1,240 @@
+"""Processes of a bench: started, waited for, and what they cost (Linux, /proc)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.errors import VerbFailed
+
+PATIENCE = 120.0  # seconds for a process to open its doors
+TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One run.
+
+    Attributes
+    ----------
+    cpu : float
+        Seconds of processor, both ends together.
+    memory : int
+        Peak resident bytes of the largest process.
+    """
+
+    seconds: float
+    cpu: float
+    memory: int
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free on the loopback address just now."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def todoke(*words: object) -> list[str]:
+    """Return the line of a verb with ``--json``."""
+    return [sys.executable, "-m", "common.command", *map(str, words), "--json"]
+
+
+def verb(*words: object, log: Path, stdin: str | None = None) -> Any:
+    """Run a verb that has to succeed; return what it printed.
+
+    Raises
+    ------
+    VerbFailed
+    """
+    with log.open("a") as errors:
+        done = subprocess.run(
+            todoke(*words), stdout=subprocess.PIPE, stderr=errors, input=stdin,
+            text=True, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        cause = done.stdout.strip() or done.returncode
+        raise VerbFailed(verb=f"{words[0]} {words[1]}", cause=cause)
+    return json.loads(done.stdout)
+
+
+@contextlib.contextmanager
+def running(
+    line: Sequence[object], log: Path, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a process for as long as the block lasts; its words go to a log."""
+    with log.open("a") as errors:
+        process = subprocess.Popen(
+            [str(word) for word in line], stdout=subprocess.PIPE, stderr=errors, text=True, env=env
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def first_object(process: subprocess.Popen[str]) -> Any:
+    """Return the JSON object in which a process says that it is ready.
+
+    Raises
+    ------
+    VerbFailed
+        It ended, or said nothing for long.
+    """
+    late = threading.Timer(PATIENCE, process.kill)
+    late.start()
+    text = ""
+    try:
+        while line := process.stdout.readline() if process.stdout else "":
+            text += line
+            with contextlib.suppress(ValueError):
+                return json.loads(text)
+    finally:
+        late.cancel()
+    raise VerbFailed(verb=str(process.args), cause=process.wait())
+
+
+def await_port(process: subprocess.Popen[str], port: int) -> None:
+    """Wait until a process listens.
+
+    Raises
+    ------
+    VerbFailed
+    """
+    end = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < end:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise VerbFailed(verb=str(process.args), cause=f"port {port}")
+
+
+def timed(
+    lines: Sequence[Sequence[object]], log: Path, env: Mapping[str, str] | None = None
+) -> Sample:
+    """Run processes beside one another, from the first one's start to the last one's exit.
+
+    Raises
+    ------
+    VerbFailed
+        One of them failed.
+    """
+    with log.open("a") as said:
+        began = time.monotonic()
+        started = [
+            subprocess.Popen([str(w) for w in line], stdout=said, stderr=said, env=env)
+            for line in lines
+        ]
+        cpu = 0.0
+        with _Peak([process.pid for process in started]) as peak:
+            for process in started:
+                _, code, used = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(code)
+                cpu += used.ru_utime + used.ru_stime
+            seconds = time.monotonic() - began
+    for process, line in zip(started, lines, strict=True):
+        if process.returncode:
+            words = log.read_text("utf-8", "replace").splitlines()[-3:]
+            raise VerbFailed(verb=line[0], cause=f"{process.returncode}: {' '.join(words)}")
+    return Sample(seconds, cpu, peak.bytes)
+
+
+class _Peak:
+    """Watches the resident size of processes that end by themselves.
+
+    ``ru_maxrss`` will not do: it counts what a child shares with us before it
+    becomes another program.
+    """
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self.bytes = 0
+        self._pids = pids
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> _Peak:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.02):
+            self.bytes = max(self.bytes, *map(_peak, self._pids), 0)
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all below it."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        if values := _stat(int(entry.name)):
+            children.setdefault(int(values[1]), []).append(int(entry.name))
+    found, waiting = [], [pid]
+    while waiting:
+        found.append(waiting.pop())
+        waiting += children.get(found[-1], [])
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process and all below it, ended children included."""
+    ticks = 0
+    for one in family(pid):
+        if values := _stat(one):
+            ticks += sum(map(int, values[11:15]))  # utime, stime, cutime, cstime: proc(5)
+    return ticks / TICKS
+
+
+def peak_memory(pid: int) -> int:
+    """Return the largest resident size, in bytes, that any process of a family has had."""
+    return max((_peak(one) for one in family(pid)), default=0)
+
+
+def with_listener(sample: Sample, pid: int, before: float) -> Sample:
+    """Add what the listening end took.
+
+    Parameters
+    ----------
+    before : float
+        Its processor seconds before the run.
+    """
+    return Sample(
+        sample.seconds,
+        sample.cpu + cpu_seconds(pid) - before,
+        max(sample.memory, peak_memory(pid)),
+    )
+
+
+def _peak(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
