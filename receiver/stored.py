@@ -175,12 +175,22 @@ class Stored:
         return parts
 
     def whole(self, row: Row[Any]) -> Iterator[bytes]:
-        """Yield an instance's file in pieces."""
+        """Yield an instance's file in pieces.
+
+        Raises
+        ------
+        StorageError
+            The file is not as long as the index says; no client takes what it has
+            got for the whole.
+        """
         end = row.prefix_length + row.length
         fd = durable.open_file(self.path(row))
         try:
             for at in range(0, end, PIECE):
-                yield durable.read_at(fd, min(PIECE, end - at), at)
+                piece = durable.read_at(fd, min(PIECE, end - at), at)
+                if len(piece) != min(PIECE, end - at):
+                    raise StorageError(cause=f"{row.key}: short")
+                yield piece
         finally:
             os.close(fd)
 

@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import Any
 
 from pydicom.filereader import read_dataset
-from sqlalchemy import Connection, Row, and_, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
 
 from common.errors import (
     MixedPatients,
@@ -74,8 +74,7 @@ def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) 
                 repeats=0,
             )
         )
-    for slot in opening.instances:
-        _announce_slot(db, institution, opening, slot)
+    _announce_slots(db, institution, opening)
     told = told_attributes(opening.attributes)
     check_patient(db, institution, opening.study, told)
     said = {**told, ANNOUNCED: True}
@@ -86,36 +85,52 @@ def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) 
     return key
 
 
-def _announce_slot(db: Connection, institution: str, opening: Opening, slot: Slot) -> None:
-    known = instance(db, institution, slot.uid)
-    if known is None:
-        db.execute(
-            insert(_instances).values(
-                key=Store.new_key(),
-                institution=institution,
-                transfer=opening.transfer,
-                study_uid=opening.study,
-                series_uid=slot.series,
-                sop_uid=slot.uid,
-                sop_class=slot.sop_class,
-                transfer_syntax=slot.transfer_syntax,
-                state=InstanceState.EXPECTED,
-                number=slot.number,
-                frames=slot.frames or None,
-                prefix=slot.prefix_bytes() or None,
-                attributes=_announced_attributes(slot, opening),
-            )
-        )
-        return
-    if known.study_uid != opening.study:
-        raise SameUidOtherContent(path="SOP Instance UID")
-    if slot.frames and known.transfer != opening.transfer:
+def _announce_slots(db: Connection, institution: str, opening: Opening) -> None:
+    """Make or take over the rows of an opening, in few statements: others wait meanwhile."""
+    known = _known_slots(db, institution, opening)
+    for row in known.values():
         # a slide level is filled by the transfer that laid it out
-        raise SameUidOtherContent(path="SOP Instance UID")
-    if known.transfer != opening.transfer:
-        db.execute(
-            update(_instances).where(_instances.c.id == known.id).values(transfer=opening.transfer)
+        theirs = opening.kind == "slide" and row.transfer != opening.transfer
+        if row.study_uid != opening.study or theirs:
+            raise SameUidOtherContent(path="SOP Instance UID")
+    taken = [{"taken_id": r.id} for r in known.values() if r.transfer != opening.transfer]
+    if taken:
+        same = _instances.c.id == bindparam("taken_id")
+        db.execute(update(_instances).where(same).values(transfer=opening.transfer), taken)
+    fresh = [
+        {
+            "key": Store.new_key(),
+            "institution": institution,
+            "transfer": opening.transfer,
+            "study_uid": opening.study,
+            "series_uid": slot.series,
+            "sop_uid": slot.uid,
+            "sop_class": slot.sop_class,
+            "transfer_syntax": slot.transfer_syntax,
+            "state": InstanceState.EXPECTED,
+            "number": slot.number,
+            "frames": slot.frames or None,
+            "prefix": slot.prefix_bytes() or None,
+            "attributes": _announced_attributes(slot, opening),
+        }
+        for slot in opening.instances
+        if slot.uid not in known
+    ]
+    if fresh:
+        db.execute(insert(_instances), fresh)
+
+
+def _known_slots(db: Connection, institution: str, opening: Opening) -> dict[str, Row[Any]]:
+    uids = [slot.uid for slot in opening.instances]
+    columns = _instances.c.id, _instances.c.sop_uid, _instances.c.study_uid, _instances.c.transfer
+    known: dict[str, Row[Any]] = {}
+    for start in range(0, len(uids), 500):
+        query = select(*columns).where(
+            _instances.c.institution == institution,
+            _instances.c.sop_uid.in_(uids[start : start + 500]),
         )
+        known |= {row.sop_uid: row for row in db.execute(query)}
+    return known
 
 
 def _announced_attributes(slot: Slot, opening: Opening) -> bytes | None:

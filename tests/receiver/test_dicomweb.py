@@ -22,8 +22,10 @@ import pytest
 from PIL import Image
 from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import get_expected_length
+from sqlalchemy import select
 
 from common.errors import InputError
+from receiver import index
 from receiver.decoding import Decoders
 from tests.receiver.conftest import ViewerServer
 from tests.receiver.filled import EAST, NORTH, SlideCase, as_file, client, ct_image, uid
@@ -430,3 +432,16 @@ def test_a_decoder_cannot_swell() -> None:
     run = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
     assert run.returncode == 1
     assert "MemoryError" in run.stderr
+
+
+def test_a_file_that_was_cut_is_not_given_as_a_whole(viewer_server: ViewerServer) -> None:
+    filled, image = viewer_server.filled, ct_image("cut", 1)
+    filled.open([image])
+    filled.arrive([image])
+    with filled.index.read() as db:
+        [row] = db.execute(select(index.instances)).all()
+    path = filled.store.path(row.path)
+    path.write_bytes(path.read_bytes()[:-100])
+    place = f"/dicomweb/studies/{row.study_uid}/series/{row.series_uid}/instances/{row.sop_uid}"
+    with client(viewer_server.url) as page, pytest.raises(httpx.RemoteProtocolError):
+        page.get(place, headers={"Accept": "application/dicom"})
