@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import traceback
 import warnings
+from types import TracebackType
 
 
 def begin() -> None:
@@ -12,10 +14,24 @@ def begin() -> None:
     pydicom's own messages quote the values they complain of, which may be a
     patient's; they are left out.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    shown = logging.StreamHandler()
+    shown.setFormatter(_Formatter("%(asctime)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[shown])
     quiet_pydicom()
     for chatty in ("uvicorn", "uvicorn.error", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+class _Formatter(logging.Formatter):
+    """Shows where something failed and as what: the message could quote a patient's data."""
+
+    def formatException(
+        self,
+        ei: tuple[type[BaseException], BaseException, TracebackType | None]
+        | tuple[None, None, None],
+    ) -> str:
+        kind, _, trace = ei
+        return f"{''.join(traceback.format_tb(trace))}{kind.__name__ if kind else ''}"
 
 
 def quiet_pydicom() -> None:
