@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -50,7 +51,12 @@ def submit(data: Path, partner: str, paths: list[Path], options: dict[str, Any])
         if not path.exists():
             raise NotFound(thing=path)
     with contextlib.closing(Outbox(data)) as outbox:
-        return outbox.submit(partner, [path.resolve() for path in paths], options)
+        return outbox.submit(partner, [_absolute(path) for path in paths], options)
+
+
+def _absolute(path: Path) -> Path:
+    """Return a path as the person named it: links are not followed, so it is told back so."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
 
 
 def work(data: Path, job: int, watch: Callable[[Progress], None]) -> None:

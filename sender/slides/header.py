@@ -158,14 +158,16 @@ def _set(dataset: Dataset, keyword: str, value: Any) -> None:
 
 
 def _written(header: Dataset) -> bytes:
-    # text that cannot be coded stops here, CHR-03; the setting is pydicom's own and
-    # global, and nobody on this side wants it weaker
+    # text that cannot be coded stops here, CHR-03; the setting is pydicom's own and global
+    before = config.settings.writing_validation_mode
     config.settings.writing_validation_mode = config.RAISE
     buffer = io.BytesIO()
     try:
         dcmwrite(buffer, header, implicit_vr=False, little_endian=True)
     except (ValueError, TypeError, OverflowError, AttributeError):
         raise InputError(cause="slide case: text that cannot be written in UTF-8") from None
+    finally:
+        config.settings.writing_validation_mode = before
     return buffer.getvalue()
 
 

@@ -56,7 +56,8 @@ def test_the_code_in_the_picture_is_of_the_name_on_the_screen(page: Page, ward: 
         assert code in name_of, pictures
         assert line == corner == name_of[code], pictures
     assert {code for code, _, _ in pictures} == set(name_of), told
-    assert sum(pictures.values()) > SWITCHES, told
+    # how many frames a machine paints in that time is its own affair, that it paints is not
+    assert min(pictures.values()) >= 5, told
 
 
 @pytest.mark.parametrize("tag", ["00100020", "0020000D"])
