@@ -28,7 +28,7 @@ SWITCHES = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright's loop must not be running when other files run theirs
 def chromium() -> Iterator[BrowserType]:
     """Chromium of this machine, not yet started."""
     if not (PAGES / "index.html").exists():
@@ -45,9 +45,9 @@ def start(chromium: BrowserType, **options: Any) -> Browser:
     return chromium.launch(executable_path=found, args=list(SWITCHES), **options)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: BrowserType) -> Iterator[Browser]:
-    """One Chromium for all tests."""
+    """One Chromium for the tests of a file."""
     started = start(chromium)
     yield started
     started.close()
