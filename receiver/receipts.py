@@ -102,7 +102,8 @@ class Receipts:
         unequal = link.compare(closing.instances, found)
         if unequal:
             differ = [pair for pair in zip(rows, found, strict=True) if pair[1].uid in set(unequal)]
-            self._give_up(transfer, [row for row, here in differ if not _stands(row, here)])
+            gone = [one for one, here in differ if not _stands(one, here, row.opened_at)]
+            self._give_up(transfer, gone)
             raise IntegrityError(cause=f"{len(unequal)} / {len(rows)}", unequal=unequal)
         return self._countersign(transfer, statement, rows, found)
 
@@ -186,13 +187,16 @@ class Receipts:
         return self.store.relative(final)
 
 
-def _stands(row: Row[Any], here: Digest) -> bool:
+def _stands(row: Row[Any], here: Digest, opened_at: str) -> bool:
     """Whether an instance is still what was acknowledged when it came (DAT-05).
 
     It stays as it came first; who closes with other digests has other content under
-    its UID.
+    its UID.  Not so what came under the very transfer that is closed and was never
+    verified: our own memory may have changed it before it was digested.
     """
-    return row.d1 is not None and here.d1 == row.d1
+    if row.d1 is None or here.d1 != row.d1:
+        return False
+    return bool(row.state == InstanceState.VERIFIED or row.stored_at < opened_at)
 
 
 def _read_back_level(path: Path, row: Row[Any]) -> Digest:
