@@ -15,6 +15,7 @@ import hashlib
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -149,6 +150,7 @@ def fingerprint_of_pem(pem: str) -> str:
         raise PeerCertificateRefused(cause="PEM") from failure
 
 
+@lru_cache(maxsize=256)  # asked for with every instance, and always the same
 def peer_institution(der: bytes, authority: str) -> str | None:
     """Return the institution code that `authority` gave to a peer's certificate.
 

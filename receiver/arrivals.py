@@ -35,6 +35,7 @@ from receiver.index import Index
 from receiver.store import Store
 
 Answer = Callable[[TodokeError | None], None]
+Touched = dict[tuple[str, str], str | None]  # transfer by institution and study, of one commit
 GROUP = 32  # instances at most in one transaction
 WRITERS = 3  # threads that wait for file fsyncs
 
@@ -222,8 +223,9 @@ class Arrivals:
         try:
             with self.index.write() as db:
                 folders: set[Path] = set()
+                touched: Touched = {}
                 for arrival in group:
-                    outcomes.append((arrival, self._place(db, arrival, folders)))
+                    outcomes.append((arrival, self._place(db, arrival, folders, touched)))
                 for folder in folders:
                     durable.sync_folder(folder)
         except TodokeError as error:
@@ -231,7 +233,9 @@ class Arrivals:
         for arrival, outcome in outcomes:
             _answer(arrival, outcome)
 
-    def _place(self, db: Connection, arrival: Arrival, folders: set[Path]) -> TodokeError | None:
+    def _place(
+        self, db: Connection, arrival: Arrival, folders: set[Path], touched: Touched
+    ) -> TodokeError | None:
         """Give one instance its place, unless its UID is taken."""
         rows = index.instances
         known = db.execute(
@@ -262,10 +266,12 @@ class Arrivals:
             db.execute(insert(rows).values(**values, **here, transfer=transfer))
         else:
             db.execute(update(rows).where(rows.c.id == known.id).values(**values))
-        study = transfers.touch_study(
-            db, arrival.institution, study_uid, transfer, lambda: arrival.study
-        )
-        index.announce(db, "study", study)
+        if touched.get((arrival.institution, study_uid)) != transfer:
+            study = transfers.touch_study(
+                db, arrival.institution, study_uid, transfer, lambda: arrival.study
+            )
+            index.announce(db, "study", study)
+            touched[arrival.institution, study_uid] = transfer
         return None
 
     def _again(

@@ -28,7 +28,7 @@ from common.settings import Sender
 from common.states import TransferState
 from sender.links import dicom
 from sender.links.http import Incomplete, LinkClient, Unequal
-from sender.outbox import Instance, Outbox, Transfer, now
+from sender.outbox import Acknowledgements, Instance, Outbox, Transfer, now
 from sender.partners import Partner
 
 if TYPE_CHECKING:
@@ -87,12 +87,17 @@ class Delivery:
         if not owed:
             return
 
+        kept = Acknowledgements(self.outbox, transfer.id)
+
         def acknowledged(instance: Instance) -> None:
-            self.outbox.acknowledged(transfer.id, [instance.sop_uid])
+            kept.add(instance.sop_uid)
             if self.stop.is_set():
                 raise PeerError(cause="stopped")
 
-        refused = dicom.send(self._destination(), owed, acknowledged)
+        try:
+            refused = dicom.send(self._destination(), owed, acknowledged)
+        finally:
+            kept.flush()
         if refused:
             raise next((e for e in refused if e.retryable), refused[0])
 

@@ -13,6 +13,7 @@ import os
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -25,6 +26,8 @@ from common.errors import DatabaseUnsafe, NotFound, TodokeError
 from common.states import AT_REST, TransferState, move
 
 SCHEMA_VERSION = 2
+TOGETHER = 32  # acknowledgements in one write
+PATIENCE = 0.1  # seconds that one waits at most, while others come
 _SCHEMA = """
 CREATE TABLE jobs(
   id INTEGER PRIMARY KEY, partner TEXT NOT NULL, paths TEXT NOT NULL, options TEXT NOT NULL,
@@ -361,6 +364,31 @@ class Outbox:
             *values,
         )
         return {row[0]: (row[1], row[2], row[3], row[4]) for row in rows}
+
+
+class Acknowledgements:
+    """Keeps acknowledgements of instances a few at a time: each write waits for the disk.
+
+    What is lost with the machine is asked of the receiver again, or sent again.
+    """
+
+    def __init__(self, outbox: Outbox, transfer: str) -> None:
+        self._outbox = outbox
+        self._transfer = transfer
+        self._uids: list[str] = []
+        self._since = time.monotonic()
+
+    def add(self, uid: str) -> None:
+        """Note that the receiver holds an instance."""
+        self._uids.append(uid)
+        if len(self._uids) >= TOGETHER or time.monotonic() - self._since > PATIENCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Keep what was noted."""
+        if self._uids:
+            self._outbox.acknowledged(self._transfer, self._uids)
+        self._uids, self._since = [], time.monotonic()
 
 
 def fault(error: TodokeError) -> str:

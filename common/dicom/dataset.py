@@ -184,6 +184,7 @@ class _Budgeted(io.RawIOBase):
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._left = HEADER_LIMIT + META_LIMIT
+        self._at = file.tell()  # asked for at every element: no system call each time
 
     def read(self, size: int | None = -1) -> bytes:
         wanted = self._left + 1 if size is None or size < 0 else size
@@ -191,13 +192,15 @@ class _Budgeted(io.RawIOBase):
             raise NotDicom(cause=f"a header of more than {HEADER_LIMIT} bytes")
         found = self._file.read(wanted)
         self._left -= len(found)
+        self._at += len(found)
         return found
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
+        self._at = self._file.seek(offset, whence)
+        return self._at
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._at
 
     def readable(self) -> bool:
         return True

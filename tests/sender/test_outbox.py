@@ -13,7 +13,7 @@ import pytest
 
 from common.errors import DatabaseUnsafe, NotAnImage, NotFound, TodokeError, UsageError
 from common.states import TransferState
-from sender.outbox import Instance, Outbox
+from sender.outbox import TOGETHER, Acknowledgements, Instance, Outbox
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -163,3 +163,29 @@ def test_an_outbox_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
         db.execute("PRAGMA user_version=99")
     with pytest.raises(DatabaseUnsafe):
         Outbox(tmp_path)
+
+
+def test_outbox_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path)) as box:
+        (name,) = fill(box, (values(), [instance(1)]))
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as db:
+        db.execute("ALTER TABLE transfers DROP COLUMN delivered")
+        db.execute("PRAGMA user_version=1")
+        db.commit()
+    with closing(Outbox(tmp_path)) as box:
+        assert box.transfer(name).delivered is None
+        box.set_state(name, TransferState.SENDING)
+        box.set_state(name, TransferState.DELIVERED)
+        assert box.transfer(name).delivered is not None
+
+
+def test_acknowledgements_are_kept_together_and_none_is_forgotten(box: Outbox) -> None:
+    count = TOGETHER + 2
+    (name,) = fill(box, (values(), [instance(n) for n in range(count)]))
+    kept = Acknowledgements(box, name)
+    for number in range(count):
+        kept.add(f"1.2.{number}")
+        if number == TOGETHER - 1:
+            assert sum(i.acked for i in box.instances(name)) == TOGETHER
+    kept.flush()
+    assert all(i.acked for i in box.instances(name))
