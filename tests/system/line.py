@@ -33,6 +33,22 @@ class Line:
         self._lock = threading.Lock()
         self._free_at = 0.0
         self._closed = threading.Event()
+        self._limit: float = float("inf")
+        self._free = threading.Event()
+        self._free.set()
+        self.holding = threading.Event()
+
+    def hold_after(self, count: int) -> None:
+        """Let so many more bytes through, then none until :meth:`go_on`."""
+        with self._lock:
+            self._limit = self.bytes + count
+
+    def go_on(self) -> None:
+        """Let bytes through again."""
+        with self._lock:
+            self._limit = float("inf")
+            self.holding.clear()
+            self._free.set()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -88,7 +104,12 @@ class Line:
         """Wait for this piece's turn on the line: the line is what is tested, not a pause."""
         with self._lock:
             self.bytes += size
+            if self.bytes > self._limit:
+                self._free.clear()
+                self.holding.set()
             now = time.monotonic()
             self._free_at = max(self._free_at, now) + size / self.rate
             pause = self._free_at - now
         self._closed.wait(pause)
+        while not self._free.wait(0.1) and not self._closed.is_set():
+            pass

@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -27,18 +28,27 @@ from tests.system.series import write_series
 pytestmark = pytest.mark.system
 SEEDS = range(10)
 WINDOW = 32  # instances, see common.dicom.requestor
-RATE = 3e6  # bytes a second: slow enough to be killed in the middle
+RATE = 2e7  # bytes a second
+UNDER_WAY = IN_FLIGHT * (BATCH + 60_000)  # bytes of a slide that may not be acknowledged yet
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The sender's two connections; each holds when the seeded share has gone through."""
+
+    dicom: Line
+    link: Line
 
 
 @pytest.fixture(scope="module")
-def line(ends: Ends) -> Iterator[None]:
-    """Lead the sender's two connections over slow lines."""
+def lines(ends: Ends) -> Iterator[Lines]:
+    """Lead the sender's two connections over lines of our own."""
     with (
         Line(ends.ports["dicom"], RATE) as dicom,
         Line(ends.ports["link"], RATE) as link,
         ends.through(dicom=dicom.port, link=link.port),
     ):
-        yield
+        yield Lines(dicom, link)
 
 
 @pytest.fixture(scope="module")
@@ -62,21 +72,27 @@ def _share(ends: Ends, known: set[str]) -> tuple[str, float]:
     return "", 0.0
 
 
-def _kill_in_the_middle(ends: Ends, source: Path, seed: int, side: str) -> str:
-    share = random.Random(seed).uniform(0.15, 0.8)
+def _kill_in_the_middle(
+    ends: Ends, line: Line, sent: int, least: float, source: Path, side: str
+) -> str:
+    """Kill one side when `sent` bytes went through and the share `least` is acknowledged."""
     with ends.outbox() as box:
         known = {transfer.id for transfer in box.transfers()}
+    line.hold_after(sent)
     sending = ends.send(source)
-    until(lambda: _share(ends, known)[1] >= share, "the seeded share is acknowledged")
+    assert line.holding.wait(50)
+    until(lambda: _share(ends, known)[1] >= least, "what went through is acknowledged")
     if side == "sender":
         sending.kill()
         sending.wait()
         name, at_kill = _share(ends, known)
+        line.go_on()
         with ends.daemon():
             until(lambda: _newest(ends).finished is not None, "the transfer ends")
     else:
         ends.kill_receiver()
         name, at_kill = _share(ends, known)
+        line.go_on()
         ends.start_receiver()
         said, _ = sending.communicate(timeout=50)
         assert sending.returncode == 0, said
@@ -113,22 +129,28 @@ def _agreement(ends: Ends, name: str, digest: Callable[[str], str], most_repeats
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.requirement("UX-06", "DAT-05", "DIR-07")
 def test_ct_series_survives_a_kill(
-    ends: Ends, line: None, tmp_path: Path, seed: int, side: str
+    ends: Ends, lines: Lines, tmp_path: Path, seed: int, side: str
 ) -> None:
     files = write_series(tmp_path / "ct", seed)
     digests = {}
     for path in files:
         part = dataset.read_part10(path)
         digests[part.sop_instance_uid] = hashlib.sha256(path.read_bytes()[part.offset :])
-    name = _kill_in_the_middle(ends, tmp_path / "ct", seed, side)
+    share = random.Random(seed).uniform(0.2, 0.85)
+    sent = int(share * sum(path.stat().st_size for path in files))
+    least = share - 2 / len(files)  # the instance at which the line holds, and one on its way
+    name = _kill_in_the_middle(ends, lines.dicom, sent, least, tmp_path / "ct", side)
     _agreement(ends, name, lambda uid: digests[uid].hexdigest(), WINDOW)
 
 
 @pytest.mark.parametrize("side", ["sender", "receiver"])
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.requirement("UX-06", "DIR-11", "WSI-10")
-def test_slide_survives_a_kill(ends: Ends, line: None, slide: Path, seed: int, side: str) -> None:
-    name = _kill_in_the_middle(ends, slide, seed, side)
+def test_slide_survives_a_kill(ends: Ends, lines: Lines, slide: Path, seed: int, side: str) -> None:
+    total = slide.stat().st_size
+    share = random.Random(seed).uniform(0.15, 0.85 - UNDER_WAY / total)
+    sent = int(share * total) + UNDER_WAY  # of which so much may be in batches that are not whole
+    name = _kill_in_the_middle(ends, lines.link, sent, 0.1, slide, side)
     with ends.outbox() as box:
         case = SlideCase.from_json(json.loads(str(box.transfer(name).slide)))
     with contextlib.closing(open_slide(slide, case)) as source:
