@@ -13,7 +13,6 @@ import os
 import secrets
 import sqlite3
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -369,26 +368,52 @@ class Outbox:
 class Acknowledgements:
     """Keeps acknowledgements of instances a few at a time: each write waits for the disk.
 
-    What is lost with the machine is asked of the receiver again, or sent again.
+    One waits at most :data:`PATIENCE`, also when no other follows.  What is lost
+    with the machine is asked of the receiver again, or sent again.
     """
 
     def __init__(self, outbox: Outbox, transfer: str) -> None:
         self._outbox = outbox
         self._transfer = transfer
         self._uids: list[str] = []
-        self._since = time.monotonic()
+        self._lock = threading.Lock()
+        self._failure: BaseException | None = None
 
     def add(self, uid: str) -> None:
-        """Note that the receiver holds an instance."""
-        self._uids.append(uid)
-        if len(self._uids) >= TOGETHER or time.monotonic() - self._since > PATIENCE:
+        """Note that the receiver holds an instance.
+
+        Raises
+        ------
+        BaseException
+            What a write failed with that nobody waited for.
+        """
+        with self._lock:
+            self._uids.append(uid)
+            first, full = len(self._uids) == 1, len(self._uids) >= TOGETHER
+            failure = self._failure
+        if failure is not None:
+            raise failure
+        if full:
             self.flush()
+        elif first:
+            late = threading.Timer(PATIENCE, self._flush_later)
+            late.daemon = True
+            late.start()
 
     def flush(self) -> None:
         """Keep what was noted."""
-        if self._uids:
-            self._outbox.acknowledged(self._transfer, self._uids)
-        self._uids, self._since = [], time.monotonic()
+        with self._lock:
+            if self._uids:
+                self._outbox.acknowledged(self._transfer, self._uids)
+            self._uids = []
+        if self._failure is not None:
+            raise self._failure
+
+    def _flush_later(self) -> None:
+        try:
+            self.flush()
+        except BaseException as failure:  # raised to the sender by its next add or flush
+            self._failure = failure
 
 
 def fault(error: TodokeError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -189,3 +190,11 @@ def test_acknowledgements_are_kept_together_and_none_is_forgotten(box: Outbox) -
             assert sum(i.acked for i in box.instances(name)) == TOGETHER
     kept.flush()
     assert all(i.acked for i in box.instances(name))
+
+
+def test_an_acknowledgement_is_kept_though_no_other_follows(box: Outbox) -> None:
+    (name,) = fill(box, (values(), [instance(1)]))
+    Acknowledgements(box, name).add("1.2.1")
+    end = time.monotonic() + 20
+    while not box.instances(name)[0].acked:
+        assert time.monotonic() < end, "kept within its patience"
