@@ -8,6 +8,7 @@ safe and indexed.
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from receiver.index import Index
 from receiver.store import Store
 
 SUCCESS = 0x0000
+LOOKED_UP = 1.0  # seconds that an answer of the index about a certificate holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class DicomDoor:
         self.aet = aet
         self.profile = profile
         self.authority = node.ca
+        self._known: dict[bytes | None, tuple[float, str]] = {}
         self.arrivals = Arrivals(index, store, self._alarm)
         self.acceptor = Acceptor(
             address, tls=self._context, sink=self, admit=self.admit, refused=self._refused
@@ -103,16 +106,29 @@ class DicomDoor:
 
     def begin(self, incoming: Incoming) -> Writing:
         """Take the first byte of an instance."""
-        partner = partners.of_certificate(self.index, incoming.peer.certificate, self.authority)
         arrival = Arrival(
             self.store,
-            str(partner.code),
+            self._institution(incoming.peer.certificate),
             incoming.sop_class_uid,
             incoming.sop_instance_uid,
             incoming.transfer_syntax_uid,
         )
         arrival.begin()
         return _StoredInstance(arrival, self.arrivals)
+
+    def _institution(self, certificate: bytes | None) -> str:
+        """Return whose a certificate is, looked up again once a second while instances come.
+
+        So a partner that is taken away is refused within a second, in the middle of
+        its association too.
+        """
+        now = time.monotonic()
+        at, code = self._known.get(certificate, (-LOOKED_UP, ""))
+        if now - at >= LOOKED_UP:
+            partner = partners.of_certificate(self.index, certificate, self.authority)
+            code = str(partner.code)
+            self._known[certificate] = now, code
+        return code
 
     def _refused(self, address: str, cause: str, certificate: bytes | None) -> None:
         shown = tls.fingerprint(certificate) if certificate else None
