@@ -14,8 +14,8 @@ Listener = Callable[[Site], contextlib.AbstractContextManager[int]]
 Sender = Callable[[Site, Series], Sample]
 
 
-def _storescp(*, tuned: bool) -> Listener:
-    return lambda site: site.products.storescp(site.far["peer"], tuned=tuned)
+def _storescp(*, tuned: bool, several: bool = False) -> Listener:
+    return lambda site: site.products.storescp(site.far["peer"], tuned=tuned, several=several)
 
 
 def _orthanc(site: Site) -> contextlib.AbstractContextManager[int]:
@@ -92,7 +92,7 @@ ENTRANTS: dict[str, Entrant] = {
     "start with daemon": _start,
     "start without daemon": _start_alone,
     "DCMTK": _pair(_storescu(tuned=True), _storescp(tuned=True)),
-    "DCMTK x 4": _pair(_storescu(tuned=True, parts=4), _storescp(tuned=True)),
+    "DCMTK x 4": _pair(_storescu(tuned=True, parts=4), _storescp(tuned=True, several=True)),
     "DCMTK as installed": _pair(_storescu(tuned=False), _storescp(tuned=False)),
     "DCMTK -> Orthanc": _pair(_storescu(tuned=True), _orthanc),
     "pynetdicom": _pair(_script_sends("ae"), _script("ae")),

@@ -257,8 +257,11 @@ def main() -> None:
     given = parser.parse_args()
     quality = Quality(given.delay_ms / 1e3, given.mbit * 1e6 / 8)
 
+    turn = threading.Lock()  # connections tell of themselves, each in its own thread
+
     def tell(words: dict[str, object]) -> None:
-        print(json.dumps(words), flush=True)  # noqa: T201 - its one output, read by the bench
+        with turn:
+            print(json.dumps(words), flush=True)  # noqa: T201 - its one output, for the bench
 
     def arrived(port: int, at: float) -> None:
         tell({"port": port, "first": at})

@@ -143,11 +143,11 @@ class Products:
             shutil.rmtree(folder)
 
     @contextlib.contextmanager
-    def storescp(self, port: int, *, tuned: bool) -> Iterator[int]:
-        """Run DCMTK's receiver."""
+    def storescp(self, port: int, *, tuned: bool, several: bool = False) -> Iterator[int]:
+        """Run DCMTK's receiver; it takes several associations at a time only if told to."""
         with self.out() as out:
-            longest = ["-pdu", PDU] if tuned else []
-            line = [program("storescp"), "-od", out, *longest, *self.identity.dcmtk(), port]
+            options = [*(["-pdu", PDU] if tuned else []), *(["--fork"] if several else [])]
+            line = [program("storescp"), "-od", out, *options, *self.identity.dcmtk(), port]
             with self.listening(line, port, tuned=tuned) as pid:
                 yield pid
 

@@ -56,6 +56,8 @@ class DicomDoor:
         Our AE title.
     profile : str
         TLS profile, see :mod:`common.tls`.
+    clock : callable
+        Seconds that only go on.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class DicomDoor:
         address: tuple[str, int],
         aet: str,
         profile: str,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self.index = index
         self.store = store
         self.node = node
@@ -122,7 +126,7 @@ class DicomDoor:
         So a partner that is taken away is refused within a second, in the middle of
         its association too.
         """
-        now = time.monotonic()
+        now = self._clock()
         at, code = self._known.get(certificate, (-LOOKED_UP, ""))
         if now - at >= LOOKED_UP:
             partner = partners.of_certificate(self.index, certificate, self.authority)
