@@ -20,6 +20,7 @@ HELP_JA = """todoke (届け): 医用画像を病院から病院へ直接届け�
   todoke receiver ...        支援側: init invite run status user partner web-root
   todoke conformance ...     試験: receiver list
   todoke samples make DIR    合成サンプルを作る
+  todoke bench dicom         速さを測る
 
   どの動詞も --help と --json があります。言語は --lang ja|en
 """
@@ -31,6 +32,7 @@ HELP_EN = """todoke: carries medical images straight from one hospital to anothe
   todoke receiver ...        supporting side: init invite run status user partner web-root
   todoke conformance ...     tests: receiver list
   todoke samples make DIR    make synthetic samples
+  todoke bench dicom         measure speed
 
   Every verb has --help and --json. Language: --lang ja|en
 """

@@ -16,17 +16,25 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from common.errors import NotFound, PeerError, SourceChanged, StorageError, TodokeError
+from common.errors import (
+    NotFound,
+    PeerError,
+    SettingsError,
+    SourceChanged,
+    StorageError,
+    TodokeError,
+)
 from common.proof.identity import Node, Role
 from common.settings import Sender
 from common.states import TransferState
 from sender import ingest, routing
 from sender.delivery import Delivery
-from sender.outbox import Outbox, Transfer, fault, now
+from sender.outbox import Job, Outbox, Transfer, fault, now
 from sender.partners import find_partner
 
 log = logging.getLogger("todoke.sender")
 POLL = 0.05  # seconds between looks at what other processes wrote into the outbox
+RULES_AGAIN = 5.0  # seconds until rules that were not right are read again
 LONGEST_WAIT = 60.0  # seconds between two tries
 HELD_STATES = (TransferState.SENDING, TransferState.DELIVERED)
 
@@ -56,6 +64,7 @@ class Engine:
         self._busy: set[str] = set()
         self._scanner: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._rules_due = 0.0
 
     def run(self, done: Callable[[], bool] = lambda: False) -> None:
         """Work until `done` says so or :attr:`stop` is set.
@@ -94,15 +103,27 @@ class Engine:
     def _start_scanner(self) -> None:
         if self._scanner is not None and self._scanner.is_alive():
             return
-        if self.outbox.jobs(unscanned=True):
+        if self._scannable():
             self._scanner = threading.Thread(target=self._guarded(self._scan), name="scan")
             self._scanner.start()
 
+    def _scannable(self) -> list[Job]:
+        """Return jobs to be read; those without a partner wait while the rules are not right."""
+        jobs = self.outbox.jobs(unscanned=True)
+        return [job for job in jobs if job.partner or time.monotonic() >= self._rules_due]
+
     def _scan(self) -> None:
-        for job in self.outbox.jobs(unscanned=True):
+        for job in self._scannable():
             if self.stop.is_set():
                 return
-            found = ingest.scan(job, routing.load(self.data))
+            try:
+                rules = [] if job.partner else routing.load(self.data)
+            except SettingsError as error:
+                # half a rule sends nothing, and holds up nothing that needs no rule
+                log.error("job %s waits: %s", job.id, error.number)
+                self._rules_due = time.monotonic() + RULES_AGAIN
+                continue
+            found = ingest.scan(job, rules)
             self.outbox.scanned(job, found.transfers, found.refused, found.files)
             log.info("job %s: %s files, %s refused", job.id, found.files, len(found.refused))
 
