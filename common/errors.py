@@ -185,6 +185,13 @@ class SameUidOtherContent(InputError):
     en = "same UID, other content: {path}"
 
 
+class NotCarried(InputError):
+    number = "E-2008"
+    exit_code = 22
+    ja = "この種類の画像や圧縮はまだ送れません ({cause})。別の形式で出し直してください"
+    en = "This kind or coding of image is not carried yet ({cause}). Export it in another form"
+
+
 class MixedPatients(InputError):
     number = "E-2104"
     exit_code = 26

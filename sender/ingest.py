@@ -18,6 +18,7 @@ from common.errors import (
     MixedPatients,
     NoRoute,
     NotAnImage,
+    NotCarried,
     NotDicom,
     ProtocolError,
     SameInstance,
@@ -147,7 +148,7 @@ def _take_dicom(
     for identity in (uid, str(header.StudyInstanceUID), str(header.SeriesInstanceUID)):
         _check_uid(identity)
     if not uids.is_storable(sop_class, part10.transfer_syntax_uid):
-        raise NotAnImage(cause=f"SOP class {sop_class}, {part10.transfer_syntax_uid}")
+        raise NotCarried(cause=f"SOP class {sop_class}, {part10.transfer_syntax_uid}")
     known = path.stat()
     digests = digest.of_file(path, part10.offset, part10.transfer_syntax_uid)
     instance = Instance(

@@ -55,7 +55,7 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 KEPT_BACK = {
     "E-2000": "an element of odd length",
     "E-2001": "not readable as a DICOM image",
-    "E-2002": "SOP class or transfer syntax not carried",
+    "E-2008": "SOP class or transfer syntax not carried",
     "E-2006": "same instance as another file",
     "E-2007": "same UID, other content",
 }
