@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -238,6 +239,8 @@ def run(paths: list[Path], *, once: bool, as_json: bool, spacing: float | None, 
     for path in paths:
         if not path.exists():
             raise UsageError(cause=f"--from {path}")
+    # a demo that is told to end takes its hospitals along
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="todoke-demo-") as name, contextlib.ExitStack() as end:
         folder = Path(name)
         if not paths:
