@@ -17,12 +17,13 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from common.errors import DatabaseUnsafe, DataInUse, DiskFull, StorageError
 
 _seek_lock = threading.Lock()  # one for the portable forms, which share a file position
+_MOST_PLACES = 512  # of one call; IOV_MAX is 1024 on Linux and macOS
 _NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -76,6 +77,41 @@ def read_at(fd: int, size: int, offset: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def read_into(fd: int, places: Sequence[memoryview], offset: int) -> int:
+    """Fill the places, one after the other, with the bytes from `offset` on.
+
+    Returns
+    -------
+    int
+        Bytes read; fewer than there is room for only at the end of the file.
+    """
+    done = 0
+    with _named(f"fd {fd}"):
+        if hasattr(os, "preadv"):
+            room = sum(map(len, places))
+            while done < room:
+                count = os.preadv(fd, _behind(places, done)[:_MOST_PLACES], offset + done)
+                if not count:
+                    break
+                done += count
+            return done
+        for place in places:
+            piece = read_at(fd, len(place), offset + done)
+            place[: len(piece)] = piece
+            done += len(piece)
+    return done
+
+
+def _behind(places: Sequence[memoryview], done: int) -> list[memoryview]:
+    """Return what is left to be filled."""
+    left = []
+    for place in places:
+        if done < len(place):
+            left.append(place[done:])
+        done = max(0, done - len(place))
+    return left
+
+
 def preallocate(fd: int, size: int) -> None:
     """Give an open file its final length, taking the disk space where the system can.
 
@@ -125,7 +161,7 @@ def make_folder(folder: Path) -> None:
         sync_folder(name.parent)
 
 
-def create(path: Path) -> int:
+def create(path: Path | str) -> int:
     """Open a new file for reading and writing; it must not exist yet."""
     with _named(path):
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
@@ -138,10 +174,10 @@ def open_file(path: Path, *, writable: bool = False) -> int:
         return os.open(path, mode | getattr(os, "O_BINARY", 0))
 
 
-def rename(old: Path, new: Path) -> None:
+def rename(old: Path | str, new: Path | str) -> None:
     """Rename a closed file; the name is safe only after :func:`sync_folder` (group commit)."""
     with _named(new):
-        old.replace(new)
+        os.replace(old, new)  # noqa: PTH105 - as text, for every instance
 
 
 def publish(temporary: Path, final: Path) -> None:

@@ -32,7 +32,6 @@ from sqlalchemy import (
     event,
     insert,
     select,
-    text,
 )
 from sqlalchemy import Index as RowIndex
 from sqlalchemy.exc import OperationalError
@@ -157,6 +156,8 @@ events = Table(
     sqlite_autoincrement=True,
 )
 
+_TELL = insert(events)
+
 #: Frames a reader waits for; the link's answers carry them to the sender.
 wanted = Table(
     "wanted",
@@ -240,7 +241,7 @@ class Index:
 
 def announce(db: Connection, kind: str, study: str, **data: Any) -> None:
     """Tell the other processes, with the transaction that made it true."""
-    db.execute(insert(events).values(kind=kind, study=study, data=json.dumps(data)))
+    db.execute(_TELL, {"kind": kind, "study": study, "data": json.dumps(data)})
 
 
 @contextmanager
@@ -264,4 +265,4 @@ def _checked(connection: Any, _record: Any) -> None:
 
 def _begin_immediate(db: Connection) -> None:
     writes = db.get_execution_options().get("todoke_write")
-    db.execute(text("BEGIN IMMEDIATE" if writes else "BEGIN"))
+    db.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

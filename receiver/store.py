@@ -23,8 +23,10 @@ from pathlib import Path
 
 from common import durable
 from common.errors import DatabaseUnsafe, DiskFull
+from receiver.buffers import Buffers
 
 LOW_WATER = 256 << 20  # bytes that stay free; refused before the disk is full
+FOLDERS = 4096  # of series, known to be there
 LEFT_BEHIND = 256  # instances that cuts may leave without a row, each one group at most
 
 
@@ -41,6 +43,8 @@ class Store:
     def __init__(self, root: Path, low_water: int = LOW_WATER) -> None:
         self.root = root
         self.low_water = low_water
+        self.buffers = Buffers()
+        self._folders: dict[tuple[str, str], Path] = {}
         for folder in (self.incoming, self.set_aside):
             durable.make_folder(folder)
 
@@ -71,10 +75,21 @@ class Store:
 
     def series_folder(self, institution: str, series_uid: str) -> Path:
         """Return the folder of a series of an institution, made if it is new."""
+        known = self._folders.get((institution, series_uid))
+        if known is not None:
+            return known
         name = hashlib.sha256(f"{institution}\0{series_uid}".encode()).hexdigest()[:32]
         folder = self.root / name[:2] / name
         durable.make_folder(folder)
+        if len(self._folders) >= FOLDERS:
+            self._folders.clear()
+        self._folders[institution, series_uid] = folder
         return folder
+
+    def place(self, institution: str, series_uid: str, key: str) -> tuple[Path, str]:
+        """Return the folder of a series and the path in the store of one of its instances."""
+        folder = self.series_folder(institution, series_uid)
+        return folder, f"{folder.parent.name}/{folder.name}/{key}.dcm"
 
     def relative(self, path: Path) -> str:
         """Return a path as the index keeps it."""

@@ -93,10 +93,17 @@ def _announce_slots(db: Connection, institution: str, opening: Opening) -> None:
         theirs = opening.kind == "slide" and row.transfer != opening.transfer
         if row.study_uid != opening.study or theirs:
             raise SameUidOtherContent(path="SOP Instance UID")
-    taken = [{"taken_id": r.id} for r in known.values() if r.transfer != opening.transfer]
+    taken = [
+        {"taken_id": r.id} for r in known.values() if r.transfer not in (None, opening.transfer)
+    ]
+    same = _instances.c.id == bindparam("taken_id")
     if taken:
-        same = _instances.c.id == bindparam("taken_id")
         db.execute(update(_instances).where(same).values(transfer=opening.transfer), taken)
+    # what came ahead of its opening counts as come with it
+    ahead = [{"taken_id": r.id} for r in known.values() if r.transfer is None]
+    if ahead:
+        joined = {"transfer": opening.transfer, "stored_at": index.now()}
+        db.execute(update(_instances).where(same).values(**joined), ahead)
     fresh = [
         {
             "key": Store.new_key(),
@@ -150,7 +157,7 @@ def _announced_attributes(slot: Slot, opening: Opening) -> bytes | None:
         attributes, study = instance_attributes(header), study_attributes(header)
     except Exception as failure:  # pydicom raises anything on hostile bytes
         raise ProtocolError(cause="a slide header") from failure
-    if _disagree(study, opening.attributes):
+    if disagree(study, opening.attributes):
         raise MixedPatients(count=2)
     return attributes
 
@@ -292,12 +299,12 @@ def check_patient(
     same = and_(_studies.c.institution == institution, _studies.c.study_uid == study_uid)
     kept = db.execute(select(_studies.c.attributes).where(same)).scalar()
     model = json.loads(kept) if kept is not None else {ANNOUNCED: True}
-    if ANNOUNCED not in model and _disagree(model, attributes):
+    if ANNOUNCED not in model and disagree(model, attributes):
         raise MixedPatients(count=2)
 
 
-def _disagree(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two models are of two patients; what one does not say is no disagreement."""
+def disagree(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Tell whether two models are of two patients; what one does not say is no disagreement."""
     for tag in _PATIENT:
         here, there = (str(first(m, tag) or "").strip() for m in (one, other))
         if here and there and here != there:

@@ -248,7 +248,8 @@ def study_row(study: Study) -> dict[str, Any]:
     """
     row = study.row
     model = json.loads(row.attributes)
-    state = TransferState(row.state or TransferState.DELIVERED)
+    # without a transfer: images came ahead of their opening
+    state = TransferState(row.state or TransferState.SENDING)
     if row.reading and state in _READER_SPEAKS:
         state = TransferState(row.reading)
     arrived, expected = _progress(study)

@@ -6,9 +6,9 @@ import contextlib
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from common.errors import (
     ContextNotAccepted,
     IntegrityError,
     PeerError,
+    PeerRefused,
     PeerUnreachable,
     SourceChanged,
     TodokeError,
@@ -26,15 +27,18 @@ from common.proof import jws
 from common.proof.identity import Node
 from common.settings import Sender
 from common.states import TransferState
+from sender import sources
+from sender.acknowledgements import Acknowledgements
 from sender.links import dicom
 from sender.links.http import Incomplete, LinkClient, Unequal
-from sender.outbox import Acknowledgements, Instance, Outbox, Transfer, now
+from sender.outbox import Instance, Outbox, Transfer, now
 from sender.partners import Partner
 
 if TYPE_CHECKING:
     from sender.slides import Slide
 
 ROUNDS = 3  # times that a receiver may say it misses something after all
+DIGESTERS = 2  # threads that read sources again; hashing leaves Python to the others
 AGAIN = 1  # times that instances with other digests are sent once more
 VERSION_FACT = "software"
 
@@ -67,10 +71,12 @@ class Delivery:
             self.outbox.set_state(
                 transfer.id, TransferState.SENDING, started=transfer.started or now(), error=None
             )
-        if self.partner.kind == "todoke":
-            self._over_link(transfer)
-        else:
+        if self.partner.kind != "todoke":
             self._objects_alone(transfer)
+        elif transfer.kind == "slide":
+            self._by_frames(transfer)
+        else:
+            self._by_dicom(transfer)
 
     # -- an end that is no todoke -------------------------------------------
 
@@ -83,14 +89,20 @@ class Delivery:
         self._store(transfer, owed[turn:] + owed[:turn])
         self.outbox.set_state(transfer.id, TransferState.DELIVERED, finished=now())
 
-    def _store(self, transfer: Transfer, owed: list[Instance]) -> None:
+    def _store(
+        self,
+        transfer: Transfer,
+        owed: list[Instance],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Store instances; `check` is asked with each acknowledgement and raises to end it."""
         if not owed:
             return
-
         kept = Acknowledgements(self.outbox, transfer.id)
 
-        def acknowledged(instance: Instance) -> None:
-            kept.add(instance.sop_uid)
+        def acknowledged(instance: Instance, d1: str) -> None:
+            kept.add(instance.sop_uid, d1)
+            check()
             if self.stop.is_set():
                 raise PeerError(cause="stopped")
 
@@ -110,18 +122,14 @@ class Delivery:
             profile=self.settings.profile,
             check_host=not partner.leaf,
         ) if partner.ca else None  # fmt: skip
-        address = (self._address(), partner.dicom_port)
+        addresses = tuple((address, partner.dicom_port) for address in partner.addresses)
         titles = partner.calling_aet, partner.aet
         even = partner.kind != "todoke"
-        return dicom.Destination(address, partner.host, context, *titles, even=even)
-
-    def _address(self) -> str:
-        return self.partner.addresses[0]
+        return dicom.Destination(addresses, partner.host, context, *titles, even=even)
 
     # -- between two todoke ends --------------------------------------------
 
-    @contextlib.contextmanager
-    def _link(self) -> Iterator[LinkClient]:
+    def _connect(self) -> LinkClient:
         """Connect to the first address of the partner that answers."""
         partner = self.partner
         context = tls.client_context(
@@ -129,58 +137,118 @@ class Delivery:
         )
         failure: TodokeError = PeerUnreachable(peer=partner.key, cause="no address")
         for address in partner.addresses:
-            with LinkClient(address, partner.link_port, partner.host, context) as client:
-                try:
-                    client.hello()
-                except PeerUnreachable as unreachable:
-                    failure = unreachable
-                    continue
-                self.partner = replace(partner, addresses=(address,))
-                yield client
-                return
+            client = LinkClient(address, partner.link_port, partner.host, context)
+            try:
+                client.hello()
+            except PeerUnreachable as unreachable:
+                failure = unreachable
+                client.close()
+                continue
+            return client
         raise failure
 
-    def _over_link(self, transfer: Transfer) -> None:
-        with self._link() as client, self._slide(transfer) as slide:
-            instances = self.outbox.instances(transfer.id)
-            client.open(transfer.opening or self._opening(transfer, instances, slide))
-            sent_again = 0
-            for _ in range(ROUNDS):
-                if slide is None:
-                    self._send_instances(client, transfer)
-                    found = [_digest(i) for i in self.outbox.instances(transfer.id)]
-                    source: dict[str, Any] = {}
-                else:
-                    found, source = self._send_slide(client, transfer, slide)
-                if self.stop.is_set():
-                    return
-                self.outbox.set_state(transfer.id, TransferState.DELIVERED)
-                try:
-                    self._close(client, transfer, found, source)
-                    return
-                except Incomplete as missing:
-                    uids = missing.uids
-                except Unequal as unequal:
-                    uids = unequal.uids
-                    sent_again += 1
-                    if sent_again > AGAIN:
-                        self._differ(transfer, uids)
-                self.outbox.acknowledged(transfer.id, uids, held=0)
-                self.outbox.set_state(transfer.id, TransferState.SENDING)
-            raise IntegrityError(cause="acknowledged, but missing at the receiver")
+    def _open(self, transfer: Transfer, slide: Slide | None = None) -> LinkClient:
+        """Open the transfer over a new connection, with the same words as before if it was."""
+        client = self._connect()
+        try:
+            client.open(transfer.opening or self._opening(transfer, slide))
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    def _by_dicom(self, transfer: Transfer) -> None:
+        """Send instances by C-STORE, the opening beside and not before them.
+
+        What arrives ahead of its opening is stored, acknowledged and joined to it.
+        """
+        begun = transfer.opening is not None
+        with ThreadPoolExecutor(1, thread_name_prefix="opening") as beside:
+            opening = beside.submit(self._open, transfer)
+            try:
+                stored = not begun and self._store_ahead(transfer, opening)
+                self._rounds(opening.result(), transfer, None, stored=stored)
+            except TodokeError:
+                _raise_failure(opening, wait=True)  # the reason, if it is one
+                raise
+            finally:
+                if opening.exception() is None:
+                    opening.result().close()
+
+    def _store_ahead(self, transfer: Transfer, opening: Future[LinkClient]) -> bool:
+        """Store everything while the transfer is being opened; return whether all is held."""
+        owed = [i for i in self.outbox.instances(transfer.id) if not i.acked]
+        try:
+            self._store(transfer, owed, lambda: _raise_failure(opening))
+        except PeerRefused:
+            return False  # the receiver says over the link what it misses, and why
+        return True
+
+    def _by_frames(self, transfer: Transfer) -> None:
+        with (
+            self._slide(transfer) as slide,
+            contextlib.closing(self._open(transfer, slide)) as client,
+        ):
+            self._rounds(client, transfer, slide)
+
+    def _rounds(
+        self, client: LinkClient, transfer: Transfer, slide: Slide | None, *, stored: bool = False
+    ) -> None:
+        """Send what is missing and close, until the receiver says that it has all as it was.
+
+        Parameters
+        ----------
+        stored : bool
+            Everything has been sent and acknowledged in this try already.
+        """
+        sent_again = 0
+        for _ in range(ROUNDS):
+            found: list[Digest] = []
+            source: dict[str, Any] = {}
+            if slide is not None:
+                found, source = self._send_slide(client, transfer, slide)
+            elif not stored:
+                self._send_instances(client, transfer)
+            stored = False
+            if self.stop.is_set():
+                return
+            self.outbox.set_state(transfer.id, TransferState.DELIVERED)
+            try:
+                self._close(client, transfer, found or self._digests(transfer), source)
+                return
+            except Incomplete as missing:
+                uids = missing.uids
+            except Unequal as unequal:
+                uids = unequal.uids
+                sent_again += 1
+                if sent_again > AGAIN:
+                    self._differ(transfer, uids)
+            self.outbox.acknowledged(transfer.id, uids, held=0)
+            self.outbox.set_state(transfer.id, TransferState.SENDING)
+        raise IntegrityError(cause="acknowledged, but missing at the receiver")
+
+    def _digests(self, transfer: Transfer) -> list[Digest]:
+        """Read every source again and digest it whole; D1 must be that of what was sent.
+
+        Raises
+        ------
+        SourceChanged
+        """
+        instances = self.outbox.instances(transfer.id)
+        with ThreadPoolExecutor(DIGESTERS, thread_name_prefix="digest") as beside:
+            found = list(beside.map(sources.digests, instances))
+        self.outbox.digested(transfer.id, found)
+        return found
 
     def _differ(self, transfer: Transfer, uids: list[str]) -> None:
         self.outbox.keep(transfer.id, digests_equal=0)
         raise IntegrityError(cause=f"{len(uids)}: {uids[0] if uids else ''}")
 
     @contextlib.contextmanager
-    def _slide(self, transfer: Transfer) -> Iterator[Slide | None]:
-        if transfer.slide is None:
-            yield None
-            return
+    def _slide(self, transfer: Transfer) -> Iterator[Slide]:
         from sender import slides
 
-        case = slides.SlideCase.from_json(json.loads(transfer.slide))
+        case = slides.SlideCase.from_json(json.loads(transfer.slide or "{}"))
         path = Path(self.outbox.instances(transfer.id)[0].path)
         with contextlib.closing(slides.open_slide(path, case)) as slide:
             known = self.outbox.instances(transfer.id)
@@ -189,8 +257,9 @@ class Delivery:
                 raise SourceChanged(path=path)
             yield slide
 
-    def _opening(self, transfer: Transfer, instances: list[Instance], slide: Slide | None) -> str:
+    def _opening(self, transfer: Transfer, slide: Slide | None) -> str:
         """Sign the opening and keep it before it is sent, so that it is always the same."""
+        instances = self.outbox.instances(transfer.id)
         if slide is None:
             slots = [
                 Slot(i.sop_uid, i.sop_class, i.transfer_syntax, i.series, i.number, i.length)
@@ -251,8 +320,7 @@ class Delivery:
             found = digests.result()
             source = {"files": len(slide.files), "sha256": file_set.result()}
         slide.check()
-        for known in found:
-            self.outbox.digested(transfer.id, known.uid, known.d1, known.root)
+        self.outbox.digested(transfer.id, found)
         return found, source
 
     def _close(
@@ -303,8 +371,10 @@ class Delivery:
         return statement
 
 
-def _digest(instance: Instance) -> Digest:
-    return Digest(instance.sop_uid, instance.length, instance.d1 or "", instance.d2, instance.d3)
+def _raise_failure(opening: Future[LinkClient], *, wait: bool = False) -> None:
+    """Raise what the opening failed with, if it has."""
+    if (wait or opening.done()) and (failure := opening.exception()) is not None:
+        raise failure
 
 
 def _base64(data: bytes) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common import link
-from common.dicom import dataset, digest, testmark, uids
+from common.dicom import dataset, uids
 from common.dicom.layout import Layout
 from common.errors import (
     InputError,
@@ -27,13 +28,11 @@ from common.errors import (
     TodokeError,
 )
 from common.states import TransferState
+from sender import identity
+from sender.identity import Identity
 from sender.outbox import Instance, Job, fault, stamp
 from sender.routing import Rule, choose
 
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
-
-DICOMDIR = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 annex I
 #: Patient and study level that the opening tells, as DICOM keywords.
 STUDY_LEVEL = (
     "StudyDate",
@@ -74,21 +73,32 @@ class Found:
     files: int = 0
 
 
-def files_below(paths: Iterable[Path]) -> Iterator[Path]:
+def files_below(paths: Iterable[Path | str]) -> Iterator[str]:
     """Yield every file below `paths`, in name order.
 
     Links and devices are yielded too, and a folder that cannot be listed (no
     right to, or gone meanwhile) itself, so that nothing is left out in silence.
     """
     for path in paths:
-        below = [path]
-        if path.is_dir() and not path.is_symlink():
-            with contextlib.suppress(OSError):
-                below = sorted(path.iterdir())
-        if below == [path]:
-            yield path
+        name = os.fspath(path)
+        if not os.path.isdir(name) or os.path.islink(name):  # noqa: PTH112, PTH114 - thousands
+            yield name
         else:
-            yield from files_below(below)
+            yield from _below(name)
+
+
+def _below(folder: str) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        yield folder
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path)
+        else:
+            yield entry.path
 
 
 def scan(
@@ -111,15 +121,15 @@ def scan(
     found = Found()
     studies: dict[tuple[str, ...], Study] = {}
     first: dict[str, Instance] = {}
-    for path in files_below(Path(p) for p in job.paths):
+    for path in files_below(job.paths):
         found.files += 1
         try:
-            if not stat.S_ISREG(path.lstat().st_mode):
+            if not stat.S_ISREG(os.lstat(path).st_mode):
                 raise NotAnImage(cause="no regular file, or a folder that cannot be listed")
-            if _is_part10(path):
-                _take_dicom(path, studies, first)
+            if (image := identity.read(path)) is not None:
+                _take_dicom(image, studies, first)
             else:
-                found.transfers.append(_take_slide(path, job, rules))
+                found.transfers.append(_take_slide(Path(path), job, rules))
         except TodokeError as error:
             found.refused.append((str(path), error))
         except OSError as failure:
@@ -132,45 +142,31 @@ def scan(
     return found
 
 
-def _is_part10(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(dataset.PREAMBLE + 4)[dataset.PREAMBLE :] == b"DICM"
-
-
 def _take_dicom(
-    path: Path, studies: dict[tuple[str, ...], Study], first: dict[str, Instance]
+    image: Identity, studies: dict[tuple[str, ...], Study], first: dict[str, Instance]
 ) -> None:
-    part10 = dataset.read_part10(path)
-    if part10.sop_class_uid == DICOMDIR:
-        raise NotAnImage(cause="DICOMDIR")
-    header, _ = dataset.open_header(path)
-    uid, sop_class = str(header.SOPInstanceUID), str(header.get("SOPClassUID") or "")
-    for identity in (uid, str(header.StudyInstanceUID), str(header.SeriesInstanceUID)):
-        _check_uid(identity)
-    if not uids.is_storable(sop_class, part10.transfer_syntax_uid):
-        raise NotCarried(cause=f"SOP class {sop_class}, {part10.transfer_syntax_uid}")
-    known = path.stat()
-    digests = digest.of_file(path, part10.offset, part10.transfer_syntax_uid)
-    instance = Instance(
-        uid, sop_class, part10.transfer_syntax_uid, str(header.SeriesInstanceUID),
-        dataset.instance_number(header), str(path.absolute()), part10.offset, part10.length,
-        *stamp(known), digests.d1, digests.d2, digests.d3,
-    )  # fmt: skip
-    if uid in first:
-        before = first[uid]
-        same = (before.d1, before.transfer_syntax) == (instance.d1, instance.transfer_syntax)
-        raise (SameInstance if same else SameUidOtherContent)(path=before.path)
-    patient = tuple(
-        str(header.get(k) or "") for k in ("PatientID", "IssuerOfPatientID", "PatientBirthDate")
-    )
-    key = (str(header.StudyInstanceUID), *patient)
-    marked = testmark.is_test_dataset(header)  # the last that may fail: below, nothing is undone
+    instance = image.instance
+    for uid in (instance.sop_uid, image.study, instance.series):
+        _check_uid(uid)
+    if not uids.is_storable(instance.sop_class, instance.transfer_syntax):
+        raise NotCarried(cause=f"SOP class {instance.sop_class}, {instance.transfer_syntax}")
+    before = first.get(instance.sop_uid)
+    if before is not None:
+        raise (SameInstance if _same(before, instance) else SameUidOtherContent)(path=before.path)
+    key = (image.study, *image.patient)
     if key not in studies:
-        studies[key] = Study(_study_level(header), patient)
+        studies[key] = Study(_study_level(instance.path), image.patient)
     study = studies[key]
     study.instances.append(instance)
-    study.marked += marked
-    first[uid] = instance
+    study.marked += image.marked
+    first[instance.sop_uid] = instance
+
+
+def _same(one: Instance, other: Instance) -> bool:
+    """Whether two files of one UID hold the same data set in the same transfer syntax."""
+    if (one.transfer_syntax, one.length) != (other.transfer_syntax, other.length):
+        return False
+    return identity.d1(one) == identity.d1(other)
 
 
 def _check_uid(uid: str) -> None:
@@ -181,10 +177,11 @@ def _check_uid(uid: str) -> None:
         raise NotDicom(cause=f"UID {uid[:64]}") from failure
 
 
-def _study_level(header: Dataset) -> dict[str, Any]:
+def _study_level(path: str) -> dict[str, Any]:
     """Return the patient and study level as DICOM JSON (PS3.18 annex F)."""
     import pydicom
 
+    header, _ = dataset.open_header(Path(path))
     level = pydicom.Dataset()
     for keyword in STUDY_LEVEL:
         if keyword in header:

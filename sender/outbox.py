@@ -13,20 +13,20 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from common import durable
 from common.errors import DatabaseUnsafe, NotFound, TodokeError
+from common.link import Digest
 from common.states import AT_REST, TransferState, move
 
 SCHEMA_VERSION = 2
-TOGETHER = 32  # acknowledgements in one write
-PATIENCE = 0.1  # seconds that one waits at most, while others come
 _SCHEMA = """
 CREATE TABLE jobs(
   id INTEGER PRIMARY KEY, partner TEXT NOT NULL, paths TEXT NOT NULL, options TEXT NOT NULL,
@@ -104,6 +104,7 @@ class Instance:
 
 
 _COLUMNS = [field.name for field in fields(Instance)]
+_values = attrgetter(*_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,9 +275,11 @@ class Outbox:
                 ids.append(secrets.token_hex(16))
                 row = {"id": ids[-1], "job": job.id, "created": now(), **values}
                 _insert(db, "transfers", row)
-                for instance in instances:
-                    held = {name: getattr(instance, name) for name in _COLUMNS}
-                    _insert(db, "instances", {"transfer": ids[-1], **held})
+                db.executemany(
+                    f"INSERT INTO instances(transfer, {', '.join(_COLUMNS)})"
+                    f" VALUES(?{', ?' * len(_COLUMNS)})",
+                    ((ids[-1], *_values(instance)) for instance in instances),
+                )
             for path, error in refused:
                 words = error.as_json()
                 _insert(db, "refused", {"job": job.id, "path": path, **words})
@@ -335,7 +338,15 @@ class Outbox:
     def instances(self, transfer: str) -> list[Instance]:
         """Return the instances of a transfer in the order of its opening."""
         rows = self._rows("SELECT * FROM instances WHERE transfer=? ORDER BY id", transfer)
-        return [Instance(**{name: row[name] for name in _COLUMNS}) for row in rows]
+        return [Instance(*(row[name] for name in _COLUMNS)) for row in rows]
+
+    def stored(self, transfer: str, digests: Mapping[str, str]) -> None:
+        """Keep that the receiver holds instances, with D1 of what it was sent, by UID."""
+        with self._write() as db:
+            db.executemany(
+                "UPDATE instances SET acked=1, d1=? WHERE transfer=? AND sop_uid=?",
+                [(d1, transfer, uid) for uid, d1 in digests.items()],
+            )
 
     def acknowledged(self, transfer: str, uids: Iterable[str], held: int = 1) -> None:
         """Keep that the receiver holds instances (or, of a level, so many frames)."""
@@ -345,12 +356,12 @@ class Outbox:
                 [(held, transfer, uid) for uid in uids],
             )
 
-    def digested(self, transfer: str, uid: str, d1: str, root: str) -> None:
-        """Keep the digests of a slide level."""
+    def digested(self, transfer: str, found: Iterable[Digest]) -> None:
+        """Keep the digests of instances, taken from their source."""
         with self._write() as db:
-            db.execute(
-                "UPDATE instances SET d1=?, root=? WHERE transfer=? AND sop_uid=?",
-                (d1, root, transfer, uid),
+            db.executemany(
+                "UPDATE instances SET d1=?, d2=?, d3=?, root=? WHERE transfer=? AND sop_uid=?",
+                [(one.d1, one.d2, one.d3, one.root, transfer, one.uid) for one in found],
             )
 
     def progress(self, job: int | None = None) -> dict[str, tuple[int, int, int, int]]:
@@ -363,57 +374,6 @@ class Outbox:
             *values,
         )
         return {row[0]: (row[1], row[2], row[3], row[4]) for row in rows}
-
-
-class Acknowledgements:
-    """Keeps acknowledgements of instances a few at a time: each write waits for the disk.
-
-    One waits at most :data:`PATIENCE`, also when no other follows.  What is lost
-    with the machine is asked of the receiver again, or sent again.
-    """
-
-    def __init__(self, outbox: Outbox, transfer: str) -> None:
-        self._outbox = outbox
-        self._transfer = transfer
-        self._uids: list[str] = []
-        self._lock = threading.Lock()
-        self._failure: BaseException | None = None
-
-    def add(self, uid: str) -> None:
-        """Note that the receiver holds an instance.
-
-        Raises
-        ------
-        BaseException
-            What a write failed with that nobody waited for.
-        """
-        with self._lock:
-            self._uids.append(uid)
-            first, full = len(self._uids) == 1, len(self._uids) >= TOGETHER
-            failure = self._failure
-        if failure is not None:
-            raise failure
-        if full:
-            self.flush()
-        elif first:
-            late = threading.Timer(PATIENCE, self._flush_later)
-            late.daemon = True
-            late.start()
-
-    def flush(self) -> None:
-        """Keep what was noted."""
-        with self._lock:
-            if self._uids:
-                self._outbox.acknowledged(self._transfer, self._uids)
-            self._uids = []
-        if self._failure is not None:
-            raise self._failure
-
-    def _flush_later(self) -> None:
-        try:
-            self.flush()
-        except BaseException as failure:  # raised to the sender by its next add or flush
-            self._failure = failure
 
 
 def fault(error: TodokeError) -> str:

@@ -7,7 +7,18 @@ negotiation, the socket is driven here.
 
 from common.dicom.acceptor import Acceptor
 from common.dicom.admission import CALLED_UNKNOWN, CALLING_UNKNOWN
-from common.dicom.peer import Context, Incoming, Outcome, Outgoing, Peer, Sink, Writing
+from common.dicom.outlay import Pieces
+from common.dicom.peer import (
+    Context,
+    Incoming,
+    Outcome,
+    Outgoing,
+    Peer,
+    Placing,
+    Sink,
+    Source,
+    Writing,
+)
 from common.dicom.requestor import Requestor
 
 __all__ = [
@@ -19,7 +30,10 @@ __all__ = [
     "Outcome",
     "Outgoing",
     "Peer",
+    "Pieces",
+    "Placing",
     "Requestor",
     "Sink",
+    "Source",
     "Writing",
 ]

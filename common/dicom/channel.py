@@ -120,10 +120,11 @@ class Channel:
         TimeoutError
             Nothing came by the deadline.
         """
-        got = 0
-        while got < len(buffer):
+        got, size = 0, len(buffer)
+        receive = self._sock.recv_into
+        while got < size:
             try:
-                count = self._sock.recv_into(buffer[got:])
+                count = receive(buffer[got:])
             except _WANTS_READ:
                 if got:
                     return got

@@ -11,9 +11,11 @@ import io
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from common import durable
 from common.dicom import uids
@@ -21,6 +23,14 @@ from common.errors import NotDicom
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+
+
+class Values(Protocol):
+    """Values by keyword: a data set of pydicom, or what :mod:`common.dicom.elements` found."""
+
+    def get(self, key: str, default: Any = None, /) -> Any:
+        """Return a value, or the default where the element is absent."""
+
 
 PREAMBLE = 128
 META_LIMIT = 1 << 16  # bytes of group 0002 we read
@@ -109,7 +119,22 @@ def read_part10(path: Path) -> Part10:
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        start = durable.read_at(file.fileno(), META_LIMIT, 0)
+        return part10_of(durable.read_at(file.fileno(), META_LIMIT, 0), size)
+
+
+def part10_of(start: bytes, size: int) -> Part10:
+    """Read group 0002 from the first bytes of a file.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the whole file.
+
+    Raises
+    ------
+    NotDicom
+        The file is no Part 10 file, or its group 0002 is not sound, or longer.
+    """
     if len(start) < PREAMBLE + 4 or start[PREAMBLE : PREAMBLE + 4] != b"DICM":
         raise NotDicom(cause="no DICM")
     values, offset = _meta(start)
@@ -212,6 +237,21 @@ class _Budgeted(io.RawIOBase):
 def find_pixels(fd: int, at: int, end: int, transfer_syntax_uid: str) -> Pixels | None:
     """Find the value of (7FE0,0010) whose element begins at byte `at` of an open file.
 
+    As :func:`pixels_in`, of which this is the form for files.
+    """
+    return pixels_in(partial(durable.read_at, fd), at, end, transfer_syntax_uid)
+
+
+def pixels_in(
+    read: Callable[[int, int], bytes], at: int, end: int, transfer_syntax_uid: str
+) -> Pixels | None:
+    """Find the value of (7FE0,0010) whose element begins at byte `at`.
+
+    Parameters
+    ----------
+    read : callable
+        Given a number of bytes and an offset; returns fewer only at the end.
+
     Returns
     -------
     Pixels or None
@@ -225,7 +265,7 @@ def find_pixels(fd: int, at: int, end: int, transfer_syntax_uid: str) -> Pixels 
     """
     if transfer_syntax_uid in DEFLATED:
         return None
-    head = durable.read_at(fd, 12, at)
+    head = read(12, at)
     order = ">" if transfer_syntax_uid == EXPLICIT_BE else "<"
     if len(head) < 8 or struct.unpack_from(order + "HH", head) != (0x7FE0, 0x0010):
         return None
@@ -239,15 +279,15 @@ def find_pixels(fd: int, at: int, end: int, transfer_syntax_uid: str) -> Pixels 
         if value + length > end:
             raise NotDicom(cause="Pixel Data is cut")
         return Pixels(value, length)
-    return Pixels(value, None, tuple(_fragments(fd, value, end)))
+    return Pixels(value, None, tuple(_fragments(read, value, end)))
 
 
-def _fragments(fd: int, at: int, end: int) -> list[tuple[int, int]]:
+def _fragments(read: Callable[[int, int], bytes], at: int, end: int) -> list[tuple[int, int]]:
     """Walk the items of encapsulated Pixel Data (PS3.5 A.4), Basic Offset Table left out."""
     found: list[tuple[int, int]] = []
     first = True
     while len(found) < ITEMS_LIMIT:
-        item = durable.read_at(fd, 8, at)
+        item = read(8, at)
         if len(item) < 8:
             raise NotDicom(cause="Pixel Data is cut")
         group, element, length = struct.unpack("<HHI", item)
@@ -262,7 +302,7 @@ def _fragments(fd: int, at: int, end: int) -> list[tuple[int, int]]:
     raise NotDicom(cause="too many fragments")
 
 
-def frame_table(pixels: Pixels, header: Dataset, base: int) -> bytes | None:
+def frame_table(pixels: Pixels, header: Values, base: int) -> bytes | None:
     """Return where each frame lies in the data set, as uint64 LE pairs (offset, length).
 
     Parameters
@@ -289,7 +329,7 @@ def frame_table(pixels: Pixels, header: Dataset, base: int) -> bytes | None:
     return b"".join(struct.pack("<QQ", *span) for span in spans)
 
 
-def frame_count(header: Dataset) -> int:
+def frame_count(header: Values) -> int:
     """Return Number of Frames, 1 where it is absent or no number of frames."""
     try:
         count = int(header.get("NumberOfFrames") or 1)
@@ -298,19 +338,20 @@ def frame_count(header: Dataset) -> int:
     return count if 0 < count <= FRAMES_LIMIT else 1
 
 
-def native_frame_length(header: Dataset) -> int | None:
+def native_frame_length(header: Values) -> int | None:
     """Return the bytes of one native frame, None where they end inside a byte."""
     try:
-        bits = int(header.Rows) * int(header.Columns) * int(header.BitsAllocated)
+        bits = int(header.get("Rows")) * int(header.get("Columns"))
+        bits *= int(header.get("BitsAllocated"))
         bits *= int(header.get("SamplesPerPixel") or 1)
-    except (AttributeError, TypeError, ValueError):
+    except (TypeError, ValueError):
         return None
     if header.get("PhotometricInterpretation") == "YBR_FULL_422":
         bits = bits * 2 // 3
     return None if bits % 8 else bits // 8
 
 
-def instance_number(header: Dataset) -> int | None:
+def instance_number(header: Values) -> int | None:
     """Return Instance Number where it is a number an index can hold."""
     try:
         number = int(header.get("InstanceNumber"))

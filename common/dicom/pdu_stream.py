@@ -3,13 +3,15 @@
 The reader is pure: bytes go in, split anywhere, and events come out.  It holds
 no more of a PDU than its header, or the whole of a short one whose length was
 compared with its limit first; the payload of P-DATA passes through as slices
-of the caller's buffer and is never gathered here.
+of the caller's buffer and is never gathered here.  Between two headers the
+payload of a data set need not come through the reader at all: the caller may
+read it to where it belongs and say how much there was.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from common.errors import ProtocolError
@@ -23,9 +25,11 @@ NOT_SPECIFIED, UNRECOGNIZED_PDU, UNEXPECTED_PDU, INVALID_PARAMETER = 0, 1, 2, 6
 #: 128 contexts of 40 transfer syntaxes with long UIDs fit in half of it.
 MAX_ASSOCIATE = 1 << 18
 
+_LAST_DATA = 2  # message control header of the last fragment of a data set, PS3.8 annex E
 _HEADER = struct.Struct(">BxL")
 _PDV = struct.Struct(">LBB")
 _DATA_HEADER = struct.Struct(">BxLLBB")
+DATA_HEADER_SIZE = _DATA_HEADER.size  # of a PDU and of its one presentation data value
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,22 @@ class PduReader:
                 event = self._complete()
                 if event is not None:
                     yield event
+
+    @property
+    def data_ahead(self) -> int:
+        """Bytes of a data set that come next, before any header; 0 where a header does."""
+        return 0 if self._control & 1 else self._payload
+
+    def passed(self, count: int) -> tuple[int, bool]:
+        """Note that the next `count` bytes, of :attr:`data_ahead`, were read elsewhere.
+
+        Returns
+        -------
+        (int, bool)
+            Presentation context, and whether the data set ends there.
+        """
+        self._payload -= count
+        return self._context, self._control == _LAST_DATA and not self._payload
 
     def _complete(self) -> Pdu | Fragment | None:
         if self._type is None:
@@ -172,46 +192,52 @@ def command_pdus(context: int, command: bytes, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def data_pdus(
-    context: int, length: int, chunks: Iterable[bytes | memoryview], limit: int
-) -> Iterator[bytes | memoryview]:
-    """Yield headers and slices that make the P-DATA PDUs of one data set.
+def data_places(
+    buffer: memoryview, at: int, context: int, length: int, rest: int, limit: int
+) -> tuple[int, list[memoryview]]:
+    """Lay P-DATA PDUs out in a buffer, headers written, payload left to be filled in.
 
-    A PDU is announced before its bytes are at hand, so nothing is gathered:
-    the chunks may be of any size and the PDUs are filled all the same.
+    A PDU is announced before its bytes are at hand, so a source can read them to
+    where they are sent from.
 
     Parameters
     ----------
+    buffer : memoryview
+        Writable.
+    at : int
+        Byte of the buffer at which to begin.
+    context : int
+        Presentation context ID.
     length : int
-        Bytes of the data set; the chunks must come to exactly that.
+        Bytes of the data set to be laid out now.
+    rest : int
+        Bytes of the data set that come after them; 0 marks the last fragment.
     limit : int
         Longest PDU the peer takes, in bytes after the header; above 6.
 
-    Raises
-    ------
-    ProtocolError
-        The chunks come to another length than was said.
+    Returns
+    -------
+    (int, list of memoryview)
+        Where the PDUs end in the buffer, and the places of their payload in order.
     """
     room = limit - 6
-    rest = length
-    open_bytes = 0
-    for chunk in chunks:
-        view = memoryview(chunk).cast("B")
-        if len(view) > rest + open_bytes:
-            raise ProtocolError(cause="data set longer than announced")
-        while view:
-            if not open_bytes:
-                open_bytes = min(room, rest)
-                rest -= open_bytes
-                yield _data_header(context, 0 if rest else 2, open_bytes)
-            piece = view[:open_bytes]
-            yield piece
-            open_bytes -= len(piece)
-            view = view[len(piece) :]
-    if rest or open_bytes:
-        raise ProtocolError(cause="data set shorter than announced")
-    if not length:
-        yield _data_header(context, 2, 0)
+    places = []
+    while True:
+        piece = min(room, length)
+        length -= piece
+        _DATA_HEADER.pack_into(
+            buffer, at, P_DATA, piece + 6, piece + 2, context, 0 if length + rest else 2
+        )
+        at += DATA_HEADER_SIZE
+        places.append(buffer[at : at + piece])
+        at += piece
+        if not length:
+            return at, places
+
+
+def laid_out(length: int, limit: int) -> int:
+    """Return the bytes that so many bytes of a data set take as P-DATA PDUs."""
+    return length + DATA_HEADER_SIZE * max(1, -(-length // (limit - 6)))
 
 
 def _data_header(context: int, control: int, length: int) -> bytes:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from common.dicom.channel import Channel
 from common.errors import TodokeError
@@ -60,6 +60,21 @@ def peer_of(
     )
 
 
+class Source(Protocol):
+    """Gives the bytes of one encoded data set, in order."""
+
+    def read(self, places: Sequence[memoryview]) -> None:
+        """Fill every place with the next bytes; a TodokeError if they cannot be had.
+
+        The last call is the one that brings the data set to its length: a source
+        that is found to have changed raises there at the latest, so that it never
+        becomes a complete instance at the peer.
+        """
+
+    def close(self) -> None:
+        """Give up what is held; called once, whether or not all was read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """One instance to be stored at the peer.
@@ -68,15 +83,15 @@ class Outgoing:
     ----------
     length : int
         Bytes of the encoded data set.
-    chunks : callable
-        Gives the encoded data set, without group 0002, in order.
+    open : callable
+        Opens the encoded data set, without group 0002.
     """
 
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
     length: int
-    chunks: Callable[[], Iterable[bytes | memoryview]]
+    open: Callable[[], Source]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +122,7 @@ class Writing(Protocol):
     """Takes the bytes of one instance as they come.
 
     Either ``finish`` is called once after the last byte, or ``abandon`` once:
-    when the association broke before, or ``write`` or ``finish`` raised.  An
+    when the association broke before, or another method raised.  An
     association that breaks after ``finish`` returned changes nothing.
     """
 
@@ -119,6 +134,17 @@ class Writing(Protocol):
 
     def abandon(self) -> None:
         """Forget the bytes."""
+
+
+@runtime_checkable
+class Placing(Writing, Protocol):
+    """A ``Writing`` that says where the bytes go, so that they are read there at once."""
+
+    def room(self, wanted: int) -> memoryview:
+        """Return a place for the next bytes: at least one, at most `wanted`."""
+
+    def filled(self, count: int) -> None:
+        """Take the first `count` bytes of the room that was given last."""
 
 
 class Sink(Protocol):

@@ -18,6 +18,7 @@ from typing import Self
 from common.dicom import calling, commands, greeting, negotiation, statuses, uids
 from common.dicom.channel import Channel
 from common.dicom.negotiation import Proposal, Request, UserInformation
+from common.dicom.outlay import Outlay
 from common.dicom.pdu_stream import (
     ABORT,
     ASSOCIATE_AC,
@@ -27,7 +28,6 @@ from common.dicom.pdu_stream import (
     Pdu,
     PduReader,
     command_pdus,
-    data_pdus,
 )
 from common.dicom.peer import Context, Outcome, Outgoing, Peer, peer_of
 from common.errors import (
@@ -42,7 +42,6 @@ from common.errors import (
     UsageError,
 )
 
-_PIECE = 4 << 20  # bytes handed to one send; larger instances go in several
 _LARGEST = 1 << 20  # PDU sent to a peer that takes any
 _BUFFER = 1 << 16
 _CLOSING = 5.0  # seconds to wait for A-RELEASE-RP
@@ -69,6 +68,7 @@ class Requestor:
         self._timeout = timeout
         self._reader = PduReader(max_pdu)
         self._buffer = memoryview(bytearray(_BUFFER))
+        self._outlay = Outlay()
         self._command = bytearray()
         self._responses: deque[commands.Command] = deque()
         self._waiting: dict[int, Outgoing] = {}  # message ID to instance, unanswered
@@ -267,14 +267,10 @@ class Requestor:
     def _transmit(self, outgoing: Outgoing, number: int) -> TodokeError | None:
         """Send one instance; return the error of its source, if that failed."""
         begun = False
-        parts = self._parts(outgoing, number)
+        pieces = self._message(outgoing, number)
         while True:
-            piece = bytearray()  # copied at once: a source may use its buffer again
             try:
-                for part in parts:
-                    piece += part
-                    if len(piece) >= _PIECE:
-                        break
+                piece = next(pieces, None)
             except TodokeError as error:
                 if begun:
                     self.abort()
@@ -282,13 +278,13 @@ class Requestor:
             except BaseException:
                 self.abort()
                 raise
-            if not piece:
+            if piece is None:
                 return None
             with self._guard():
                 self._send(piece)
             begun = True
 
-    def _parts(self, outgoing: Outgoing, number: int) -> Iterator[bytes | memoryview]:
+    def _message(self, outgoing: Outgoing, number: int) -> Iterator[memoryview]:
         """Yield the bytes of the C-STORE-RQ and its data set."""
         context = self._contexts[Context(outgoing.sop_class_uid, outgoing.transfer_syntax_uid)]
         command = commands.Command(
@@ -298,8 +294,7 @@ class Requestor:
             sop_instance=outgoing.sop_instance_uid,
             has_data_set=True,
         )
-        yield command_pdus(context, command.encode(), self._limit)
-        yield from data_pdus(context, outgoing.length, outgoing.chunks(), self._limit)
+        return self._outlay.pieces(context, command.encode(), outgoing, self._limit)
 
     def _outcomes(self, allowed: int) -> Iterator[Outcome]:
         """Yield what has been answered until at most `allowed` are unanswered."""
@@ -338,7 +333,7 @@ class Requestor:
             self.abort()
             raise
 
-    def _send(self, data: bytes | bytearray) -> None:
+    def _send(self, data: bytes | memoryview) -> None:
         """Send, taking responses meanwhile so that neither end waits for the other."""
         view = memoryview(data)
         try:

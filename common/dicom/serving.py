@@ -26,10 +26,11 @@ from common.dicom.pdu_stream import (
     Pdu,
     command_pdus,
 )
-from common.dicom.peer import Incoming, Sink, Writing
+from common.dicom.peer import Incoming, Placing, Sink, Writing
 from common.errors import AssociationAborted, ProtocolError, TodokeError
 
 _BUFFER = 1 << 18
+_HEAD = 1 << 12  # read before a data set that is placed: a command and two headers fit
 _PATIENCE = 30.0  # seconds without progress while sending a response
 
 
@@ -64,6 +65,7 @@ class Association:
         self._command_context = 0
         self._message: Command | None = None  # whose data set is being read
         self._writing: Writing | None = None
+        self._placing: Placing | None = None  # the same, where it says where bytes go
         self._refusal: tuple[int, str] | None = None
 
     def run(self) -> None:
@@ -89,7 +91,11 @@ class Association:
                 self._flush()
                 if self._stopping and self._at_rest():
                     raise AssociationAborted(cause="this end is stopping")
-                for event in self._terms.reader.feed(buffer[: self._read(buffer)]):
+                if self._placing is not None and self._terms.reader.data_ahead:
+                    self._place(self._placing)
+                    continue
+                here = buffer if self._placing is None and self._message else buffer[:_HEAD]
+                for event in self._terms.reader.feed(here[: self._read(here)]):
                     self._on(event)
         finally:
             self._over = True
@@ -127,6 +133,22 @@ class Association:
         if count == 0:
             raise ConnectionResetError("closed by the peer without release")
         return count or 0
+
+    def _place(self, placing: Placing) -> None:
+        """Read the payload that comes next to where it belongs."""
+        reader = self._terms.reader
+        try:
+            room = placing.room(reader.data_ahead)
+        except TodokeError as error:
+            self._refusal = _refusal(error)
+            self._abandon()  # the rest is drained
+            return
+        count = self._read(room)
+        if count:
+            placing.filled(count)
+            context, last = reader.passed(count)
+            if last:
+                self._end_of_data(context)
 
     def _on(self, event: Pdu | Fragment) -> None:
         if isinstance(event, Fragment):
@@ -188,6 +210,7 @@ class Association:
             self._writing = self._sink.begin(incoming)
         except TodokeError as error:
             return _refusal(error)
+        self._placing = self._writing if isinstance(self._writing, Placing) else None
         return None
 
     def _on_data(self, event: Fragment) -> None:
@@ -202,13 +225,17 @@ class Association:
             except TodokeError as error:
                 self._refusal = _refusal(error)
                 self._abandon()
-        if not event.last:
-            return
-        self._message = None
+        if event.last:
+            self._end_of_data(event.context)
+
+    def _end_of_data(self, context: int) -> None:
+        message, self._message = self._message, None
+        if message is None:  # checked where its first byte came
+            raise _unexpected("data set without a command")
         if self._writing is None:
-            self._answer(message, event.context, *(self._refusal or (commands.SUCCESS, "")))
+            self._answer(message, context, *(self._refusal or (commands.SUCCESS, "")))
             return
-        answer = _Answer(self, message, event.context)
+        answer = _Answer(self, message, context)
         self._unanswered += 1
         try:
             self._writing.finish(answer)
@@ -216,7 +243,7 @@ class Association:
             self._abandon()
             answer.refuse(error)
         else:
-            self._writing = None
+            self._writing = self._placing = None
 
     def _answer(self, message: Command, context: int, status: int, comment: str) -> None:
         """Send a response that no handler has to wait for, after those that are due."""
@@ -249,7 +276,7 @@ class Association:
         self._flush()
 
     def _abandon(self) -> None:
-        writing, self._writing = self._writing, None
+        writing, self._writing, self._placing = self._writing, None, None
         if writing is not None:
             with contextlib.suppress(TodokeError):
                 writing.abandon()

@@ -35,6 +35,12 @@ class _StoredInstance:
     def write(self, data: memoryview) -> None:
         self.arrival.write(data)
 
+    def room(self, wanted: int) -> memoryview:
+        return self.arrival.room(wanted)
+
+    def filled(self, count: int) -> None:
+        self.arrival.filled(count)
+
     def finish(self, answer: Callable[[int], None]) -> None:
         def told(error: TodokeError | None) -> None:
             answer(SUCCESS if error is None else error.dimse_status)
@@ -80,7 +86,7 @@ class DicomDoor:
         self.aet = aet
         self.profile = profile
         self.authority = node.ca
-        self._known: dict[bytes | None, tuple[float, str]] = {}
+        self._known: dict[bytes | None, tuple[float, str, bool]] = {}
         self.arrivals = Arrivals(index, store, self._alarm)
         self.acceptor = Acceptor(
             address, tls=self._context, sink=self, admit=self.admit, refused=self._refused
@@ -110,29 +116,31 @@ class DicomDoor:
 
     def begin(self, incoming: Incoming) -> Writing:
         """Take the first byte of an instance."""
+        institution, linked = self._partner(incoming.peer.certificate)
         arrival = Arrival(
             self.store,
-            self._institution(incoming.peer.certificate),
+            institution,
             incoming.sop_class_uid,
             incoming.sop_instance_uid,
             incoming.transfer_syntax_uid,
+            linked,
         )
         arrival.begin()
         return _StoredInstance(arrival, self.arrivals)
 
-    def _institution(self, certificate: bytes | None) -> str:
-        """Return whose a certificate is, looked up again once a second while instances come.
+    def _partner(self, certificate: bytes | None) -> tuple[str, bool]:
+        """Return whose a certificate is and whether it opens transfers over the link.
 
-        So a partner that is taken away is refused within a second, in the middle of
-        its association too.
+        Looked up again once a second while instances come, so a partner that is taken
+        away is refused within a second, in the middle of its association too.
         """
         now = self._clock()
-        at, code = self._known.get(certificate, (-LOOKED_UP, ""))
+        at, code, linked = self._known.get(certificate, (-LOOKED_UP, "", False))
         if now - at >= LOOKED_UP:
             partner = partners.of_certificate(self.index, certificate, self.authority)
-            code = str(partner.code)
-            self._known[certificate] = now, code
-        return code
+            code, linked = str(partner.code), partner.kind == "todoke"
+            self._known[certificate] = now, code, linked
+        return code, linked
 
     def _refused(self, address: str, cause: str, certificate: bytes | None) -> None:
         shown = tls.fingerprint(certificate) if certificate else None

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import os
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
-from common import durable
 from common.dicom.association import Context, Outgoing, Requestor
 from common.dicom.dataset import DEFLATED
-from common.dicom.digest import pieces
 from common.errors import (
     ContextNotAccepted,
     InputError,
     PeerBusy,
     PeerRefused,
-    SourceChanged,
+    PeerUnreachable,
     TodokeError,
 )
-from sender.outbox import Instance, stamp
+from sender.outbox import Instance
+from sender.sources import FileSource
 
+Acknowledged = Callable[[Instance, str], None]
 CONTEXTS = 128  # presentation contexts of one association, PS3.8 table 9-18
 WARNINGS = {0xB000, 0xB006, 0xB007, 0x0107, 0x0116}  # stored all the same, PS3.4 B.2.3
 
@@ -34,13 +31,15 @@ class Destination:
 
     Attributes
     ----------
+    addresses : tuple of (str, int)
+        Tried in order.
     even : bool
         The peer breaks off at fragments of odd length (PS3.8 section 9.3.5.1), as
         DCMTK and Orthanc do.  A todoke receiver takes them, and gets the data set
         exactly as it lies in the file.
     """
 
-    address: tuple[str, int]
+    addresses: tuple[tuple[str, int], ...]
     host: str | None
     tls: ssl.SSLContext | None
     calling_aet: str
@@ -49,14 +48,14 @@ class Destination:
 
 
 def send(
-    to: Destination, instances: Sequence[Instance], acknowledged: Callable[[Instance], None]
+    to: Destination, instances: Sequence[Instance], acknowledged: Acknowledged
 ) -> list[TodokeError]:
     """Store instances and report each acknowledgement as it comes.
 
     Parameters
     ----------
     acknowledged : callable
-        Called with an instance after the peer's success.
+        Called with an instance and D1 of what was sent, after the peer's success.
 
     Returns
     -------
@@ -66,21 +65,14 @@ def send(
     Raises
     ------
     SourceChanged
-        A file is not what it was when it was digested; nothing of it was stored.
+        A file is not what it was when it was found; nothing of it was stored.
     PeerError
         The association cannot be opened or broke; what was acknowledged stays so.
     """
     refused: list[TodokeError] = []
     for part in _by_contexts(instances):
         contexts = list(dict.fromkeys(_context(i) for i in part))
-        with Requestor.open(
-            to.address,
-            tls=to.tls,
-            server_hostname=to.host,
-            calling_aet=to.calling_aet,
-            called_aet=to.called_aet,
-            contexts=contexts,
-        ) as association:
+        with _open(to, contexts) as association:
             able = [i for i in part if _context(i) in association.accepted]
             refused += [
                 ContextNotAccepted(cause=f"{i.sop_class}, {i.transfer_syntax}")
@@ -94,6 +86,24 @@ def send(
     return refused
 
 
+def _open(to: Destination, contexts: Sequence[Context]) -> Requestor:
+    """Open an association at the first address that answers."""
+    failure: TodokeError = PeerUnreachable(peer=to.called_aet, cause="no address")
+    for address in to.addresses:
+        try:
+            return Requestor.open(
+                address,
+                tls=to.tls,
+                server_hostname=to.host,
+                calling_aet=to.calling_aet,
+                called_aet=to.called_aet,
+                contexts=contexts,
+            )
+        except PeerUnreachable as unreachable:
+            failure = unreachable
+    raise failure
+
+
 def _cannot_be_even(instance: Instance) -> bool:
     """Whether an element of odd length lies in it: only a deflated stream has its own padding."""
     return instance.length % 2 == 1 and instance.transfer_syntax not in DEFLATED
@@ -102,15 +112,21 @@ def _cannot_be_even(instance: Instance) -> bool:
 def _store(
     association: Requestor,
     instances: Iterable[Instance],
-    acknowledged: Callable[[Instance], None],
+    acknowledged: Acknowledged,
     *,
     even: bool,
 ) -> list[TodokeError]:
     refused: list[TodokeError] = []
     by_uid = {i.sop_uid: i for i in instances}
-    for outcome in association.store(outgoing(i, even=even) for i in by_uid.values()):
+    digests: dict[str, str] = {}
+    sent = (
+        outgoing(i, even=even, read=partial(digests.__setitem__, i.sop_uid))
+        for i in by_uid.values()
+    )
+    for outcome in association.store(sent):
+        uid = outcome.outgoing.sop_instance_uid
         if outcome.error is None and (outcome.status == 0 or outcome.status in WARNINGS):
-            acknowledged(by_uid[outcome.outgoing.sop_instance_uid])
+            acknowledged(by_uid[uid], digests.pop(uid))
         elif outcome.error is not None:
             refused.append(outcome.error)
         elif outcome.status >> 8 == 0xA7:
@@ -138,7 +154,9 @@ def _by_contexts(instances: Sequence[Instance]) -> Iterator[list[Instance]]:
         yield part
 
 
-def outgoing(instance: Instance, *, even: bool = False) -> Outgoing:
+def outgoing(
+    instance: Instance, *, even: bool = False, read: Callable[[str], None] = lambda _d1: None
+) -> Outgoing:
     """Return an instance as an association sends it: its data set, as it lies in the file.
 
     Parameters
@@ -146,44 +164,13 @@ def outgoing(instance: Instance, *, even: bool = False) -> Outgoing:
     even : bool
         Give a deflated stream of odd length the NULL byte that its writer forgot
         (PS3.5 section A.5).
+    read : callable
+        Told D1 of what was read, before the last piece of it is sent.
     """
-    padding = b"\0" * (instance.length % 2) if even else b""
     return Outgoing(
         instance.sop_class,
         instance.sop_uid,
         instance.transfer_syntax,
-        instance.length + len(padding),
-        lambda: itertools.chain(_checked(instance), [padding] if padding else ()),
+        instance.length + (instance.length % 2 if even else 0),
+        lambda: FileSource(instance, read),
     )
-
-
-def _checked(instance: Instance) -> Iterator[bytes]:
-    """Read a data set while checking that it is still the one that was digested.
-
-    The last piece is given only when the whole is known to be unchanged, so a
-    changed source never becomes a complete instance at the peer.
-
-    Raises
-    ------
-    SourceChanged
-    """
-    path = Path(instance.path)
-    try:
-        fd = durable.open_file(path)
-    except TodokeError as failure:
-        raise SourceChanged(path=path) from failure
-    try:
-        if stamp(os.fstat(fd)) != (instance.size, instance.mtime_ns, instance.inode):
-            raise SourceChanged(path=path)
-        digest, last, read = hashlib.sha256(), b"", 0
-        for piece in pieces(fd, instance.offset, instance.length):
-            digest.update(piece)
-            read += len(piece)
-            if last:
-                yield last
-            last = piece
-        if read != instance.length or digest.hexdigest() != instance.d1:
-            raise SourceChanged(path=path)
-        yield last
-    finally:
-        os.close(fd)

@@ -166,14 +166,14 @@ def test_a_folder_that_vanishes_while_it_is_read_is_told(
 ) -> None:
     (tmp_path / "a").mkdir()
     write_series(tmp_path / "z", 1, slices=1, side=8)
-    listed = Path.iterdir
+    listed = os.scandir
 
-    def vanishing(self: Path) -> Any:
-        if self.name == "a":
-            self.rmdir()  # between the question whether it is a folder and its list
-        return listed(self)
+    def vanishing(folder: str) -> Any:
+        if Path(folder).name == "a":
+            Path(folder).rmdir()  # between the question whether it is a folder and its list
+        return listed(folder)
 
-    monkeypatch.setattr(Path, "iterdir", vanishing)
+    monkeypatch.setattr(os, "scandir", vanishing)
     found = scan(tmp_path)
     assert [name for name, _ in found.refused] == [str(tmp_path / "a")]
     assert told(found) == found.files == 2

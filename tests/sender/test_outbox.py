@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from common.errors import DatabaseUnsafe, NotAnImage, NotFound, TodokeError, UsageError
+from common.link import Digest
 from common.states import TransferState
-from sender.outbox import TOGETHER, Acknowledgements, Instance, Outbox
+from sender.acknowledgements import TOGETHER, Acknowledgements
+from sender.outbox import Instance, Outbox
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -119,7 +121,7 @@ def test_a_level_counts_its_frames(box: Outbox) -> None:
     (name,) = fill(box, (values(kind="slide"), [level]))
     box.acknowledged(name, ["1.2.1"], held=3)
     assert box.progress() == {name: (3, 4, 3000, 4000)}
-    box.digested(name, "1.2.1", "a" * 64, "b" * 64)
+    box.digested(name, [Digest("1.2.1", 4000, "a" * 64, root="b" * 64)])
     (kept,) = box.instances(name)
     assert (kept.d1, kept.root) == ("a" * 64, "b" * 64)
 
@@ -185,16 +187,26 @@ def test_acknowledgements_are_kept_together_and_none_is_forgotten(box: Outbox) -
     (name,) = fill(box, (values(), [instance(n) for n in range(count)]))
     kept = Acknowledgements(box, name)
     for number in range(count):
-        kept.add(f"1.2.{number}")
-        if number == TOGETHER - 1:
-            assert sum(i.acked for i in box.instances(name)) == TOGETHER
+        kept.add(f"1.2.{number}", f"{number:064x}")
     kept.flush()
+    assert [i.d1 for i in box.instances(name)] == [f"{n:064x}" for n in range(count)]
     assert all(i.acked for i in box.instances(name))
+
+
+def test_what_a_write_failed_with_is_told(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path)) as box:
+        (name,) = fill(box, (values(), [instance(1)]))
+    kept = Acknowledgements(box, name)
+    kept.add("1.2.1", "0" * 64)
+    with pytest.raises(sqlite3.ProgrammingError):
+        kept.flush()
 
 
 def test_an_acknowledgement_is_kept_though_no_other_follows(box: Outbox) -> None:
     (name,) = fill(box, (values(), [instance(1)]))
-    Acknowledgements(box, name).add("1.2.1")
+    kept = Acknowledgements(box, name)
+    kept.add("1.2.1", "0" * 64)
     end = time.monotonic() + 20
     while not box.instances(name)[0].acked:
         assert time.monotonic() < end, "kept within its patience"
+    kept.flush()

@@ -23,7 +23,7 @@ from common.proof.identity import Institution, Node
 from common.settings import Sender
 from common.states import TransferState
 from common.web.peer import Listener
-from sender import ingest, pairing
+from sender import identity, ingest, pairing
 from sender.engine import Engine
 from sender.links.http import LinkClient
 from sender.outbox import Outbox, stamp
@@ -99,14 +99,14 @@ def test_a_parser_that_fails_stops_no_other_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = write_series(tmp_path / "ct", 2, slices=3)
-    take = ingest._take_dicom
+    read = identity.read
 
-    def fails(path: Path, *rest: object) -> None:
-        if path == files[1]:
+    def fails(path: str) -> identity.Identity | None:
+        if path == str(files[1]):
             raise RecursionError
-        take(path, *rest)  # type: ignore[arg-type]
+        return read(path)
 
-    monkeypatch.setattr(ingest, "_take_dicom", fails)
+    monkeypatch.setattr(identity, "read", fails)
     with contextlib.closing(Outbox(tmp_path)) as outbox:
         found = ingest.scan(outbox.job(outbox.submit("north", [tmp_path / "ct"], {})))
     assert [len(instances) for _, instances in found.transfers] == [2]

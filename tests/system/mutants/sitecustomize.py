@@ -39,17 +39,17 @@ def flip(path: Path, at: int) -> None:
 def spoil_arrivals() -> None:
     from receiver.arrivals import Arrival, Arrivals
 
-    write, make_safe, finish = Arrival.write, Arrival.make_safe, Arrivals.finish
+    filled, spill, finish = Arrival.filled, Arrival._spill, Arrivals.finish
 
-    def writing(self: Arrival, data: memoryview) -> None:
+    def filling(self: Arrival, count: int) -> None:
         if not self.length and fault("flips-before-hashing", self.sop_instance_uid):
-            data = memoryview(bytes(data[:-1]) + bytes([data[-1] ^ 1]))
-        write(self, data)
+            self._held()[self._used + count - 1] ^= 1
+        filled(self, count)
 
-    def making_safe(self: Arrival) -> None:
+    def spilling(self: Arrival) -> None:
+        spill(self)
         if fault("flips-on-the-way-to-disk", self.sop_instance_uid):
             flip(self.path, len(self.prefix) + self.length - 1)
-        make_safe(self)
 
     def finishing(self: Arrivals, arrival: Arrival, answer: Answer) -> None:
         if fault("acknowledges-and-drops", arrival.sop_instance_uid):
@@ -58,8 +58,8 @@ def spoil_arrivals() -> None:
         else:
             finish(self, arrival, answer)
 
-    Arrival.write = writing  # type: ignore[method-assign]
-    Arrival.make_safe = making_safe  # type: ignore[method-assign]
+    Arrival.filled = filling  # type: ignore[method-assign]
+    Arrival._spill = spilling  # type: ignore[method-assign]
     Arrivals.finish = finishing  # type: ignore[method-assign]
 
 

@@ -31,7 +31,7 @@ from common.dicom.negotiation import (
     encode_release,
     encode_request,
 )
-from common.dicom.pdu_stream import Fragment, Pdu, PduReader, command_pdus, data_pdus
+from common.dicom.pdu_stream import Fragment, Pdu, PduReader, command_pdus
 from tests.common.dicom.association.rig import (
     CT,
     DEADLINE,
@@ -40,6 +40,7 @@ from tests.common.dicom.association.rig import (
     Shelf,
     accepting,
     calling,
+    data_pdus,
     expected,
     outgoing,
 )
@@ -53,13 +54,11 @@ REQUEST = Request(
 RQ = encode_request(REQUEST)
 STORE = Command(C_STORE_RQ, 1, CT, "2.25.1", has_data_set=True)
 COMMAND = command_pdus(1, STORE.encode(), 16384)
-HALF = b"".join(data_pdus(1, 1000, [b"x" * 1000], 506))[:512]  # the first of two PDUs
+HALF = data_pdus(1, b"x" * 1000, 506)[:512]  # the first of two PDUs
 
 
 def store(command: Command, *, context: int = 1) -> bytes:
-    return command_pdus(context, command.encode(), 16384) + b"".join(
-        data_pdus(context, 4, [b"data"], 16384)
-    )
+    return command_pdus(context, command.encode(), 16384) + data_pdus(context, b"data", 16384)
 
 
 def items(count: int, *, first: int = 1, step: int = 2) -> Request:
@@ -150,14 +149,14 @@ AFTER: dict[str, tuple[bytes, bytes | int]] = {
         command_pdus(1, STORE.encode(), 30)[:36] + encode_release(reply=False),
         UNEXPECTED,
     ),
-    "data without command": (b"".join(data_pdus(1, 4, [b"data"], 16384)), UNEXPECTED),
+    "data without command": (data_pdus(1, b"data", 16384), UNEXPECTED),
     "command inside data": (COMMAND + HALF + COMMAND, UNEXPECTED),
     "command inside command": (COMMAND + COMMAND, UNEXPECTED),
     "command in two contexts": (
         command_pdus(1, STORE.encode(), 30)[:36] + command_pdus(3, STORE.encode(), 30)[:36],
         UNEXPECTED,
     ),
-    "data in another context": (COMMAND + b"".join(data_pdus(3, 4, [b"data"], 506)), UNEXPECTED),
+    "data in another context": (COMMAND + data_pdus(3, b"data", 506), UNEXPECTED),
     "command without end": (struct.pack(">BxLLBB", 4, 16384, 16380, 1, 1), b""),
     "command of 20 kB": (
         2 * (struct.pack(">BxLLBB", 4, 10006, 10002, 1, 1) + b"\0" * 10000),

@@ -13,7 +13,7 @@ import pytest
 
 from common import errors
 from common.dicom import commands, negotiation, statuses
-from common.dicom.association import Incoming, Outcome, Outgoing, Writing
+from common.dicom.association import Incoming, Outcome, Outgoing, Pieces, Writing
 from common.dicom.pdu_stream import Pdu, PduReader, command_pdus
 from common.errors import (
     AssociationAborted,
@@ -186,7 +186,7 @@ def test_a_source_that_fails_is_told_with_its_error(pki: Pki, size: int) -> None
         yield b"b" * (size // 2)
         raise SourceChanged(path="x")
 
-    bad = Outgoing(CT, "2.25.66", EXPLICIT, size, chunks)
+    bad = Outgoing(CT, "2.25.66", EXPLICIT, size, lambda: Pieces(size, chunks()))
     told: list[Outcome] = []
     with accepting(shelf, pki.server()) as acceptor, calling(acceptor, pki.client()) as requestor:
         outcomes = requestor.store([good, bad, good])
@@ -205,7 +205,7 @@ def test_a_source_that_fails_is_told_with_its_error(pki: Pki, size: int) -> None
 @pytest.mark.parametrize("said", [999, 1001])
 def test_a_source_of_another_length_is_not_sent(pki: Pki, said: int) -> None:
     shelf = Shelf()
-    liar = Outgoing(CT, "2.25.67", EXPLICIT, said, lambda: [b"x" * 1000])
+    liar = Outgoing(CT, "2.25.67", EXPLICIT, said, lambda: Pieces(said, [b"x" * 1000]))
     with accepting(shelf, pki.server()) as acceptor, calling(acceptor, pki.client()) as requestor:
         (outcome,) = requestor.store([liar])
         assert isinstance(outcome.error, ProtocolError)
@@ -225,7 +225,8 @@ def test_a_peer_that_vanishes(pki: Pki, finished: bool) -> None:
         vanish.set()
         raise KeyboardInterrupt
 
-    one = outgoing(b"whole") if finished else Outgoing(CT, "2.25.68", EXPLICIT, 9 << 20, chunks)
+    part = Outgoing(CT, "2.25.68", EXPLICIT, 9 << 20, lambda: Pieces(9 << 20, chunks()))
+    one = outgoing(b"whole") if finished else part
     with accepting(shelf, pki.server()) as acceptor:
         requestor = calling(acceptor, pki.client())
         outcomes = requestor.store([one])
@@ -284,7 +285,7 @@ def test_stopping_lets_an_instance_end_and_then_aborts(pki: Pki) -> None:
         assert go_on.wait(DEADLINE)
         yield b"b" * 5
 
-    one = Outgoing(CT, "2.25.69", EXPLICIT, (5 << 20) + 5, chunks)
+    one = Outgoing(CT, "2.25.69", EXPLICIT, (5 << 20) + 5, lambda: Pieces((5 << 20) + 5, chunks()))
     told = []
     with accepting(shelf, pki.server()) as acceptor:
         requestor = calling(acceptor, pki.client())

@@ -25,7 +25,7 @@ from pydicom.uid import UID
 from pynetdicom import AE, evt
 
 from common.dicom import uids
-from common.dicom.association import Outgoing
+from common.dicom.association import Outgoing, Pieces
 from common.errors import AssociationRejected, DiskFull
 from tests.common.dicom.association.rig import (
     CT,
@@ -95,7 +95,7 @@ def instances(files: Sequence[Path]) -> list[Outgoing]:
     def one(path: Path) -> Outgoing:
         data = encoded(path)
         uid = str(dcmread(path, stop_before_pixels=True).SOPInstanceUID)
-        return Outgoing(CT, uid, EXPLICIT, len(data), lambda: [data])
+        return Outgoing(CT, uid, EXPLICIT, len(data), lambda: Pieces(len(data), [data]))
 
     return [one(path) for path in files]
 

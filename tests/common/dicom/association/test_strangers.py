@@ -351,7 +351,9 @@ def test_contexts_are_accepted_one_by_one(pki: Pki) -> None:
         assert requestor.accepted == frozenset(contexts[:1])
         odd = outgoing(b"12")
         outcome = next(
-            requestor.store([type(odd)("1.2.3.4.5", "2.25.1", odd.transfer_syntax_uid, 2, list)])
+            requestor.store(
+                [type(odd)("1.2.3.4.5", "2.25.1", odd.transfer_syntax_uid, 2, odd.open)]
+            )
         )
         assert outcome.status == 0x0122
         assert [o.status for o in requestor.store([odd])] == [0]  # the association lives on

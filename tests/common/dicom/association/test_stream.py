@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.dicom import uids
+from common.dicom.association import Outgoing, Pieces
 from common.dicom.negotiation import (
     Proposal,
     Request,
@@ -24,13 +25,12 @@ from common.dicom.negotiation import (
     encode_release,
     encode_request,
 )
+from common.dicom.outlay import Outlay
 from common.dicom.pdu_stream import (
     MAX_ASSOCIATE,
     Fragment,
     Pdu,
     PduReader,
-    command_pdus,
-    data_pdus,
 )
 from common.errors import ProtocolError
 
@@ -63,6 +63,13 @@ def read(stream: bytes, cuts: Iterable[int], max_pdu: int) -> list[Event]:
     return messages(events())
 
 
+def message(context: int, command: bytes, data: bytes, piece: int, limit: int) -> bytes:
+    """Return a command and a data set, given out in pieces, as PDUs."""
+    pieces = [data[i : i + piece] for i in range(0, len(data), piece)]
+    one = Outgoing("1", "2", "3", len(data), lambda: Pieces(len(data), pieces))
+    return b"".join(bytes(part) for part in Outlay().pieces(context, command, one, limit))
+
+
 @given(
     payloads=st.lists(st.binary(max_size=900), min_size=1, max_size=6),
     limit=st.integers(min_value=128, max_value=2000),
@@ -75,9 +82,7 @@ def test_any_split_gives_the_same_messages(
     stream, wanted = b"", []
     for number, data in enumerate(payloads):
         context = 2 * number + 1
-        chunks = [data[i : i + piece] for i in range(0, len(data), piece)]
-        stream += command_pdus(context, data or b"x", limit)
-        stream += b"".join(data_pdus(context, len(data), chunks, limit))
+        stream += message(context, data or b"x", data, piece, limit)
         wanted += [("command", context, data or b"x"), ("data", context, data)]
     stream += encode_release(reply=False) + encode_abort(2, 6)
     wanted += [("pdu", 5, encode_release(reply=False)), ("pdu", 7, encode_abort(2, 6))]
@@ -168,8 +173,9 @@ def test_a_gigantic_value_passes_through_in_little_memory() -> None:
     ("length", "chunks"), [(5, [b"123456"]), (5, [b"1234"]), (5, [b"123", b"456"]), (0, [b"1"])]
 )
 def test_a_data_set_of_another_length_is_not_made(length: int, chunks: list[bytes]) -> None:
+    one = Outgoing("1", "2", "3", length, lambda: Pieces(length, chunks))
     with pytest.raises(ProtocolError):
-        list(data_pdus(1, length, chunks, 128))
+        list(Outlay().pieces(1, b"x", one, 128))
 
 
 REQUEST = Request(

@@ -1,0 +1,237 @@
+"""The top level of a data set, read straight from its bytes (PS3.5 section 7.1).
+
+What identifies an instance and describes its pixels is found in one pass that
+decodes nothing else: a thirtieth of a parser's time, for each of thousands of
+slices.  Only what is ordinary is read here.  Whatever is not (a value that is
+no plain text, an element that runs past the bytes at hand, a nesting too deep)
+gives None, and the caller asks a parser, which takes longer and knows better.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from common.dicom.testmark import TEST_BLOCK, TEST_ELEMENT, TEST_GROUP
+
+#: Keyword by tag, as (element << 16 | group) as little endian bytes give it.
+_WANTED = {
+    element << 16 | group: (keyword, vr)
+    for group, element, keyword, vr in (
+        (0x0008, 0x0016, "SOPClassUID", "UI"),
+        (0x0008, 0x0018, "SOPInstanceUID", "UI"),
+        (0x0008, 0x0060, "Modality", "CS"),
+        (0x0010, 0x0020, "PatientID", "LO"),
+        (0x0010, 0x0021, "IssuerOfPatientID", "LO"),
+        (0x0010, 0x0030, "PatientBirthDate", "DA"),
+        (0x0020, 0x000D, "StudyInstanceUID", "UI"),
+        (0x0020, 0x000E, "SeriesInstanceUID", "UI"),
+        (0x0020, 0x0013, "InstanceNumber", "IS"),
+        (0x0028, 0x0002, "SamplesPerPixel", "US"),
+        (0x0028, 0x0004, "PhotometricInterpretation", "CS"),
+        (0x0028, 0x0006, "PlanarConfiguration", "US"),
+        (0x0028, 0x0008, "NumberOfFrames", "IS"),
+        (0x0028, 0x0010, "Rows", "US"),
+        (0x0028, 0x0011, "Columns", "US"),
+        (0x0028, 0x0100, "BitsAllocated", "US"),
+        (0x0028, 0x0101, "BitsStored", "US"),
+        (0x0028, 0x0102, "HighBit", "US"),
+        (0x0028, 0x0103, "PixelRepresentation", "US"),
+        (0x0028, 0x2110, "LossyImageCompression", "CS"),
+    )
+}
+_PIXELS = {0x0008 << 16 | 0x7FE0, 0x0009 << 16 | 0x7FE0, 0x0010 << 16 | 0x7FE0}
+_ITEM, _END_OF_ITEM, _END = 0xE000 << 16 | 0xFFFE, 0xE00D << 16 | 0xFFFE, 0xE0DD << 16 | 0xFFFE
+_UNDEFINED = 0xFFFFFFFF
+_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_EXPLICIT = struct.Struct("<I2sH")
+_IMPLICIT = struct.Struct("<II")
+_LENGTH = struct.Struct("<I")
+_DEEPEST = 16
+_Reader = Callable[[bytes | memoryview, int], tuple[int, int, int, Any]]
+_BLOCK = 0x10  # element of the first private creator of a group
+
+#: Explicit VR but in this syntax; whatever else is not deflated and not big endian is explicit.
+_IMPLICIT_LE = "1.2.840.10008.1.2"
+_NOT_HERE = {"1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Elements:
+    """Values of one data set by keyword; whole numbers and text without padding.
+
+    Attributes
+    ----------
+    pixels_at : int or None
+        Byte at which the element of group 7FE0 begins; None where the bytes end
+        before one, so that there is none if they are the whole data set.
+    marked : bool
+        The data set carries the mark 試験 (:mod:`common.dicom.testmark`).
+    """
+
+    values: dict[str, Any]
+    pixels_at: int | None
+    marked: bool = False
+
+    def get(self, keyword: str, default: Any = None) -> Any:
+        """Return a value, as pydicom's data set gives it."""
+        return self.values.get(keyword, default)
+
+
+def scan(
+    data: bytes | memoryview, at: int, transfer_syntax_uid: str, *, whole: bool
+) -> Elements | None:
+    """Read a data set's top level up to its pixels.
+
+    Parameters
+    ----------
+    data : bytes or memoryview
+        Holds the beginning of the data set, or all of it.
+    at : int
+        Byte at which it begins.
+    whole : bool
+        Whether the data set ends with `data`.
+
+    Returns
+    -------
+    Elements or None
+        None where only a parser can tell.
+    """
+    if transfer_syntax_uid in _NOT_HERE:
+        return None
+    walk = _walk_implicit if transfer_syntax_uid == _IMPLICIT_LE else _walk_explicit
+    values: dict[str, Any] = {}
+    try:
+        at, marked = walk(data, at, values)
+    except (struct.error, ValueError):
+        return None
+    if at < len(data):
+        return Elements(values, at, marked)
+    return Elements(values, None, marked) if whole and at == len(data) else None
+
+
+def _walk_explicit(data: bytes | memoryview, at: int, values: dict[str, Any]) -> tuple[int, bool]:
+    """Read values until the pixels or the end; return where that is, and whether 試験 is there."""
+    creator, marked, end = b"", False, len(data)
+    unpack = _EXPLICIT.unpack_from
+    while at < end:
+        tag, vr, length = unpack(data, at)
+        if vr in _SHORT:
+            value = at + 8
+        elif vr in _LONG:
+            if tag in _PIXELS:
+                break
+            (length,) = _LENGTH.unpack_from(data, at + 8)
+            value = at + 12
+            if length == _UNDEFINED:
+                # unknown of undefined length is implicit VR, PS3.5 section 6.2.2
+                at = _after_sequence(data, value, _implicit if vr == b"UN" else _explicit, 0)
+                continue
+        else:
+            raise ValueError(vr)
+        at = value + length
+        if tag in _WANTED:
+            _keep(values, tag, data[value:at], length)
+        elif tag & 0xFFFF == TEST_GROUP:
+            creator, marked = _mark(tag >> 16, data[value:at], creator, marked)
+    return at, marked
+
+
+def _walk_implicit(data: bytes | memoryview, at: int, values: dict[str, Any]) -> tuple[int, bool]:
+    creator, marked, end = b"", False, len(data)
+    while at < end:
+        tag, length = _IMPLICIT.unpack_from(data, at)
+        if tag in _PIXELS:
+            break
+        value = at + 8
+        if length == _UNDEFINED:
+            at = _after_sequence(data, value, _implicit, 0)
+            continue
+        at = value + length
+        if tag in _WANTED:
+            _keep(values, tag, data[value:at], length)
+        elif tag & 0xFFFF == TEST_GROUP:
+            creator, marked = _mark(tag >> 16, data[value:at], creator, marked)
+    return at, marked
+
+
+def _keep(values: dict[str, Any], tag: int, raw: bytes | memoryview, length: int) -> None:
+    keyword, kind = _WANTED[tag]
+    if len(raw) != length or keyword in values:
+        raise ValueError(keyword)
+    values[keyword] = _value(bytes(raw), kind)
+
+
+def _mark(
+    element: int, value: bytes | memoryview, creator: bytes, marked: bool
+) -> tuple[bytes, bool]:
+    """Follow the private block of the mark 試験 through its group (PS3.5 section 7.8.1)."""
+    if element == _BLOCK:
+        return bytes(value).rstrip(b" "), marked
+    if _BLOCK < element <= 0xFF:
+        raise ValueError(element)  # several blocks: a parser knows which is whose
+    of_block = element == _BLOCK << 8 | TEST_ELEMENT and creator == TEST_BLOCK.encode()
+    return creator, marked or of_block
+
+
+def _explicit(data: bytes | memoryview, at: int) -> tuple[int, int, int, _Reader]:
+    """Return tag, length, where the value begins, and how elements inside it are read."""
+    tag, vr, length = _EXPLICIT.unpack_from(data, at)
+    if vr in _SHORT:
+        return tag, length, at + 8, _explicit
+    if vr not in _LONG:
+        raise ValueError(vr)
+    # unknown of undefined length is implicit VR, PS3.5 section 6.2.2
+    return tag, *_LENGTH.unpack_from(data, at + 8), at + 12, _implicit if vr == b"UN" else _explicit
+
+
+def _implicit(data: bytes | memoryview, at: int) -> tuple[int, int, int, _Reader]:
+    tag, length = _IMPLICIT.unpack_from(data, at)
+    return tag, length, at + 8, _implicit
+
+
+def _value(raw: bytes, kind: str) -> int | str | None:
+    """Return a value; ValueError for whatever is not plain."""
+    if kind == "US":
+        if len(raw) != 2:
+            raise ValueError(kind)
+        return int.from_bytes(raw, "little")
+    text = raw.rstrip(b"\0 " if kind == "UI" else b" ").decode("ascii")
+    if "\\" in text or "\x1b" in text or "\0" in text:
+        raise ValueError(kind)
+    if kind != "IS":
+        return text
+    if not text.strip():
+        return None
+    if not text.strip().isdecimal() or len(text) > 12:
+        raise ValueError(kind)
+    return int(text)
+
+
+def _after_sequence(data: bytes | memoryview, at: int, read: _Reader, depth: int) -> int:
+    """Return the byte after a sequence of undefined length (PS3.5 section 7.5)."""
+    if depth > _DEEPEST:
+        raise ValueError(depth)
+    while True:
+        tag, length = _IMPLICIT.unpack_from(data, at)
+        at += 8
+        if tag == _END:
+            return at
+        if tag != _ITEM:
+            raise ValueError(tag)
+        at = at + length if length != _UNDEFINED else _after_item(data, at, read, depth)
+
+
+def _after_item(data: bytes | memoryview, at: int, read: _Reader, depth: int) -> int:
+    while True:
+        tag, _ = _IMPLICIT.unpack_from(data, at)
+        if tag == _END_OF_ITEM:
+            return at + 8
+        _, length, value, nested = read(data, at)
+        if length == _UNDEFINED:
+            at = _after_sequence(data, value, nested, depth + 1)
+        else:
+            at = value + length

@@ -1,0 +1,134 @@
+"""What a file says it is: read from its first bytes, before anything is owed or sent.
+
+Thousands of slices are read before the first is sent (a study of two patients
+must not begin), so only what tells instances, studies and patients apart is
+looked at here.  Digests are taken while the bytes are read for sending.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import durable
+from common.dicom import dataset, digest, elements, testmark
+from common.errors import NotAnImage, NotDicom
+from sender.outbox import Instance, stamp
+
+DICOMDIR = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 annex I
+_FIRST = 1 << 14  # bytes that hold most headers
+_PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate")
+_DESCRIBING = (  # what D3 says of the samples
+    "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation",
+)  # fmt: skip
+_COMPLETE = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One DICOM file.
+
+    Attributes
+    ----------
+    study : str
+        Study Instance UID.
+    patient : tuple of str
+        Patient ID, its issuer and birth date: what tells two patients apart (DAT-04).
+    marked : bool
+        It carries the mark 試験.
+    """
+
+    instance: Instance
+    study: str
+    patient: tuple[str, ...]
+    marked: bool
+
+
+def read(path: str) -> Identity | None:
+    """Read what a file is.
+
+    Returns
+    -------
+    Identity or None
+        None for what is no Part 10 file.
+
+    Raises
+    ------
+    NotDicom
+        It says it is one, and is not sound.
+    NotAnImage
+        It is a DICOMDIR.
+    OSError
+        It cannot be read.
+    """
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        known = os.fstat(fd)
+        start = durable.read_at(fd, _FIRST, 0)
+    finally:
+        os.close(fd)
+    if start[dataset.PREAMBLE : dataset.PREAMBLE + 4] != b"DICM":
+        return None
+    try:
+        part10 = dataset.part10_of(start, known.st_size)
+    except NotDicom:  # a long group 0002
+        part10 = dataset.read_part10(Path(path))
+    if part10.sop_class_uid == DICOMDIR:
+        raise NotAnImage(cause="DICOMDIR")
+    found = elements.scan(
+        start, part10.offset, part10.transfer_syntax_uid, whole=known.st_size == len(start)
+    )
+    if found is None or not all(found.get(keyword) for keyword in _COMPLETE):
+        return _parsed(path, part10, known)
+    patient = tuple(str(found.get(keyword) or "") for keyword in _PATIENT)
+    instance = _instance(path, part10, found, known)
+    return Identity(instance, str(found.get("StudyInstanceUID")), patient, found.marked)
+
+
+def _parsed(path: str, part10: dataset.Part10, known: os.stat_result) -> Identity:
+    """Read an unusual header with a parser."""
+    header, _ = dataset.open_header(Path(path))
+    for keyword in _DESCRIBING:
+        if not isinstance(header.get(keyword), int | str | None):
+            raise NotDicom(cause=f"{keyword}: several values")
+    patient = tuple(str(header.get(keyword) or "") for keyword in _PATIENT)
+    return Identity(
+        _instance(path, part10, header, known),
+        str(header.StudyInstanceUID),
+        patient,
+        testmark.is_test_dataset(header),
+    )
+
+
+def _instance(
+    path: str, part10: dataset.Part10, header: dataset.Values, known: os.stat_result
+) -> Instance:
+    return Instance(
+        str(header.get("SOPInstanceUID")),
+        str(header.get("SOPClassUID") or ""),
+        part10.transfer_syntax_uid,
+        str(header.get("SeriesInstanceUID")),
+        dataset.instance_number(header),
+        os.path.abspath(path),  # noqa: PTH100 - links are not followed
+        part10.offset,
+        part10.length,
+        *stamp(known),
+    )
+
+
+def d1(instance: Instance) -> str:
+    """Return D1 of an instance's file.
+
+    Raises
+    ------
+    NotDicom
+        It has become shorter.
+    """
+    fd = durable.open_file(Path(instance.path))
+    try:
+        if os.fstat(fd).st_size < instance.offset + instance.length:
+            raise NotDicom(cause="shorter than it was")
+        return digest.sha256(digest.pieces(fd, instance.offset, instance.length))
+    finally:
+        os.close(fd)

@@ -1,0 +1,95 @@
+"""Instances in the files where they lie: read for sending, and once more before the closing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from common import durable
+from common.dicom import digest
+from common.errors import NotDicom, SourceChanged, TodokeError
+from common.link import Digest
+from sender.outbox import Instance, stamp
+
+
+class FileSource:
+    """A data set in its file, digested while it is read.
+
+    The last piece is given only when the whole is known to be what was found when
+    the job was read, so a changed source never becomes a complete instance at the peer.
+
+    Raises
+    ------
+    SourceChanged
+        By ``read`` too.
+    """
+
+    def __init__(self, instance: Instance, read: Callable[[str], None]) -> None:
+        self._instance = instance
+        self._told = read
+        self._digest = hashlib.sha256()
+        self._done = 0
+        self._path = Path(instance.path)
+        try:
+            self._fd = durable.open_file(self._path)
+        except TodokeError as failure:
+            raise SourceChanged(path=self._path) from failure
+        try:
+            self._check()
+        except TodokeError:
+            self.close()
+            raise
+
+    def read(self, places: Sequence[memoryview]) -> None:
+        """Fill the places with the next bytes; what is beyond the data set is its padding."""
+        known = self._instance
+        beyond = self._done + sum(map(len, places)) - known.length
+        if beyond > 0:
+            places[-1][-beyond:] = bytes(beyond)
+            places = [*places[:-1], places[-1][:-beyond]]
+        count = durable.read_into(self._fd, places, known.offset + self._done)
+        if count != sum(map(len, places)):
+            raise SourceChanged(path=self._path)
+        for place in places:
+            self._digest.update(place)
+        self._done += count
+        if self._done == known.length:
+            self._end()
+
+    def _end(self) -> None:
+        self._check()
+        d1 = self._digest.hexdigest()
+        if self._instance.d1 not in (None, d1):
+            raise SourceChanged(path=self._path)
+        self._told(d1)
+
+    def _check(self) -> None:
+        known = self._instance
+        if stamp(os.fstat(self._fd)) != (known.size, known.mtime_ns, known.inode):
+            raise SourceChanged(path=self._path)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+def digests(instance: Instance) -> Digest:
+    """Digest an instance from its file, read again from the disk.
+
+    Raises
+    ------
+    SourceChanged
+        The file is not what it was when it was sent.
+    """
+    path = Path(instance.path)
+    try:
+        if stamp(path.stat()) != (instance.size, instance.mtime_ns, instance.inode):
+            raise SourceChanged(path=path)
+        found = digest.of_file(path, instance.offset, instance.transfer_syntax)
+    except (OSError, NotDicom) as failure:
+        raise SourceChanged(path=path) from failure
+    if instance.d1 not in (None, found.d1):
+        raise SourceChanged(path=path)
+    return Digest(instance.sop_uid, instance.length, found.d1, found.d2, found.d3)
