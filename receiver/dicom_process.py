@@ -11,7 +11,8 @@ import traceback
 from pathlib import Path
 
 from common import audit, console, logs
-from common.proof.identity import Node, Role
+from common.proof.identity import Node
+from common.proof.role import Role
 from common.settings import Receiver
 from receiver.child import attended
 from receiver.doors.dicom import DicomDoor

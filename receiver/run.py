@@ -18,7 +18,8 @@ from typing import Any
 
 from common import durable
 from common.errors import StorageError
-from common.proof.identity import Node, Role
+from common.proof.identity import Node
+from common.proof.role import Role
 from common.settings import Receiver
 from receiver.child import alone
 from receiver.index import Index

@@ -44,7 +44,8 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
     """届いたものの様子 / what has arrived, and how far it is."""
     from sqlalchemy import func, select
 
-    from common.proof.identity import Node, Role
+    from common.proof.identity import Node
+    from common.proof.role import Role
     from common.states import WORDS, TransferState
     from receiver import index
     from receiver.index import Index

@@ -15,8 +15,9 @@ from sqlalchemy import insert
 from common import durable, tls
 from common.errors import UsageError
 from common.proof import certificates, install
-from common.proof.identity import Institution, Node, Role, check_not_own
+from common.proof.identity import Institution, Node, check_not_own
 from common.proof.invitation import Invitation
+from common.proof.role import Role
 from common.settings import Receiver
 from receiver import index, registry
 from receiver.index import Index

@@ -32,7 +32,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _node(data: Path | None) -> tuple[Node, Receiver]:
-    from common.proof.identity import Node, Role
+    from common.proof.identity import Node
+    from common.proof.role import Role
 
     folder = data_folder("receiver", data)
     return Node.load(folder, Role.SUPPORTER), Receiver.load(folder)

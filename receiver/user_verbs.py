@@ -90,7 +90,8 @@ def _accounts(data: Path | None) -> Iterator[Accounts]:
     ------
     NotInitialised
     """
-    from common.proof.identity import Node, Role
+    from common.proof.identity import Node
+    from common.proof.role import Role
     from common.web.accounts import Accounts
     from receiver.index import Index
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from common import audit, console, logs, tls
-from common.proof.identity import Node, Role
+from common.proof.identity import Node
+from common.proof.role import Role
 from common.settings import Receiver
 from common.web.peer import Listener
 from receiver import partners

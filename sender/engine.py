@@ -24,7 +24,8 @@ from common.errors import (
     StorageError,
     TodokeError,
 )
-from common.proof.identity import Node, Role
+from common.proof.identity import Node
+from common.proof.role import Role
 from common.settings import Sender
 from common.states import TransferState
 from sender import ingest, routing

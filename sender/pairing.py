@@ -34,11 +34,11 @@ from common.proof.certificates import Authority, Key
 from common.proof.identity import (
     Institution,
     Node,
-    Role,
     check_institution_code,
     check_not_own,
 )
 from common.proof.invitation import OTHER_CA, OTHER_INSTITUTION, Invitation
+from common.proof.role import Role
 from common.settings import Sender, check_aet
 from sender.partners import Partner, partner_file
 

@@ -27,9 +27,9 @@ def register(app: typer.Typer) -> None:
 
 def _data(given: Path | None) -> Path:
     folder = data_folder("sender", given).absolute()
-    from common.proof.identity import Node, Role
+    from common.proof import role
 
-    Node.load(folder, Role.REQUESTER)
+    role.read(folder, role.Role.REQUESTER)
     return folder
 
 

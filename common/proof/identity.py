@@ -17,43 +17,22 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 from common import durable
 from common.errors import (
     AlreadyInitialised,
-    DatabaseUnsafe,
     EqualInstitution,
     InstitutionCodeError,
-    NotInitialised,
     UsageError,
 )
 from common.proof import certificates
 from common.proof.certificates import Authority, Key
+from common.proof.role import FOLDER, VERSION, Role, read
 from common.tls import Credentials, fingerprint_of_pem
-
-VERSION = 1
 
 #: Digit 3 of an institution code: 点数表 (1 medical, 3 dental, 4 pharmacy, 6 visiting nurse).
 _FEE_TABLES = {"1", "3", "4", "6"}
-
-
-class Role(StrEnum):
-    """The two roles of Q&A 第2版 Q1: 依頼側 and 支援側."""
-
-    REQUESTER = "requester"
-    SUPPORTER = "supporter"
-
-    @property
-    def room(self) -> str:
-        """The room that plays the role, as typed after ``todoke``."""
-        return "sender" if self is Role.REQUESTER else "receiver"
-
-    @property
-    def ja(self) -> str:
-        """The word of the Q&A."""
-        return "依頼側" if self is Role.REQUESTER else "支援側"
 
 
 def check_institution_code(code: str) -> str:
@@ -179,16 +158,8 @@ class Node:
         DatabaseUnsafe
             A newer todoke wrote it.
         """
-        folder = data / "identity"
-        try:
-            words = json.loads((folder / "identity.json").read_text("utf-8"))
-        except FileNotFoundError as missing:
-            room = role.room if role else "sender|receiver"
-            raise NotInitialised(path=data, room=room) from missing
-        if words["version"] != VERSION:
-            raise DatabaseUnsafe(cause=f"identity {words['version']}, program {VERSION}")
-        if role is not None and words["role"] != role:
-            raise NotInitialised(path=data, room=role.room)
+        words = read(data, role)
+        folder = data / FOLDER
         return cls(
             data,
             Role(words["role"]),

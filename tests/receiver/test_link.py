@@ -22,7 +22,8 @@ from common.dicom import dataset, digest
 from common.errors import PeerBusy, SameUidOtherContent
 from common.link import Closing, Digest, Opening, Slot
 from common.proof import certificates, jws
-from common.proof.identity import Institution, Node, Role
+from common.proof.identity import Institution, Node
+from common.proof.role import Role
 from common.states import InstanceState
 from common.web.peer import Listener
 from receiver import index

@@ -20,8 +20,9 @@ from sqlalchemy import select, update
 from common import tls
 from common.errors import EqualInstitution, InvitationError, UsageError
 from common.proof import certificates, jws
-from common.proof.identity import Institution, Node, Role
+from common.proof.identity import Institution, Node
 from common.proof.invitation import ALTERED, EXPIRED, UNKNOWN, USED, Invitation
+from common.proof.role import Role
 from common.settings import Receiver
 from common.web.peer import Listener
 from receiver import index, registry, setup

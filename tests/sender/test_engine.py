@@ -6,7 +6,8 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
-from common.proof.identity import Institution, Node, Role
+from common.proof.identity import Institution, Node
+from common.proof.role import Role
 from sender.engine import Engine, pause_before
 
 

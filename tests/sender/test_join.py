@@ -29,8 +29,9 @@ from common.errors import (
 )
 from common.proof import certificates
 from common.proof.certificates import Authority
-from common.proof.identity import Institution, Node, Role
+from common.proof.identity import Institution, Node
 from common.proof.invitation import OTHER_CA, OTHER_INSTITUTION, Invitation
+from common.proof.role import Role
 from common.settings import Receiver, Sender
 from common.web.peer import Listener, peer_certificate
 from receiver import index, setup

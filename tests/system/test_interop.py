@@ -24,7 +24,8 @@ from sqlalchemy import select
 from common import tls
 from common.dicom import uids
 from common.dicom.dataset import file_prefix
-from common.proof.identity import Node, Role
+from common.proof.identity import Node
+from common.proof.role import Role
 from common.tls import Credentials
 from receiver import index
 from tests.system import peers

@@ -22,11 +22,11 @@ from common.proof import certificates
 from common.proof.identity import (
     Institution,
     Node,
-    Role,
     check_institution_code,
     check_not_own,
     spoken,
 )
+from common.proof.role import Role
 
 HERE = Institution("髙橋病院", "1310000001", "東京都")
 

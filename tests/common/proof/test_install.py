@@ -9,7 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from common.proof import install
-from common.proof.identity import Institution, Node, Role
+from common.proof.identity import Institution, Node
+from common.proof.role import Role
 
 
 def test_it_names_version_date_operator_host_and_claims_nothing_about_the_clock(

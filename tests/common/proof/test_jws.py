@@ -14,7 +14,8 @@ from joserfc.jwk import ECKey, OctKey
 
 from common.errors import IntegrityError
 from common.proof import certificates, jws
-from common.proof.identity import Institution, Node, Role
+from common.proof.identity import Institution, Node
+from common.proof.role import Role
 
 HERE = Institution("髙橋病院", "1310000001")
 
