@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +17,7 @@ from common.errors import (
     PeerUnreachable,
     TodokeError,
 )
+from sender.links.several import Several
 from sender.outbox import Instance
 from sender.sources import FileSource
 
@@ -37,6 +38,8 @@ class Destination:
         The peer breaks off at fragments of odd length (PS3.8 section 9.3.5.1), as
         DCMTK and Orthanc do.  A todoke receiver takes them, and gets the data set
         exactly as it lies in the file.
+    associations : int
+        Most at a time, where the peer has no window.
     """
 
     addresses: tuple[tuple[str, int], ...]
@@ -45,6 +48,7 @@ class Destination:
     calling_aet: str
     called_aet: str
     even: bool = False
+    associations: int = 4
 
 
 def send(
@@ -73,17 +77,50 @@ def send(
     for part in _by_contexts(instances):
         contexts = list(dict.fromkeys(_context(i) for i in part))
         with _open(to, contexts) as association:
-            able = [i for i in part if _context(i) in association.accepted]
-            refused += [
-                ContextNotAccepted(cause=f"{i.sop_class}, {i.transfer_syntax}")
-                for i in part
-                if _context(i) not in association.accepted
-            ]
-            if to.even:
-                refused += [InputError(cause="odd length") for i in able if _cannot_be_even(i)]
-                able = [i for i in able if not _cannot_be_even(i)]
-            refused += _store(association, able, acknowledged, even=to.even)
+            able, unable = _able(to, part, association.accepted)
+            refused += unable
+            refused += _send(to, contexts, association, able, acknowledged)
     return refused
+
+
+def _able(
+    to: Destination, part: Sequence[Instance], accepted: frozenset[Context]
+) -> tuple[list[Instance], list[TodokeError]]:
+    """Return what the peer can take, and an error for each other."""
+    able: list[Instance] = []
+    unable: list[TodokeError] = []
+    for instance in part:
+        if _context(instance) not in accepted:
+            cause = f"{instance.sop_class}, {instance.transfer_syntax}"
+            unable.append(ContextNotAccepted(cause=cause))
+        elif to.even and _cannot_be_even(instance):
+            unable.append(InputError(cause="odd length"))
+        else:
+            able.append(instance)
+    return able, unable
+
+
+def _send(
+    to: Destination,
+    contexts: Sequence[Context],
+    association: Requestor,
+    able: Sequence[Instance],
+    acknowledged: Acknowledged,
+) -> list[TodokeError]:
+    """Store over this association, and over further ones where it has no window."""
+    if association.window > 1 or to.associations == 1:
+        return _store(association, iter(able), acknowledged, even=to.even)
+
+    def told(instance: Instance, d1: str) -> None:
+        acknowledged(instance, d1)
+        several.acknowledged(instance)
+
+    several = Several(
+        lambda: _open(to, contexts),
+        lambda one, some: _store(one, some, told, even=to.even),
+        to.associations,
+    )
+    return several.run(association, able)
 
 
 def _open(to: Destination, contexts: Sequence[Context]) -> Requestor:
@@ -111,22 +148,26 @@ def _cannot_be_even(instance: Instance) -> bool:
 
 def _store(
     association: Requestor,
-    instances: Iterable[Instance],
+    instances: Iterator[Instance],
     acknowledged: Acknowledged,
     *,
     even: bool,
 ) -> list[TodokeError]:
     refused: list[TodokeError] = []
-    by_uid = {i.sop_uid: i for i in instances}
+    under_way: dict[str, Instance] = {}
     digests: dict[str, str] = {}
-    sent = (
-        outgoing(i, even=even, read=partial(digests.__setitem__, i.sop_uid))
-        for i in by_uid.values()
-    )
-    for outcome in association.store(sent):
+
+    def sent() -> Iterator[Outgoing]:
+        for instance in instances:
+            under_way[instance.sop_uid] = instance
+            keep = partial(digests.__setitem__, instance.sop_uid)
+            yield outgoing(instance, even=even, read=keep)
+
+    for outcome in association.store(sent()):
         uid = outcome.outgoing.sop_instance_uid
+        instance, d1 = under_way.pop(uid), digests.pop(uid, "")
         if outcome.error is None and (outcome.status == 0 or outcome.status in WARNINGS):
-            acknowledged(by_uid[uid], digests.pop(uid))
+            acknowledged(instance, d1)
         elif outcome.error is not None:
             refused.append(outcome.error)
         elif outcome.status >> 8 == 0xA7:
