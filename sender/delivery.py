@@ -8,7 +8,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,9 @@ from common.states import TransferState
 from sender.links import dicom
 from sender.links.http import Incomplete, LinkClient, Unequal
 from sender.outbox import Acknowledgements, Instance, Outbox, Transfer, now
+from sender.pace import Pace
 from sender.partners import Partner
+from sender.turns import GaveWay, Turn
 
 if TYPE_CHECKING:
     from sender.slides import Slide
@@ -47,6 +49,10 @@ class Delivery:
     ----------
     stop : threading.Event
         Set to end soon; what was acknowledged stays so.
+    turn : Turn
+        Asked between two instances whether something more urgent has the line.
+    pace : Pace
+        The partner's, shared with its other deliveries.
     """
 
     outbox: Outbox
@@ -54,6 +60,8 @@ class Delivery:
     settings: Sender
     partner: Partner
     stop: threading.Event
+    turn: Turn = field(default_factory=Turn)
+    pace: Pace = field(default_factory=Pace)
 
     def deliver(self, transfer: Transfer) -> None:
         """Bring a transfer to its end, from wherever it was.
@@ -62,6 +70,8 @@ class Delivery:
         ------
         TodokeError
             Retryable or not, as its class says.
+        GaveWay
+            Something more urgent has the line; what was acknowledged stays so.
         """
         if transfer.state is TransferState.QUEUED:
             self.outbox.set_state(
@@ -88,16 +98,20 @@ class Delivery:
             return
 
         kept = Acknowledgements(self.outbox, transfer.id)
+        unsent = {i.sop_uid for i in owed}
 
         def acknowledged(instance: Instance) -> None:
+            unsent.discard(instance.sop_uid)
             kept.add(instance.sop_uid)
             if self.stop.is_set():
                 raise PeerError(cause="stopped")
 
         try:
-            refused = dicom.send(self._destination(), owed, acknowledged)
+            refused = dicom.send(self._destination(), owed, acknowledged, self.turn.gives_way)
         finally:
             kept.flush()
+        if len(unsent) > len(refused):
+            raise GaveWay
         if refused:
             raise next((e for e in refused if e.retryable), refused[0])
 
@@ -129,7 +143,8 @@ class Delivery:
         )
         failure: TodokeError = PeerUnreachable(peer=partner.key, cause="no address")
         for address in partner.addresses:
-            with LinkClient(address, partner.link_port, partner.host, context) as client:
+            where = address, partner.link_port, partner.host
+            with LinkClient(*where, context, pace=self.pace) as client:
                 try:
                     client.hello()
                 except PeerUnreachable as unreachable:
@@ -247,7 +262,7 @@ class Delivery:
         with ThreadPoolExecutor(1, thread_name_prefix="digest") as beside:
             digests: Future[list[Digest]] = beside.submit(frames.digests, slide)
             file_set: Future[str] = beside.submit(slide.file_digest)
-            frames.Push(client, transfer.id, slide, more, self.stop).run()
+            frames.Push(client, transfer.id, slide, more, self.stop, self.turn).run()
             found = digests.result()
             source = {"files": len(slide.files), "sha256": file_set.result()}
         slide.check()

@@ -49,7 +49,10 @@ class Destination:
 
 
 def send(
-    to: Destination, instances: Sequence[Instance], acknowledged: Callable[[Instance], None]
+    to: Destination,
+    instances: Sequence[Instance],
+    acknowledged: Callable[[Instance], None],
+    gives_way: Callable[[], bool] = lambda: False,
 ) -> list[TodokeError]:
     """Store instances and report each acknowledgement as it comes.
 
@@ -57,6 +60,9 @@ def send(
     ----------
     acknowledged : callable
         Called with an instance after the peer's success.
+    gives_way : callable
+        Asked between two instances; once it says so, no further one begins, and
+        those under way are answered.
 
     Returns
     -------
@@ -71,7 +77,7 @@ def send(
         The association cannot be opened or broke; what was acknowledged stays so.
     """
     refused: list[TodokeError] = []
-    for part in _by_contexts(instances):
+    for part in itertools.takewhile(lambda _: not gives_way(), _by_contexts(instances)):
         contexts = list(dict.fromkeys(_context(i) for i in part))
         with Requestor.open(
             to.address,
@@ -90,7 +96,7 @@ def send(
             if to.even:
                 refused += [InputError(cause="odd length") for i in able if _cannot_be_even(i)]
                 able = [i for i in able if not _cannot_be_even(i)]
-            refused += _store(association, able, acknowledged, even=to.even)
+            refused += _store(association, able, acknowledged, gives_way, even=to.even)
     return refused
 
 
@@ -103,12 +109,14 @@ def _store(
     association: Requestor,
     instances: Iterable[Instance],
     acknowledged: Callable[[Instance], None],
+    gives_way: Callable[[], bool],
     *,
     even: bool,
 ) -> list[TodokeError]:
     refused: list[TodokeError] = []
     by_uid = {i.sop_uid: i for i in instances}
-    for outcome in association.store(outgoing(i, even=even) for i in by_uid.values()):
+    feed = itertools.takewhile(lambda _: not gives_way(), by_uid.values())
+    for outcome in association.store(outgoing(i, even=even) for i in feed):
         if outcome.error is None and (outcome.status == 0 or outcome.status in WARNINGS):
             acknowledged(by_uid[outcome.outgoing.sop_instance_uid])
         elif outcome.error is not None:
