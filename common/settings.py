@@ -34,6 +34,11 @@ def _profile(value: str) -> str | None:
     return None if value in PROFILES else " | ".join(PROFILES)
 
 
+def check_associations(value: int) -> str | None:
+    """Say what is wrong with a number of parallel associations, or None."""
+    return None if 1 <= value <= 16 else "1-16"
+
+
 def _positive(value: int) -> str | None:
     return None if value > 0 else "> 0"
 
@@ -196,6 +201,13 @@ class Sender(Settings):
         "ファイルの書き込みが止まってから送るまでの秒数",
         "Seconds without a change before a file is taken from a watched folder",
         _positive,
+    )
+    associations: int = option(
+        4,
+        "操作ウィンドウのない相手1つへ同時に張るアソシエーションの最大数 (相手ごとに変えられる)",
+        "Most associations at a time to a partner without the asynchronous operations window;"
+        " a partner may have its own number",
+        check_associations,
     )
     send_label: bool = option(
         False,

@@ -8,7 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,9 @@ from sender.acknowledgements import Acknowledgements
 from sender.links import dicom
 from sender.links.http import Incomplete, LinkClient, Unequal
 from sender.outbox import Instance, Outbox, Transfer, now
+from sender.pace import Pace
 from sender.partners import Partner
+from sender.turns import GaveWay, Turn
 
 if TYPE_CHECKING:
     from sender.slides import Slide
@@ -51,6 +53,10 @@ class Delivery:
     ----------
     stop : threading.Event
         Set to end soon; what was acknowledged stays so.
+    turn : Turn
+        Asked between two instances whether something more urgent has the line.
+    pace : Pace
+        The partner's, shared with its other deliveries.
     """
 
     outbox: Outbox
@@ -58,6 +64,8 @@ class Delivery:
     settings: Sender
     partner: Partner
     stop: threading.Event
+    turn: Turn = field(default_factory=Turn)
+    pace: Pace = field(default_factory=Pace)
 
     def deliver(self, transfer: Transfer) -> None:
         """Bring a transfer to its end, from wherever it was.
@@ -66,6 +74,8 @@ class Delivery:
         ------
         TodokeError
             Retryable or not, as its class says.
+        GaveWay
+            Something more urgent has the line; what was acknowledged stays so.
         """
         if transfer.state is TransferState.QUEUED:
             self.outbox.set_state(
@@ -99,6 +109,7 @@ class Delivery:
         if not owed:
             return
         kept = Acknowledgements(self.outbox, transfer.id)
+        gave_way = False
 
         def acknowledged(instance: Instance, d1: str) -> None:
             kept.add(instance.sop_uid, d1)
@@ -106,10 +117,17 @@ class Delivery:
             if self.stop.is_set():
                 raise PeerError(cause="stopped")
 
+        def gives_way() -> bool:
+            nonlocal gave_way
+            gave_way = gave_way or self.turn.gives_way()
+            return gave_way
+
         try:
-            refused = dicom.send(self._destination(), owed, acknowledged)
+            refused = dicom.send(self._destination(), owed, acknowledged, gives_way)
         finally:
             kept.flush()
+        if gave_way:
+            raise GaveWay
         if refused:
             raise next((e for e in refused if e.retryable), refused[0])
 
@@ -124,8 +142,15 @@ class Delivery:
         ) if partner.ca else None  # fmt: skip
         addresses = tuple((address, partner.dicom_port) for address in partner.addresses)
         titles = partner.calling_aet, partner.aet
-        even = partner.kind != "todoke"
-        return dicom.Destination(addresses, partner.host, context, *titles, even=even)
+        return dicom.Destination(
+            addresses,
+            partner.host,
+            context,
+            *titles,
+            even=partner.kind != "todoke",
+            associations=partner.most_associations(self.settings.associations),
+            pieces=self.pace.pieces,
+        )
 
     # -- between two todoke ends --------------------------------------------
 
@@ -137,7 +162,8 @@ class Delivery:
         )
         failure: TodokeError = PeerUnreachable(peer=partner.key, cause="no address")
         for address in partner.addresses:
-            client = LinkClient(address, partner.link_port, partner.host, context)
+            where = address, partner.link_port, partner.host
+            client = LinkClient(*where, context, pace=self.pace)
             try:
                 client.hello()
             except PeerUnreachable as unreachable:
@@ -316,7 +342,7 @@ class Delivery:
         with ThreadPoolExecutor(1, thread_name_prefix="digest") as beside:
             digests: Future[list[Digest]] = beside.submit(frames.digests, slide)
             file_set: Future[str] = beside.submit(slide.file_digest)
-            frames.Push(client, transfer.id, slide, more, self.stop).run()
+            frames.Push(client, transfer.id, slide, more, self.stop, self.turn).run()
             found = digests.result()
             source = {"files": len(slide.files), "sha256": file_set.result()}
         slide.check()

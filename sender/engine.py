@@ -1,18 +1,22 @@
 """Works off the outbox: one thread a partner, so that a dead one never slows the others.
 
+What is urgent overtakes what has begun: it has a thread and an association of its
+own, and the other gives way between two instances (:mod:`sender.turns`).
+
 The engine holds the lock of the data directory; verbs that are typed while it
-runs put their wishes into the outbox and watch it there.
+runs put their wishes into the outbox, ring (:mod:`sender.bell`) and watch it there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import sqlite3
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,20 +28,27 @@ from common.errors import (
     StorageError,
     TodokeError,
 )
+from common.link import PRIORITIES
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Sender
 from common.states import TransferState
 from sender import ingest, routing
+from sender.bell import Bell
 from sender.delivery import Delivery
 from sender.outbox import Job, Outbox, Transfer, fault, now
+from sender.pace import Pace
+from sender.pace import read as read_limits
 from sender.partners import find_partner
+from sender.turns import Claim, Crew, GaveWay, Turn
 
 log = logging.getLogger("todoke.sender")
-POLL = 0.05  # seconds between looks at what other processes wrote into the outbox
+POLL = 1.0  # seconds between looks at the outbox, should nobody ring
 RULES_AGAIN = 5.0  # seconds until rules that were not right are read again
 LONGEST_WAIT = 60.0  # seconds between two tries
-HELD_STATES = (TransferState.SENDING, TransferState.DELIVERED)
+ENDING = 30.0  # seconds that work under way has to end
+RANKS = {priority: rank for rank, priority in enumerate(PRIORITIES)}
+OWED_STATES = (TransferState.QUEUED, TransferState.SENDING, TransferState.DELIVERED)
 
 
 def pause_before(attempt: int, jitter: Callable[[], float] = random.random) -> float:
@@ -52,6 +63,12 @@ class Engine:
     ----------
     data : Path
         The sender's data directory, whose lock the caller holds.
+
+    Attributes
+    ----------
+    stop : threading.Event
+        Set once nothing more is to be begun; :meth:`end` sets it and does not wait
+        until the engine looks.
     """
 
     def __init__(self, data: Path) -> None:
@@ -60,10 +77,11 @@ class Engine:
         self.settings = Sender.load(data)
         self.outbox = Outbox(data)
         self.stop = threading.Event()
-        self._wake = threading.Condition()
+        self._bell = Bell(data)
         self._due: dict[str, float] = {}
-        self._busy: set[str] = set()
-        self._scanner: threading.Thread | None = None
+        self._paces: dict[str, Pace] = {}
+        self._scans = Crew("scan", self._ended)
+        self._deliveries = Crew("to", self._ended)
         self._failure: BaseException | None = None
         self._rules_due = 0.0
 
@@ -77,89 +95,119 @@ class Engine:
         """
         try:
             while not self.stop.is_set() and self._failure is None:
-                self._start_scanner()
-                self._start_deliveries()
-                if done() and not self._busy:
+                self._scans.assign(self._unscanned)
+                self._deliveries.assign(self._owed)
+                self._keep_limits()
+                if done() and not self._deliveries.lines():
                     break
-                with self._wake:
-                    self._wake.wait(POLL)
+                self._bell.wait(self._until_next())
         finally:
             self.stop.set()
-            self._join()
+            self._scans.close()
+            self._deliveries.close(ENDING)
         if self._failure is not None:
             raise self._failure
 
-    def _join(self) -> None:
-        if self._scanner is not None:
-            self._scanner.join()
-        with self._wake:
-            self._wake.wait_for(lambda: not self._busy, timeout=30)
+    def wake(self) -> None:
+        """Look into the outbox now; from any thread of this process."""
+        self._bell.ring()
+
+    def end(self) -> None:
+        """End soon; what was acknowledged stays so."""
+        self.stop.set()
+        self.wake()
+
+    def _ended(self, failure: BaseException | None) -> None:
+        """A failure of our own storage ends the engine instead of one thread."""
+        self._failure = failure or self._failure
+        self.wake()
+
+    def _until_next(self) -> float:
+        """Return the seconds until something is due by itself."""
+        moment = time.monotonic()
+        dues = [self._rules_due, *list(self._due.values())]  # threads put some in
+        return min([POLL, *(due - moment for due in dues if due > moment)])
 
     def close(self) -> None:
-        """Close the outbox."""
+        """Close the outbox and take the bell down."""
+        self._bell.close()
         self.outbox.close()
 
     # -- jobs ---------------------------------------------------------------
 
-    def _start_scanner(self) -> None:
-        if self._scanner is not None and self._scanner.is_alive():
-            return
-        if self._scannable():
-            self._scanner = threading.Thread(target=self._guarded(self._scan), name="scan")
-            self._scanner.start()
-
-    def _scannable(self) -> list[Job]:
+    def _unscanned(self) -> list[Claim]:
         """Return jobs to be read; those without a partner wait while the rules are not right."""
         jobs = self.outbox.jobs(unscanned=True)
-        return [job for job in jobs if job.partner or time.monotonic() >= self._rules_due]
+        if time.monotonic() < self._rules_due:
+            jobs = [job for job in jobs if job.partner]
+        rules: list[routing.Rule] = []
+        if not all(job.partner for job in jobs):
+            with contextlib.suppress(SettingsError):  # the scan says so
+                rules = routing.load(self.data)
+        claims = [
+            Claim(
+                str(job.id),
+                job.partner or str(job.options.get("source", "")),
+                _reading_rank(job, rules),
+                partial(self._scan, job),
+            )
+            for job in jobs
+        ]
+        return sorted(claims, key=lambda claim: claim.rank)
 
-    def _scan(self) -> None:
-        for job in self._scannable():
+    def _scan(self, job: Job, turn: Turn) -> None:
+        try:
+            rules = [] if job.partner else routing.load(self.data)
+        except SettingsError as error:
+            # half a rule sends nothing, and holds up nothing that needs no rule
+            log.error("job %s waits: %s", job.id, error.number)
+            self._rules_due = time.monotonic() + RULES_AGAIN
+            return
+
+        def between(_files: int) -> None:
+            turn.wait()
             if self.stop.is_set():
-                return
-            try:
-                rules = [] if job.partner else routing.load(self.data)
-            except SettingsError as error:
-                # half a rule sends nothing, and holds up nothing that needs no rule
-                log.error("job %s waits: %s", job.id, error.number)
-                self._rules_due = time.monotonic() + RULES_AGAIN
-                continue
-            found = ingest.scan(job, rules)
-            self.outbox.scanned(job, found.transfers, found.refused, found.files)
-            log.info("job %s: %s files, %s refused", job.id, found.files, len(found.refused))
+                raise GaveWay
+
+        found = ingest.scan(job, rules, between)
+        self.outbox.scanned(job, found.transfers, found.refused, found.files)
+        log.info("job %s: %s files, %s refused", job.id, found.files, len(found.refused))
 
     # -- transfers ----------------------------------------------------------
 
-    def _start_deliveries(self) -> None:
-        for transfer in self.outbox.owed():
-            if transfer.partner in self._busy or time.monotonic() < self._due.get(transfer.id, 0):
-                continue
-            if transfer.state in (TransferState.QUEUED, *HELD_STATES):
-                self._busy.add(transfer.partner)
-                work = self._guarded(partial(self._deliver, transfer), transfer.partner)
-                threading.Thread(target=work, name=f"to-{transfer.partner}").start()
+    def _owed(self) -> list[Claim]:
+        """Return transfers that may be delivered now, the most urgent first."""
+        moment = time.monotonic()
+        return [
+            Claim(one.id, one.partner, _rank(one.priority), partial(self._deliver, one))
+            for one in self.outbox.owed()
+            if one.state in OWED_STATES and moment >= self._due.get(one.id, 0)
+        ]
 
-    def _guarded(self, work: Callable[[], None], partner: str | None = None) -> Callable[[], None]:
-        """A failure of our own storage ends the engine instead of one thread."""
+    def _pace(self, key: str, words: tuple[str, ...]) -> Pace:
+        """Return the one pace of a partner, with the caps that it has now."""
+        pace = self._paces.setdefault(key, Pace())
+        pace.limits = read_limits(words)
+        return pace
 
-        def guarded() -> None:
-            try:
-                work()
-            except BaseException as failure:  # handed to run()
-                self._failure = failure
-            finally:
-                with self._wake:
-                    if partner is not None:
-                        self._busy.discard(partner)
-                    self._wake.notify_all()
+    def _keep_limits(self) -> None:
+        """Let caps that a person has changed hold for what is under way."""
+        for key in self._deliveries.lines():
+            with contextlib.suppress(TodokeError, OSError):  # the next delivery says so
+                partner = find_partner(self.data, key)
+                self._pace(partner.key, partner.limits)
 
-        return guarded
-
-    def _deliver(self, transfer: Transfer) -> None:
+    def _deliver(self, transfer: Transfer, turn: Turn) -> None:
+        self._due.pop(transfer.id, None)
         try:
             partner = find_partner(self.data, transfer.partner)
-            work = Delivery(self.outbox, self.node, self.settings, partner, self.stop)
+            pace = self._pace(partner.key, partner.limits)
+            work = Delivery(
+                self.outbox, self.node, self.settings, partner, self.stop, turn=turn, pace=pace
+            )
             work.deliver(transfer)
+        except GaveWay:
+            raise
         except (SourceChanged, StorageError, NotFound) as error:
             self._end(transfer, TransferState.HELD, error)
         except TodokeError as error:
@@ -185,6 +233,19 @@ class Engine:
     def _end(self, transfer: Transfer, state: TransferState, error: TodokeError) -> None:
         self.outbox.set_state(transfer.id, state, error=fault(error), finished=now())
         log.error("transfer %s: %s", transfer.id, _words(error))
+
+
+def _rank(priority: object) -> int:
+    return RANKS.get(str(priority), len(RANKS) - 1)
+
+
+def _reading_rank(job: Job, rules: Sequence[routing.Rule]) -> int:
+    """Return how urgent the reading of a job is: at most what a rule could make of it."""
+    ranks = [_rank(job.options.get("priority"))]
+    if not job.partner:
+        source = job.options.get("source", "")
+        ranks += [_rank(rule.priority) for rule in rules if rule.source in ("", source)]
+    return min(ranks)
 
 
 def _words(error: TodokeError) -> str:

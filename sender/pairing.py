@@ -40,7 +40,7 @@ from common.proof.identity import (
 from common.proof.invitation import OTHER_CA, OTHER_INSTITUTION, Invitation
 from common.proof.role import Role
 from common.settings import Sender, check_aet
-from sender.partners import Partner, partner_file
+from sender.partners import Partner, load_partner, partner_file
 
 MAX_ANSWER = 65_536
 TIMEOUT_SECONDS = 10.0
@@ -113,7 +113,7 @@ def join(
     address, ca = _fetch_ca(invitation)
     key = certificates.new_key()
     answer = _ask(address, ca, invitation, _request(node, invitation, key, settings or Sender()))
-    partner = _partner(node.data, invitation, ca, answer)
+    partner = _as_before(_partner(node.data, invitation, ca, answer))
     chain = _checked_leaf(answer, ca, key) + ca
     _check_signing(partner)
     durable.save(partner.credentials.key, certificates.key_to_pem(key), private=True)
@@ -136,6 +136,8 @@ def add_product(
     code: str | None = None,
     certificate: Path | None = None,
     key: Path | None = None,
+    limits: Sequence[str] = (),
+    associations: int = 0,
 ) -> Partner:
     """Enter a DICOM product as a partner; it gets the objects alone, over TLS.
 
@@ -158,6 +160,8 @@ def add_product(
     certificate, key : Path, optional
         What it accepts from us; made here, with a CA file to hand over, if neither
         is given.
+    limits, associations
+        See :meth:`sender.partners.Partner.with_line`.
 
     Raises
     ------
@@ -188,7 +192,7 @@ def add_product(
         signing_certificate="",
         leaf=tls.fingerprint_of_pem(trust) if pin else "",
         file=partner_file(node.data, name),
-    )
+    ).with_line(limits, associations)
     if partner.file.exists():
         raise UsageError(cause=f"{name}: 登録済み / known already")
     own = partner.credentials
@@ -329,6 +333,17 @@ def _partner(data: Path, invitation: Invitation, ca: str, answer: dict[str, Any]
         )
     except (KeyError, TypeError, ValueError) as failure:
         raise ProtocolError(cause=f"pairing answer: {failure}") from failure
+
+
+def _as_before(partner: Partner) -> Partner:
+    """Keep what a person has set of the line to a partner that is paired anew."""
+    if not partner.file.exists():
+        return partner
+    try:
+        known = load_partner(partner.file)
+    except TodokeError:  # pairing anew is what mends it
+        return partner
+    return partner.with_line(known.limits, known.associations)
 
 
 def _checked_leaf(answer: dict[str, Any], ca: str, key: Key) -> str:

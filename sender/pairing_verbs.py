@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from sender.partners import Partner
 
 partner = typer.Typer(no_args_is_help=True, help="送り先の一覧と登録 / ends that we send to")
+Limit = Annotated[
+    list[str] | None,
+    typer.Option("--limit", help="帯域の上限 Mbit/s: 20 | 08:00-18:00=5 | none (繰り返せる) / cap"),
+]
+Associations = Annotated[
+    int | None,
+    typer.Option(help="同時アソシエーションの最大数 1-16、0は設定どおり / most at a time"),
+]
 modality = typer.Typer(no_args_is_help=True, help="画像を渡す装置 / devices that hand us images")
 
 
@@ -122,6 +130,7 @@ def partner_list(data: Data = None, as_json: Json = False) -> None:
         known = load_partners(node.data)
         for one in known:
             line = f"{one.key}  {one.name}  {one.kind}  {one.aet}  {', '.join(one.addresses)}"
+            line = f"{line}  {_line(one)}".rstrip()
             say(line, line)
         if not known:
             say("まだ登録がありません。", "No partner yet.")
@@ -143,6 +152,8 @@ def partner_add(
     calling: Annotated[str, typer.Option(help="こちらのAEタイトル / our AE title")] = "",
     cert: Annotated[Path | None, typer.Option(help="こちらの証明書 PEM / ours")] = None,
     key: Annotated[Path | None, typer.Option(help="その鍵 PEM / its key")] = None,
+    limit: Limit = None,
+    associations: Associations = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -165,6 +176,8 @@ def partner_add(
             code=code,
             certificate=cert,
             key=key,
+            limits=limit or (),
+            associations=associations or 0,
         )
         say(f"{name} を登録しました。", f"Added {name}.")
         made = pairing.product_ca_file(added)
@@ -177,6 +190,32 @@ def partner_add(
         _say_firewall(rows)
         if as_json:
             emit(_shown(added) | {"firewall": [asdict(row) for row in rows]})
+
+
+@partner.command("limit")
+def partner_limit(
+    name: Annotated[str, typer.Argument(help="送り先 / partner")],
+    limit: Limit = None,
+    associations: Associations = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """帯域の上限を決める、送信中にも効く / cap the line to it, in mid-transfer too."""
+    with verb(as_json=as_json):
+        from sender import bell
+        from sender.partners import find_partner
+
+        node, _ = _node(data)
+        changed = find_partner(node.data, name).with_line(limit, associations)
+        if limit is not None or associations is not None:
+            changed.save()
+            bell.ring(node.data)
+        say(
+            f"{changed.key}: {_line(changed) or '制限なし'}",
+            f"{changed.key}: {_line(changed) or 'no limit'}",
+        )
+        if as_json:
+            emit(_shown(changed))
 
 
 @modality.command("list")
@@ -245,6 +284,12 @@ def _shown(one: Partner) -> dict[str, Any]:
         pem = words.pop(name)
         words[f"{name}_sha256"] = fingerprint_of_pem(pem) if pem else None
     return words
+
+
+def _line(one: Partner) -> str:
+    """Return what is set of the line to a partner, in words of either language."""
+    caps = [f"{', '.join(one.limits)} Mbit/s"] if one.limits else []
+    return "  ".join([*caps, *([f"x{one.associations}"] if one.associations else [])])
 
 
 def _say_identity(node: Node) -> None:

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from common import durable
 from common.errors import DatabaseUnsafe, NotFound, SettingsError, UsageError
-from common.settings import check_aet
+from common.settings import check_aet, check_associations
 from common.tls import Credentials
+from sender import pace
 
 VERSION = 1
+_LISTS = ("addresses", "limits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,10 @@ class Partner:
         CA and host decide.
     file : Path
         Where it was read from; its keys lie beside.
+    limits : tuple of str
+        Caps on its line, as :mod:`sender.pace` reads them; empty for none.
+    associations : int
+        Most associations at a time without the window, 0 for the sender's setting.
     """
 
     name: str
@@ -68,6 +75,8 @@ class Partner:
     signing_certificate: str
     leaf: str
     file: Path
+    limits: tuple[str, ...] = ()
+    associations: int = 0
 
     @property
     def key(self) -> str:
@@ -84,6 +93,42 @@ class Partner:
         words: dict[str, Any] = {"version": VERSION} | asdict(self)
         del words["file"]
         durable.save(self.file, json.dumps(words, ensure_ascii=False, indent=1).encode())
+
+    def most_associations(self, setting: int) -> int:
+        """Return how many associations may be open at a time: its own number, else `setting`."""
+        return self.associations or setting
+
+    def with_line(self, limits: Sequence[str] | None, associations: int | None) -> Partner:
+        """Return it with other caps or another number of associations; None keeps what it has.
+
+        Parameters
+        ----------
+        limits : sequence of str
+            ``20``, ``08:00-18:00=5`` (Mbit/s, local time); ``none`` alone for no cap.
+        associations : int
+            1 to 16, 0 for the sender's setting.
+
+        Raises
+        ------
+        UsageError
+        """
+        words = self.limits if limits is None else tuple(limits)
+        words = () if words == ("none",) else words
+        number = self.associations if associations is None else associations
+        if wrong := _wrong_line(words, number):
+            raise UsageError(cause=": ".join(wrong))
+        return replace(self, limits=words, associations=number)
+
+
+def _wrong_line(limits: tuple[str, ...], associations: int) -> tuple[str, str] | None:
+    """Return which of the two is wrong, and what is."""
+    try:
+        pace.read(limits)
+    except ValueError as failure:
+        return "limit", str(failure)
+    if associations and (wrong := check_associations(associations)):
+        return "associations", f"{associations}: {wrong}"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +149,7 @@ def load_partners(data: Path) -> list[Partner]:
     DatabaseUnsafe
         A newer todoke wrote it.
     """
-    return [_load(path) for path in sorted((data / "partners").glob("*.json"))]
+    return [load_partner(path) for path in sorted((data / "partners").glob("*.json"))]
 
 
 def find_partner(data: Path, name: str | None = None) -> Partner:
@@ -166,13 +211,17 @@ def save_modality(data: Path, new: Modality) -> None:
     durable.save(data / "modalities.json", text.encode())
 
 
-def _load(path: Path) -> Partner:
+def load_partner(path: Path) -> Partner:
+    """Read the file of one partner; raises as :func:`load_partners`."""
     try:
         words = json.loads(path.read_text("utf-8"))
         version = words.pop("version")
         if version != VERSION:
             raise DatabaseUnsafe(cause=f"{path}: {version}, todoke: {VERSION}")
+        words |= {name: tuple(words[name]) for name in _LISTS if name in words}
         partner = Partner(**words, file=path)
+        if wrong := _wrong_line(partner.limits, partner.associations):
+            raise SettingsError(path=path, key=wrong[0], cause=wrong[1])
     except (ValueError, KeyError, TypeError) as failure:
         raise SettingsError(path=path, key="JSON", cause=failure) from failure
-    return replace(partner, addresses=tuple(partner.addresses))
+    return partner

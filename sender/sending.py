@@ -15,6 +15,7 @@ from typing import Any
 from common import durable
 from common.errors import DataInUse, NotFound, UsageError
 from common.states import AT_REST, WORDS, TransferState
+from sender import bell
 from sender.outbox import Outbox, Transfer, now
 from sender.partners import find_partner
 
@@ -51,7 +52,9 @@ def submit(data: Path, partner: str, paths: list[Path], options: dict[str, Any])
         if not path.exists():
             raise NotFound(thing=path)
     with contextlib.closing(Outbox(data)) as outbox:
-        return outbox.submit(partner, [_absolute(path) for path in paths], options)
+        job = outbox.submit(partner, [_absolute(path) for path in paths], options)
+    bell.ring(data)
+    return job
 
 
 def _absolute(path: Path) -> Path:
@@ -108,7 +111,7 @@ def _engine_here(data: Path, job: int, watching: threading.Event) -> Iterator[Ca
         try:
             yield lambda: not thread.is_alive()
         finally:
-            engine.stop.set()
+            engine.end()
             thread.join()
             engine.close()
         if failure:
@@ -182,6 +185,7 @@ def retry(data: Path, name: str) -> Transfer:
         if transfer.state not in STOPPED:
             raise UsageError(cause=f"{transfer.id}: {transfer.state}")
         outbox.set_state(transfer.id, TransferState.QUEUED, finished=None, error=None, attempts=0)
+        bell.ring(data)
         return outbox.transfer(transfer.id)
 
 
@@ -216,6 +220,7 @@ def release(data: Path, name: str, *, by: str, reason: str, to: str | None = Non
             partner=find_partner(data, to).key if to else transfer.partner,
             request=json.dumps(request, ensure_ascii=False),
         )
+        bell.ring(data)
         return outbox.transfer(transfer.id)
 
 

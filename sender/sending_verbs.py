@@ -167,7 +167,7 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
         logs.begin()
         with durable.lock(folder / "lock"):
             engine = Engine(folder)
-            sending.interrupted_by_signals(engine.stop.set)
+            sending.interrupted_by_signals(engine.end)
             with contextlib.closing(engine), _doors(engine) as words:
                 if as_json:
                     console.emit(words)

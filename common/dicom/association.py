@@ -19,7 +19,7 @@ from common.dicom.peer import (
     Source,
     Writing,
 )
-from common.dicom.requestor import Requestor
+from common.dicom.requestor import Paced, Requestor
 
 __all__ = [
     "CALLED_UNKNOWN",
@@ -29,6 +29,7 @@ __all__ = [
     "Incoming",
     "Outcome",
     "Outgoing",
+    "Paced",
     "Peer",
     "Pieces",
     "Placing",

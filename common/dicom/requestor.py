@@ -11,7 +11,7 @@ import itertools
 import ssl
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -41,6 +41,8 @@ from common.errors import (
     TodokeError,
     UsageError,
 )
+
+Paced = Callable[[memoryview], Iterable[memoryview]]
 
 _LARGEST = 1 << 20  # PDU sent to a peer that takes any
 _BUFFER = 1 << 16
@@ -76,6 +78,7 @@ class Requestor:
         self._contexts: dict[Context, int] = {}
         self._limit = 0
         self._open = True
+        self._pieces: Paced | None = None
         self.peer: Peer
         self.accepted: frozenset[Context] = frozenset()
         self.window = 1
@@ -94,6 +97,7 @@ class Requestor:
         max_pdu: int = 1 << 20,
         connect_timeout: float = 10,
         timeout: float = 60,
+        pieces: Paced | None = None,
     ) -> Requestor:
         """Connect, authenticate and negotiate.
 
@@ -113,6 +117,8 @@ class Requestor:
             Seconds for connection and TLS handshake together.
         timeout : float
             Seconds without a byte from the peer, or taken by it.
+        pieces : callable, optional
+            Cuts what is to be sent, and gives each piece when it may go.
 
         Raises
         ------
@@ -133,6 +139,7 @@ class Requestor:
         )
         channel = calling.reach(address, tls, server_hostname, connect_timeout)
         self = cls(channel, address, timeout, max_pdu)
+        self._pieces = pieces
         with self._guard():
             self._negotiate(request)
         return self
@@ -281,7 +288,8 @@ class Requestor:
             if piece is None:
                 return None
             with self._guard():
-                self._send(piece)
+                for part in self._pieces(piece) if self._pieces else (piece,):
+                    self._send(part)
             begun = True
 
     def _message(self, outgoing: Outgoing, number: int) -> Iterator[memoryview]:

@@ -24,8 +24,10 @@ def open_doors(engine: Engine) -> Iterator[dict[str, Any]]:
     words: dict[str, Any] = {"modality": None, "watch": list(settings.watch)}
     with ExitStack() as opened:
         if settings.modality_bind:
-            door = opened.enter_context(ModalityDoor(engine.data, engine.outbox, settings))
+            door = opened.enter_context(
+                ModalityDoor(engine.data, engine.outbox, settings, submitted=engine.wake)
+            )
             words["modality"] = {"address": door.address[0], "port": door.address[1]}
         if settings.watch:
-            opened.enter_context(FolderDoor(engine.outbox, settings))
+            opened.enter_context(FolderDoor(engine.outbox, settings, submitted=engine.wake))
         yield words

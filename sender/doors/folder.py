@@ -31,14 +31,21 @@ class FolderDoor:
     ----------
     clock : callable
         Seconds; for tests.
+    submitted : callable
+        Told after a job has been put into the outbox.
     """
 
     def __init__(
-        self, outbox: Outbox, settings: Sender, clock: Callable[[], float] = time.monotonic
+        self,
+        outbox: Outbox,
+        settings: Sender,
+        clock: Callable[[], float] = time.monotonic,
+        submitted: Callable[[], None] = lambda: None,
     ) -> None:
         self.outbox = outbox
         self.settings = settings
         self.clock = clock
+        self._submitted = submitted
         self._taken = outbox.watched()
         self._seen: dict[Path, tuple[dict[Path, Known], float]] = {}
         self._stop = threading.Event()
@@ -84,6 +91,7 @@ class FolderDoor:
         job = self.outbox.submit_watched(fresh, {"source": f"folder:{root.name}"})
         self._taken |= {str(path): known for path, known in fresh.items()}
         del self._seen[unit]
+        self._submitted()
         return [job]
 
     def _settled(self, unit: Path, fresh: dict[Path, Known]) -> bool:

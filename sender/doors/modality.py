@@ -66,6 +66,13 @@ class _Spooled:
 class ModalityDoor:
     """Acceptor on a LAN address; a context manager.
 
+    Parameters
+    ----------
+    clock : callable
+        Seconds; for tests.
+    submitted : callable
+        Told after a study has been put into the outbox.
+
     Raises
     ------
     OSError
@@ -78,11 +85,13 @@ class ModalityDoor:
         outbox: Outbox,
         settings: Sender,
         clock: Callable[[], float] = time.monotonic,
+        submitted: Callable[[], None] = lambda: None,
     ) -> None:
         self.data = data
         self.outbox = outbox
         self.settings = settings
         self.clock = clock
+        self._submitted = submitted
         self.spool = data / "spool"
         for name in ("incoming", "arriving", "taken"):
             durable.make_folder(self.spool / name)
@@ -182,7 +191,9 @@ class ModalityDoor:
 
     def _submit(self, taken: Path) -> int:
         aet = bytes.fromhex(taken.name.partition("@")[0]).decode()
-        return self.outbox.submit("", [taken], {"source": f"modality:{aet}"})
+        job = self.outbox.submit("", [taken], {"source": f"modality:{aet}"})
+        self._submitted()
+        return job
 
     def _go_on(self) -> None:
         """Pick up what a restart found: studies at rest, and taken ones that no job knows."""

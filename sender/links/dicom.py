@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from common.dicom.association import Context, Outgoing, Requestor
+from common.dicom.association import Context, Outgoing, Paced, Requestor
 from common.dicom.dataset import DEFLATED
 from common.errors import (
     ContextNotAccepted,
@@ -22,6 +23,7 @@ from sender.outbox import Instance
 from sender.sources import FileSource
 
 Acknowledged = Callable[[Instance, str], None]
+GivesWay = Callable[[], bool]
 CONTEXTS = 128  # presentation contexts of one association, PS3.8 table 9-18
 WARNINGS = {0xB000, 0xB006, 0xB007, 0x0107, 0x0116}  # stored all the same, PS3.4 B.2.3
 
@@ -40,6 +42,8 @@ class Destination:
         exactly as it lies in the file.
     associations : int
         Most at a time, where the peer has no window.
+    pieces : callable, optional
+        Gives what is to be sent in the pieces, and at the moments, that a cap allows.
     """
 
     addresses: tuple[tuple[str, int], ...]
@@ -49,10 +53,14 @@ class Destination:
     called_aet: str
     even: bool = False
     associations: int = 4
+    pieces: Paced | None = None
 
 
 def send(
-    to: Destination, instances: Sequence[Instance], acknowledged: Acknowledged
+    to: Destination,
+    instances: Sequence[Instance],
+    acknowledged: Acknowledged,
+    gives_way: GivesWay = lambda: False,
 ) -> list[TodokeError]:
     """Store instances and report each acknowledgement as it comes.
 
@@ -60,6 +68,9 @@ def send(
     ----------
     acknowledged : callable
         Called with an instance and D1 of what was sent, after the peer's success.
+    gives_way : callable
+        Asked between two instances; once it says so, no further one begins, and
+        those under way are answered.
 
     Returns
     -------
@@ -74,12 +85,13 @@ def send(
         The association cannot be opened or broke; what was acknowledged stays so.
     """
     refused: list[TodokeError] = []
-    for part in _by_contexts(instances):
+    for part in itertools.takewhile(lambda _: not gives_way(), _by_contexts(instances)):
         contexts = list(dict.fromkeys(_context(i) for i in part))
         with _open(to, contexts) as association:
             able, unable = _able(to, part, association.accepted)
             refused += unable
-            refused += _send(to, contexts, association, able, acknowledged)
+            unhurried = itertools.takewhile(lambda _: not gives_way(), able)
+            refused += _send(to, contexts, association, unhurried, acknowledged)
     return refused
 
 
@@ -104,12 +116,12 @@ def _send(
     to: Destination,
     contexts: Sequence[Context],
     association: Requestor,
-    able: Sequence[Instance],
+    able: Iterator[Instance],
     acknowledged: Acknowledged,
 ) -> list[TodokeError]:
     """Store over this association, and over further ones where it has no window."""
     if association.window > 1 or to.associations == 1:
-        return _store(association, iter(able), acknowledged, even=to.even)
+        return _store(association, able, acknowledged, even=to.even)
 
     def told(instance: Instance, d1: str) -> None:
         acknowledged(instance, d1)
@@ -135,6 +147,7 @@ def _open(to: Destination, contexts: Sequence[Context]) -> Requestor:
                 calling_aet=to.calling_aet,
                 called_aet=to.called_aet,
                 contexts=contexts,
+                pieces=to.pieces,
             )
         except PeerUnreachable as unreachable:
             failure = unreachable

@@ -21,6 +21,7 @@ from common.dicom.layout import Layout
 from common.link import Digest
 from sender.links.http import LinkClient
 from sender.slides import Slide, VirtualInstance
+from sender.turns import Turn
 
 BATCH = 200_000  # bytes of one request
 IN_FLIGHT = 5  # requests
@@ -69,6 +70,9 @@ class Push:
         Told (SOP Instance UID, frames newly held) after each batch.
     stop : threading.Event
         Set to end after the batches under way.
+    turn : Turn
+        Asked before each batch; while something more urgent has the line, the
+        batches under way are answered and no other begins.
     """
 
     def __init__(
@@ -78,12 +82,14 @@ class Push:
         slide: Slide,
         held: Callable[[str, int], None],
         stop: threading.Event,
+        turn: Turn,
     ) -> None:
         self.client = client
         self.transfer = transfer
         self.levels = slide.instances
         self.held = held
         self.stop = stop
+        self.turn = turn
         self._wanted: deque[Place] = deque()
         self._missing: dict[int, set[int]] = {}
         self._laid_out: set[int] = set()
@@ -135,7 +141,10 @@ class Push:
             self._lay_out(place)
             order = iter(sorted(missing))
             while missing and not self.stop.is_set():
-                yield list(self._next_batch(place, order))
+                if self.turn.gives_way():
+                    self.turn.wait()
+                else:
+                    yield list(self._next_batch(place, order))
 
     def _lay_out(self, place: int) -> None:
         """Tell a level's frame lengths ahead of its frames, so no level waits for a big one's."""

@@ -24,6 +24,7 @@ from common.errors import (
     PeerUnreachable,
     ProtocolError,
 )
+from sender.pace import Pace
 
 CONNECT = 10.0  # seconds
 ANSWER = 60.0  # seconds without a byte
@@ -58,13 +59,22 @@ class LinkClient:
         With our certificate, trusting the receiver's CA only.
     connections : int
         Requests that may be under way at a time.
+    pace : Pace, optional
+        What is sent goes no faster.
     """
 
     def __init__(
-        self, address: str, port: int, host: str, tls: ssl.SSLContext, connections: int = 6
+        self,
+        address: str,
+        port: int,
+        host: str,
+        tls: ssl.SSLContext,
+        connections: int = 6,
+        pace: Pace | None = None,
     ) -> None:
         self.peer = f"{address}:{port}"
         self._host = host
+        self._pace = pace
         self._client = httpx.Client(
             base_url=f"https://{address}:{port}{link.ROOT}",
             verify=tls,
@@ -153,8 +163,7 @@ class LinkClient:
 
     def _words(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         try:
-            extensions = {"sni_hostname": self._host}
-            answer = self._client.request(method, path, content=body, extensions=extensions)
+            answer = self._request(method, path, body)
         except httpx.TimeoutException as failure:
             raise PeerTimeout(peer=self.peer, seconds=int(ANSWER)) from failure
         except httpx.RequestError as failure:
@@ -173,6 +182,16 @@ class LinkClient:
         if answer.status_code >= 400:
             raise _refusal(answer.status_code, words)
         return words
+
+    def _request(self, method: str, path: str, body: bytes | None) -> httpx.Response:
+        extensions = {"sni_hostname": self._host}
+        if body is None or self._pace is None or self._pace.limits is None:
+            return self._client.request(method, path, content=body, extensions=extensions)
+        pieces = map(bytes, self._pace.pieces(body))
+        length = {"Content-Length": str(len(body))}
+        return self._client.request(
+            method, path, content=pieces, headers=length, extensions=extensions
+        )
 
     def _broken(self, failure: httpx.RequestError) -> PeerError:
         cause: BaseException | None = failure

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from common.dicom.association import Requestor
 from common.errors import TodokeError
@@ -51,7 +50,7 @@ class Several:
         self._most = most
         self._clock = clock
         self._lock = threading.Lock()
-        self._remaining: deque[Instance] = deque()
+        self._remaining: Iterator[Instance] = iter(())
         self._refused: list[TodokeError] = []
         self._failures: list[BaseException] = []
         self._threads: list[threading.Thread] = []
@@ -67,7 +66,7 @@ class Several:
         """Associations that were open at a time."""
         return self._serving
 
-    def run(self, first: Requestor, instances: Sequence[Instance]) -> list[TodokeError]:
+    def run(self, first: Requestor, instances: Iterator[Instance]) -> list[TodokeError]:
         """Store all instances; return the errors of those refused.
 
         Raises
@@ -76,14 +75,14 @@ class Several:
             What the first association broke with; what others broke with, where
             something is left that none was there to send.
         """
-        self._remaining.extend(instances)
+        self._remaining = instances
         self._since = self._clock()
         try:
             self._refused += self._store(first, self._pull())
         finally:
             with self._lock:
                 self._over = True
-                self._remaining.clear()
+                self._remaining = iter(())
             for thread in self._threads:
                 thread.join()
         if self._failures:
@@ -100,7 +99,7 @@ class Several:
             if self._acknowledged < EACH * self._serving:
                 return
             rate = self._bytes / max(self._clock() - self._since, 1e-9)
-            if rate < GAIN * self._before or self._serving >= self._most or not self._remaining:
+            if rate < GAIN * self._before or self._serving >= self._most:
                 self._settled = True
                 return
             self._before = rate
@@ -113,9 +112,9 @@ class Several:
     def _pull(self) -> Iterator[Instance]:
         while True:
             with self._lock:
-                if not self._remaining:
-                    return
-                instance = self._remaining.popleft()
+                instance = next(self._remaining, None)
+            if instance is None:
+                return
             yield instance
 
     def _further(self) -> None:
@@ -135,7 +134,7 @@ class Several:
         except BaseException as failure:  # raised by run()
             with self._lock:
                 self._failures.append(failure)
-                self._remaining.clear()
+                self._remaining = iter(())
         else:
             with self._lock:
                 self._refused += refused

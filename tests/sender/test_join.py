@@ -377,3 +377,13 @@ def test_the_firewall_rows_go_outwards(receiver: Hospital, sender: Node) -> None
     assert {row.port for row in setup.firewall(receiver.settings)} == {
         11, 12, invitation.pairing_port, receiver.settings.viewer_port,
     }  # fmt: skip
+
+
+def test_pairing_anew_keeps_what_was_set_of_the_line(receiver: Hospital, sender: Node) -> None:
+    first = pairing.join(sender, receiver.invite(addresses=["127.0.0.1"]))
+    first.with_line(["20"], 3).save()
+    again = pairing.join(sender, receiver.invite(addresses=["127.0.0.1"], replace=True))
+    assert (again.limits, again.associations) == (("20",), 3)
+    again.file.write_text("half", "utf-8")
+    mended = pairing.join(sender, receiver.invite(addresses=["127.0.0.1"], replace=True))
+    assert (mended.limits, mended.associations) == ((), 0)

@@ -19,6 +19,7 @@ from common.web.peer import Listener
 from receiver import setup
 from receiver.doors import pairing
 from receiver.index import Index
+from sender.bell import Bell
 from sender.cli import app
 
 HERE = Institution("髙橋病院", "1310000001")
@@ -122,3 +123,31 @@ def test_a_product_and_a_device_are_entered_by_hand(line: Line, tmp_path: Path) 
     assert line.json("modality", "list") == {
         "modalities": [{"aet": "CT01", "address": "192.168.1.5"}]
     }
+
+
+@pytest.mark.requirement("NET-14")
+def test_the_line_to_a_partner_is_set_and_shown(line: Line, tmp_path: Path) -> None:
+    line.run(*INIT)
+    ca = tmp_path / "ca.crt"
+    ca.write_text(Authority.create("product").pem)
+    add = ["partner", "add", "x", "--aet", "X", "--ca", str(ca), "--address", "10.0.0.9:4242"]
+    assert "fast" in line.run(*add, "--limit", "fast", code=2).stderr
+    assert "1-16" in line.run(*add, "--associations", "17", code=2).stderr
+    added = line.json(*add, "--limit", "20", "--associations", "2")
+    assert (added["limits"], added["associations"]) == (["20"], 2)
+    limit = ["partner", "limit", "x"]
+    said = line.run(*limit, "--limit", "20", "--limit", "08:00-18:00=5").stderr
+    assert "20, 08:00-18:00=5 Mbit/s  x2" in said
+    assert "08:00-18:00=5" in line.run("partner", "list").stderr
+    with closing(Bell(line.data)) as bell:
+        shown = line.json(*limit)  # looks
+        assert (shown["limits"], shown["associations"]) == (["20", "08:00-18:00=5"], 2)
+        assert not bell.wait(0)
+        line.run(*limit, "--limit", "none", "--associations", "0")
+        assert bell.wait(20)
+    (partner,) = line.json("partner", "list")["partners"]
+    assert (partner["limits"], partner["associations"]) == ([], 0)
+    for lang, words in (("ja", "指定が正しくありません"), ("en", "The command is not right")):
+        wrong = line.json(*limit, "--limit", "8-18=5", code=2)["error"]
+        assert words in wrong[lang]
+        assert "08:00-18:00=5" in wrong[lang]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from common import tls
-from common.errors import PeerCertificateRefused, TodokeError, UsageError
+from common.errors import PeerCertificateRefused, SettingsError, TodokeError, UsageError
 from common.proof import certificates
 from common.proof.certificates import Authority
 from common.proof.identity import Institution, Node
@@ -109,3 +110,47 @@ def test_a_partner_file_of_another_form_or_version_is_named(sender: Node, tmp_pa
         (folder / "x.json").write_text(content)
         with pytest.raises(TodokeError, match=r"x\.json"):
             load_partners(sender.data)
+
+
+@pytest.mark.requirement("NET-14")
+def test_what_is_set_of_the_line_is_kept_and_old_files_have_none(
+    sender: Node, product_ca: Path
+) -> None:
+    added = pairing.add_product(
+        sender, "x", addresses=["a"], port=1, aet="A", calling_aet="B", ca=product_ca,
+        limits=["20", "08:00-18:00=5"], associations=2,
+    )  # fmt: skip
+    assert find_partner(sender.data, "x") == added
+    assert (added.limits, added.most_associations(4)) == (("20", "08:00-18:00=5"), 2)
+    words = json.loads(added.file.read_text("utf-8"))
+    for name in ("limits", "associations"):
+        del words[name]
+    added.file.write_text(json.dumps(words), "utf-8")
+    old = find_partner(sender.data, "x")
+    assert (old.limits, old.most_associations(4)) == ((), 4)
+    assert old.with_line(["5"], None).with_line(None, 3).limits == ("5",)
+    assert old.with_line(["5"], 3).with_line(["none"], 0) == old
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("limits", ["fast"]), ("limits", [20]), ("limits", 5), ("limits", ["1", "2"]),
+     ("limits", ["08:00-18:00=5", "17:00-19:00=5"]), ("associations", 17), ("associations", -1),
+     ("associations", "4")],
+)  # fmt: skip
+def test_a_line_that_is_not_right_is_refused_from_the_file_and_from_the_verb(
+    key: str, value: Any, sender: Node, product_ca: Path
+) -> None:
+    added = pairing.add_product(
+        sender, "x", addresses=["a"], port=1, aet="A", calling_aet="B", ca=product_ca
+    )
+    words = json.loads(added.file.read_text("utf-8"))
+    added.file.write_text(json.dumps(words | {key: value}), "utf-8")
+    with pytest.raises(SettingsError, match=r"x\.json"):
+        load_partners(sender.data)
+    if isinstance(value, list) and isinstance(value[0], str):
+        with pytest.raises(UsageError, match="limit"):
+            added.with_line(value, None)
+    elif isinstance(value, int) and key == "associations":
+        with pytest.raises(UsageError, match="associations"):
+            added.with_line(None, value)

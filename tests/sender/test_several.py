@@ -91,7 +91,7 @@ def run(
 
     several = Several(further.open, store, most, line.clock)
     with call(acceptor) as first:
-        refused = several.run(first, instances)
+        refused = several.run(first, iter(instances))
     return several.serving, refused
 
 
@@ -142,7 +142,7 @@ def test_one_that_never_answers_holds_up_nothing(tmp_path: Path) -> None:
 
         several = Several(open_another, store, 4)
         with call(acceptor) as first:
-            several.run(first, instances)
+            several.run(first, iter(instances))
         assert asked.is_set()
         assert len(shelf.stored) == 12
         go_on.set()
@@ -166,4 +166,4 @@ def test_what_a_further_one_breaks_with_is_told(
 
     several = Several(further.open, store, 4, line.clock)
     with call(acceptor) as first, pytest.raises(AssociationAborted, match="broke"):
-        several.run(first, instances)
+        several.run(first, iter(instances))

@@ -84,6 +84,7 @@ class Line:
             except OSError:
                 near.close()
                 continue
+            far.settimeout(None)  # a line that is silent is not cut
             with self._lock:
                 self._open |= {near, far}
             for one, other, paced in ((near, far, True), (far, near, False)):
