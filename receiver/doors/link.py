@@ -155,7 +155,7 @@ class _Door:
         """Say how far a transfer is."""
         with self.services.index.read() as db:
             row = transfers.owned(db, request.path_params["transfer"], partner.code)
-            rows = transfers.instances_of(db, row.id)
+            rows = transfers.slots_of(db, row.id)
         arrived = sum(r.state != InstanceState.EXPECTED for r in rows)
         words = {
             "transfer": row.id,
@@ -170,7 +170,7 @@ class _Door:
         """Say what must still be sent: the only truth about it."""
         row, opening = self._transfer(request, partner)
         with self.services.index.read() as db:
-            known = {r.sop_uid: r for r in transfers.instances_of(db, row.id)}
+            known = {r.sop_uid: r for r in transfers.slots_of(db, row.id)}
             words: dict[str, Any] = {"instances": [], "levels": {}}
             for place, slot in enumerate(opening.instances):
                 here = known.get(slot.uid)
@@ -224,7 +224,7 @@ class _Door:
             if not frames.any_wanted(db):
                 return []
             at = {slot.uid: place for place, slot in enumerate(opening.instances)}
-            rows = transfers.instances_of(db, row.id)
+            rows = transfers.slots_of(db, row.id)
             places = {r.id: at[r.sop_uid] for r in rows if r.sop_uid in at}
         with self.services.index.write() as db:
             return frames.take_wanted(db, places)
@@ -245,7 +245,7 @@ class _Door:
 
     def _incomplete(self, row: Row[Any], opening: Opening) -> list[str]:
         with self.services.index.read() as db:
-            known = {r.sop_uid: r for r in transfers.instances_of(db, row.id)}
+            known = {r.sop_uid: r for r in transfers.slots_of(db, row.id)}
             return [
                 slot.uid
                 for slot in opening.instances
