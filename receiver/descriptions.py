@@ -1,8 +1,7 @@
 """Attributes of instances, which are acknowledged before their attributes are made.
 
 A row that holds none yet is described from its file, there and then, so that no
-page shows less than it would later; :mod:`receiver.describe_process` and the
-verification fill the rows.
+page shows less than it would later; :mod:`receiver.describe_process` fills the rows.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from common.states import InstanceState
 from receiver import attributes, index
 from receiver.index import Index
 
-BATCH = 48  # rows of one transaction: others wait for it
+BATCH = 48  # rows that are read and written together: others wait for the transaction
 
 _instances = index.instances
 #: States in which an instance's file is whole.
@@ -72,7 +71,7 @@ def undescribed(db: Connection, but: Collection[int] = ()) -> list[tuple[int, st
 
 
 def keep(database: Index, made: Iterable[Described]) -> None:
-    """Write what was made of files, in short transactions.
+    """Write what was made of files, in one transaction that holds the lock from its start.
 
     Raises
     ------
@@ -86,9 +85,9 @@ def keep(database: Index, made: Iterable[Described]) -> None:
     )
     statement = update(_instances).where(*same).values(attributes=bindparam("made"))
     rows = [{"of_id": one.id, "of_path": one.path, "made": one.packed} for one in made]
-    for start in range(0, len(rows), BATCH):
+    if rows:
         with database.write() as db:
-            db.execute(statement, rows[start : start + BATCH])
+            db.execute(statement, rows)
 
 
 def pieces(numbers: list[int], size: int = 200) -> Iterator[list[int]]:

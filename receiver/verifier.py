@@ -1,7 +1,6 @@
 """A process of its own that reads instances back from the disk, for their digests.
 
-Started as ``python -m receiver.verifier`` by :mod:`receiver.verifying`.  What it
-reads for the digests also gives the attributes that the index has not yet.
+Started as ``python -m receiver.verifier`` by :mod:`receiver.verifying`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from common import durable, logs
 from common.dicom import digest
 from common.dicom.digest import Digests
 from common.errors import NotDicom, StorageError
-from receiver import attributes, workers
+from receiver import workers
 
 PIECE = 32 << 20  # bytes of a level that are read before another transfer has its turn
 NICENESS = 5
@@ -42,8 +41,8 @@ def answer(request: dict[str, Any]) -> bytes:
     Returns
     -------
     bytes
-        JSON: ``length`` and ``digests``, with ``attributes`` where they were asked for;
-        ``more`` or ``gone`` of a level; ``failed`` where the file cannot be read.
+        JSON: ``length`` and ``digests``; ``more`` or ``gone`` of a level; ``failed`` where
+        the file cannot be read.
     """
     try:
         found = _level(request) if request["do"] in {"level", "more"} else _instance(request)
@@ -62,7 +61,7 @@ def _instance(request: dict[str, Any]) -> dict[str, Any]:
         except NotDicom:  # D1 needs no parser, and says whether the bytes are those that came
             found = _plain(path, base)
     length = path.stat().st_size - base
-    return _said(request, length, dataclasses.asdict(found))
+    return {"length": length, "digests": dataclasses.asdict(found)}
 
 
 def _plain(path: Path, base: int) -> Digests:
@@ -71,13 +70,6 @@ def _plain(path: Path, base: int) -> Digests:
         return Digests(digest.sha256(digest.pieces(fd, base, os.fstat(fd).st_size - base)))
     finally:
         os.close(fd)
-
-
-def _said(request: dict[str, Any], length: int, digests: dict[str, Any]) -> dict[str, Any]:
-    said: dict[str, Any] = {"length": length, "digests": digests}
-    if request["describe"] and (packed := attributes.of_file(Path(request["path"]))) is not None:
-        said["attributes"] = base64.b64encode(packed).decode("ascii")
-    return said
 
 
 def _level(request: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +119,7 @@ def _read_level(request: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
     finally:
         os.close(fd)
     digests = {"d1": whole.hexdigest(), "root": digest.merkle_root(leaves)}
-    yield _said(request, length, digests)
+    yield {"length": length, "digests": digests}
 
 
 if __name__ == "__main__":

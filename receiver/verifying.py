@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import logging
 import threading
@@ -15,8 +16,7 @@ from sqlalchemy import Row, select
 
 from common.errors import StorageError
 from common.link import Digest
-from receiver import descriptions, index
-from receiver.descriptions import Described
+from receiver import index
 from receiver.index import Index
 from receiver.store import Store
 from receiver.turns import Job, Task, Turns
@@ -44,7 +44,6 @@ COLUMNS = (
     _instances.c.length,
     _instances.c.d1,
     _instances.c.stored_at,
-    _instances.c.attributes.is_(None).label("undescribed"),
 )
 
 
@@ -78,13 +77,19 @@ class Verifiers:
         self._turns = Turns()
         self._lock = threading.Lock()
         self._readings: dict[Job, _Reading] = {}
-        self._described: list[Described] = []
         self._closed = False
         self._workers = [Worker("receiver.verifier") for _ in range(workers)]
         self._threads = [
             threading.Thread(target=self._work, args=(number,), name=f"verify-{number}")
             for number in range(workers)
         ]
+
+    def prepare(self) -> None:
+        """Start the processes, if none has needed them yet: something will be to read back."""
+        with self._lock:
+            for thread in self._threads:
+                if thread.ident is None and not self._closed:
+                    thread.start()
 
     def read_back(
         self, priority: str, rows: Sequence[Row[Any]], *, slide: bool
@@ -105,13 +110,11 @@ class Verifiers:
         job = Job.of(priority, [row for row in rows if row.path is not None])
         reading = _Reading(job, slide, len(job.waiting), Future())
         reading.result.set_running_or_notify_cancel()
+        self.prepare()
         with self._lock:
             closed = self._closed
             if not closed and reading.left:
                 self._readings[job] = reading
-                for thread in self._threads:
-                    if thread.ident is None:
-                        thread.start()
         if closed:
             reading.result.set_exception(StorageError(cause="closing"))
         elif not reading.left:
@@ -131,10 +134,11 @@ class Verifiers:
                 thread.join(0.1)
         for job in list(self._readings):
             self._give_up(job, StorageError(cause="closing"))
-        self._keep(0)
 
     def _work(self, number: int) -> None:
         worker = self._workers[number]
+        with contextlib.suppress(OSError):  # tried again with the first work
+            worker.start()
         try:
             while (turn := self._turns.take(number)) is not None:
                 job, task = turn
@@ -178,8 +182,7 @@ class Verifiers:
         row = task.row
         if task.begun:
             return {"do": "more", "number": row.id}
-        where = {"path": str(self.store.where(row.path)), "base": row.prefix_length}
-        asked = {**where, "describe": row.undescribed and task.lost < TRIES}
+        asked = {"path": str(self.store.where(row.path)), "base": row.prefix_length}
         if not slide:
             do = "instance" if task.lost < TRIES else "plain"
             return {**asked, "do": do, "syntax": row.transfer_syntax}
@@ -209,16 +212,12 @@ class Verifiers:
             found = Digest(row.sop_uid, answer["length"], **answer["digests"])
             with self._lock:
                 reading.found[row.id] = found
-                if "attributes" in answer:
-                    packed = base64.b64decode(answer["attributes"])
-                    self._described.append(Described(row.id, row.path, packed))
         with self._lock:
             reading.left -= 1
             last = not reading.left and self._readings.pop(reading.job, None) is not None
         if last:
             self._turns.remove(reading.job)
             reading.result.set_result(reading.found)
-        self._keep(0 if last else descriptions.BATCH)
 
     def _give_up(self, job: Job, failure: Exception) -> None:
         self._turns.remove(job)
@@ -226,14 +225,3 @@ class Verifiers:
             reading = self._readings.pop(job, None)
         if reading is not None:
             reading.result.set_exception(failure)
-
-    def _keep(self, most: int) -> None:
-        """Write attributes once there are more than `most`; without, the filler makes them."""
-        with self._lock:
-            if len(self._described) <= most:
-                return
-            made, self._described = self._described, []
-        try:
-            descriptions.keep(self.index, made)
-        except StorageError as failure:
-            log.warning("attributes of %s instances not kept: %s", len(made), failure)

@@ -62,22 +62,23 @@ class Worker:
         ------
         WorkerLost
         """
-        process = self._running()
         late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            process.kill()
-
-        timer = threading.Timer(seconds, end)
-        timer.start()
         try:
-            return _exchange(process, json.dumps(request).encode() + b"\n")
+            process = self.start()
+
+            def end() -> None:
+                late.set()
+                process.kill()
+
+            timer = threading.Timer(seconds, end)
+            timer.start()
+            try:
+                return _exchange(process, json.dumps(request).encode() + b"\n")
+            finally:
+                timer.cancel()
         except (OSError, ValueError, struct.error) as failure:  # ValueError: closed by stop()
             self.stop()
             raise WorkerLost(late=late.is_set()) from failure
-        finally:
-            timer.cancel()
 
     def stop(self) -> None:
         """End the process, if it runs; the next request starts another."""
@@ -97,7 +98,14 @@ class Worker:
         if process is not None:
             process.kill()
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the process if none runs.
+
+        Raises
+        ------
+        OSError
+            The system has no room for it.
+        """
         if self._process is not None and self._process.poll() is not None:
             self.stop()
         if self._process is None:

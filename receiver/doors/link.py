@@ -149,6 +149,7 @@ class _Door:
             raise ProtocolError(cause="sender and receiver")
         with self.services.index.write() as db:
             transfers.open_transfer(db, partner.code, opening, statement)
+        self.services.receipts.verifiers.prepare()  # while the images are on their way
         return _json({"transfer": opening.transfer}, 201)
 
     def state(self, request: Request, partner: Partner, _body: bytes) -> Response:
