@@ -138,7 +138,7 @@ class Receipts:
             for row in rows:
                 if row.path is not None and (path := self.store.where(row.path)).exists():
                     self.store.keep_aside(path)
-                log.error("digests of instance %s differ; kept aside, asked for again", row.key)
+                log.error("digests of %s differ; kept aside, asked for again", row.path)
             if rows:
                 gone = [{"gone": row.id} for row in rows]
                 of_level = index.frames.c.instance == bindparam("gone")
@@ -192,7 +192,9 @@ class Receipts:
                 receipt=signed,
                 receipted_at=receipt.receipted_at,
             )
-            for study in {instance.study_uid for instance in rows}:
+            mine = _instances.c.transfer == row.id
+            studies = select(_instances.c.study_uid).where(mine).distinct()
+            for study in db.execute(studies).scalars().all():
                 key = transfers.study_key(db, row.institution, study)
                 index.announce(db, "study", key)
         return signed

@@ -49,6 +49,7 @@ class _Process:
 
     def start(self) -> None:
         """Start the process and wait for the line in which it says its ports."""
+        self.stop()
         self.started = time.monotonic()
         running = subprocess.Popen(
             [sys.executable, "-m", self.module, str(self.data)],
@@ -94,6 +95,9 @@ class _Process:
             except subprocess.TimeoutExpired:
                 running.kill()
                 running.wait()
+            for stream in (running.stdin, running.stdout):
+                if stream is not None:
+                    stream.close()
 
 
 @dataclass(slots=True)

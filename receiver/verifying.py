@@ -34,9 +34,7 @@ MOST = 4  # processes lost over one instance: then it is not the instance
 #: What a row must hold to be read back; never the blobs.
 COLUMNS = (
     _instances.c.id,
-    _instances.c.key,
     _instances.c.sop_uid,
-    _instances.c.study_uid,
     _instances.c.state,
     _instances.c.transfer_syntax,
     _instances.c.path,
@@ -145,7 +143,7 @@ class Verifiers:
                 try:
                     self._go_on(worker, number, job, task)
                 except Exception as failure:  # else who waits for this transfer waits for ever
-                    log.exception("instance %s cannot be read back", task.row.key)
+                    log.exception("%s cannot be read back", task.row.path)
                     self._give_up(job, failure)
         finally:
             worker.stop()
@@ -196,7 +194,7 @@ class Verifiers:
 
     def _lost(self, number: int, job: Job, task: Task, how: str) -> None:
         """Try an instance again, the last times without what may have been the end of a process."""
-        log.error("instance %s: reading back failed (%s)", task.row.key, how)
+        log.error("%s: reading back failed (%s)", task.row.path, how)
         task.begun = False
         task.lost = max(task.lost + 1, TRIES if how == "late" else 0)
         if task.lost >= MOST:
@@ -207,7 +205,7 @@ class Verifiers:
     def _finish(self, reading: _Reading, task: Task, answer: dict[str, Any] | None) -> None:
         row = task.row
         if answer is None or "failed" in answer:
-            log.error("instance %s cannot be read back: %s", row.key, answer and answer["failed"])
+            log.error("%s cannot be read back: %s", row.path, answer and answer["failed"])
         else:
             found = Digest(row.sop_uid, answer["length"], **answer["digests"])
             with self._lock:
