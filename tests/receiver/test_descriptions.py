@@ -129,6 +129,8 @@ def test_filler_fills_what_arrival_would_have_written(filled: Filled) -> None:
                 " AND state IN ('stored', 'verified') AND path IS NOT NULL LIMIT 48"
             )
         ).all()
+        made = "SELECT sql FROM sqlite_master WHERE name = 'instances_undescribed'"
+        assert db.execute(text(made)).scalar_one().endswith("WHERE attributes IS NULL")
     assert "instances_undescribed" in str(plan), "the blobs of the others are not walked"
     filler = Filler(filled.index, filled.store.root)
     assert [filler.fill(), filler.fill(), filler.fill()] == [descriptions.BATCH, 3, 0]
