@@ -1,7 +1,7 @@
 """What the index keeps of a data set: its DICOM JSON model (PS3.18 annex F), without bulk.
 
-Written once when an instance is taken in; the work list and DICOMweb answer
-from it without opening a file.
+Written once, after an instance was acknowledged; the work list and DICOMweb
+answer from it without opening a file.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import contextlib
 import json
 import math
 import zlib
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, cast
 
 import pydicom
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
+from common.dicom import dataset
 from common.dicom.testmark import is_test_dataset
 from receiver import person_name
 
@@ -57,12 +60,7 @@ def study_attributes(ds: pydicom.Dataset) -> dict[str, Any]:
         what carries the mark 試験.
     """
     raw_name = _raw(ds, _PATIENT_NAME)
-    wanted = pydicom.Dataset()
-    for tag in map(Tag, STUDY_TAGS):
-        if tag in ds:
-            with contextlib.suppress(Exception):  # not as its VR says: the file keeps it
-                wanted[tag] = ds[tag]
-    model, guessed = _model(wanted, raw_name, _charset(ds))
+    model, guessed = _model(_part(ds, STUDY_TAGS), raw_name, _charset(ds))
     if guessed:
         model[GUESSED] = guessed
     if is_test_dataset(ds):
@@ -87,6 +85,40 @@ def instance_attributes(ds: pydicom.Dataset) -> bytes:
     return zlib.compress(encoded(model), 6)
 
 
+def of_file(path: Path, tags: Iterable[str] | None = None) -> bytes | None:
+    """Return :func:`instance_attributes` of a stored file, whatever its bytes are.
+
+    No more of it is read than a header may have (`common.dicom.dataset.HEADER_LIMIT`).
+
+    Parameters
+    ----------
+    tags : iterable of str, optional
+        All that is needed of it, as eight hexadecimal digits.
+
+    Returns
+    -------
+    bytes or None
+        :data:`UNREADABLE` where the bytes are no data set; None where the file could
+        not be read at all, so that nothing is known of it.
+    """
+    try:
+        header, _ = dataset.open_header(path)
+        return instance_attributes(header if tags is None else _part(header, tags))
+    except OSError:
+        return None
+    except Exception as failure:  # pydicom raises anything on hostile bytes
+        return None if isinstance(failure.__cause__, OSError) else UNREADABLE
+
+
+def _part(ds: pydicom.Dataset, tags: Iterable[str]) -> pydicom.Dataset:
+    wanted = pydicom.Dataset()
+    for tag in map(Tag, tags):
+        if tag in ds:
+            with contextlib.suppress(Exception):  # not as its VR says: the file keeps it
+                wanted[tag] = ds[tag]
+    return wanted
+
+
 def read_instance(stored: bytes | None) -> dict[str, Any]:
     """Return the model that :func:`instance_attributes` packed; empty for None."""
     return cast("dict[str, Any]", json.loads(zlib.decompress(stored))) if stored else {}
@@ -97,6 +129,10 @@ def encoded(model: Any) -> bytes:
     return json.dumps(model, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
         "utf-8", "replace"
     )
+
+
+#: Kept of a file that cannot be read: it says little, but it is not tried for ever.
+UNREADABLE = zlib.compress(encoded({"00080005": {"vr": "CS", "Value": ["ISO_IR 192"]}}))
 
 
 def told_attributes(model: dict[str, Any]) -> dict[str, Any]:

@@ -1,18 +1,15 @@
 """A process of its own that decodes pictures, so that a hostile one harms nothing else.
 
-Started as ``python -m receiver.decoder``: one JSON line in, one answer out, until
-the input ends (so it dies with its parent).  Its memory is limited before it
-reads a byte of an image; its time is limited by the parent.
+Started as ``python -m receiver.decoder`` by :mod:`receiver.decoding`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
 import struct
-import sys
 from typing import TYPE_CHECKING, Any
+
+from receiver import workers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,33 +18,8 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[Any]
 
-HEAD = struct.Struct("<BQ")  # 1 = good, 0 = a cause in words; bytes that follow
-MEMORY = 3 << 30  # bytes of address space
 MOST_SAMPLES = 1 << 28  # of one frame, before it is decoded
 MOST_EDGE = 4096  # pixels of a rendered picture's longer side
-
-
-def main() -> None:
-    """Answer requests from standard input."""
-    _limit_memory()
-    answers = sys.stdout.buffer
-    sys.stdout = sys.stderr  # nothing that a library prints may come between
-    for line in sys.stdin.buffer:
-        good, body = 1, b""
-        try:
-            body = _answer(json.loads(line))
-        except Exception as failure:  # any bytes may come in here, so anything may come out
-            good, body = 0, type(failure).__name__.encode()
-        answers.write(HEAD.pack(good, len(body)) + body)
-        answers.flush()
-
-
-def _limit_memory() -> None:
-    with contextlib.suppress(ImportError):  # Windows has no such limits
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _answer(request: dict[str, Any]) -> bytes:
@@ -161,4 +133,4 @@ def _range(values: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    workers.serve(_answer)

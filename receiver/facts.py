@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from receiver import attributes, index
+from receiver import attributes, descriptions, index
 
 KEPT = 50_000  # instances; about 300 bytes each
 _instances = index.instances
+
+_READ = """
+    00080008 00080060 00080070 0008103E 00081090 00110010 00180015 00200011 00280010 00280011
+    00280030 00282000 00282112 00480006 00480007 00480105 52009229
+"""
+#: All that :func:`read` looks at.
+TAGS = _READ.split()
 
 #: What a row of the index must hold here; never the blobs.
 LIGHT = (
@@ -73,9 +81,16 @@ NOTHING = Facts()
 
 
 class KnownFacts:
-    """Facts by instance, kept in memory: attributes never change once they are stored."""
+    """Facts by instance, kept in memory: a file never changes once it is stored.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    store : Path
+        Folder that the paths of the index are relative to.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
         self._known: OrderedDict[str, Facts] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -84,20 +99,20 @@ class KnownFacts:
         keys = {row.id: row.key for row in rows}
         with self._lock:
             found = {number: self._known[key] for number, key in keys.items() if key in self._known}
-        for some in _pieces([number for number in keys if number not in found]):
-            query = select(_instances.c.id, _instances.c.attributes)
-            for number, stored in db.execute(query.where(_instances.c.id.in_(some))):
-                if stored is None:
+        for some in descriptions.pieces([number for number in keys if number not in found]):
+            stored = descriptions.packed(db, self.store, some, TAGS)
+            for number in some:
+                if (one := stored.get(number)) is None:
                     found[number] = NOTHING
                     continue
-                found[number] = read(attributes.read_instance(stored))
+                found[number] = read(attributes.read_instance(one))
                 self._keep(keys[number], found[number])
         return found
 
     def of_numbers(self, db: Connection, numbers: Iterable[int]) -> dict[int, Facts]:
         """Return the facts of instances by their ids."""
         rows: list[Any] = []
-        for some in _pieces(list(numbers)):
+        for some in descriptions.pieces(list(numbers)):
             query = select(_instances.c.id, _instances.c.key)
             rows += db.execute(query.where(_instances.c.id.in_(some)))
         return self.of(db, rows)
@@ -107,12 +122,6 @@ class KnownFacts:
             self._known[key] = facts
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
-
-
-def _pieces(numbers: list[int], size: int = 500) -> Iterator[list[int]]:
-    """Cut a list so that a statement has not too many parameters."""
-    for start in range(0, len(numbers), size):
-        yield numbers[start : start + size]
 
 
 def read(model: dict[str, Any]) -> Facts:

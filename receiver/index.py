@@ -135,6 +135,15 @@ instances = Table(
     RowIndex("instances_counted", "institution", "study_uid", "series_uid", "state", "frames"),
 )
 
+#: Instances whose attributes are still to be made: few, and found without a look at the others.
+_undescribed = RowIndex(
+    "instances_undescribed",
+    instances.c.state,
+    instances.c.id,
+    sqlite_where=instances.c.attributes.is_(None),
+    postgresql_where=instances.c.attributes.is_(None),
+)
+
 #: Frames of a slide that are on the disk; the resume bitmap is made from these rows.
 frames = Table(
     "frames",
@@ -198,6 +207,7 @@ class Index:
             event.listen(self.engine, "connect", _checked)
             event.listen(self.engine, "begin", _begin_immediate)
         metadata.create_all(self.engine)
+        _undescribed.create(self.engine, checkfirst=True)  # an older index has none
         with self.write() as db:
             version = db.execute(select(schema.c.version)).scalar()
             if version is None:
@@ -242,6 +252,36 @@ class Index:
 def announce(db: Connection, kind: str, study: str, **data: Any) -> None:
     """Tell the other processes, with the transaction that made it true."""
     db.execute(_TELL, {"kind": kind, "study": study, "data": json.dumps(data)})
+
+
+class Changes:
+    """Whether other connections have written, asked of the database at next to no cost.
+
+    SQLite counts the commits of *other* connections in ``PRAGMA data_version``; of
+    another engine every question is answered with yes.
+    """
+
+    def __init__(self, database: Index) -> None:
+        self._sqlite = database.engine.dialect.name == "sqlite"
+        self._connection: Any = database.engine.raw_connection()  # it counts per connection
+        self._connection.detach()
+        self._version: int | None = None
+
+    def seen(self) -> bool:
+        """Return whether something was written since this was asked last."""
+        if not self._sqlite:
+            return True
+        cursor = self._connection.cursor()
+        try:
+            version = int(cursor.execute("PRAGMA data_version").fetchone()[0])
+        finally:
+            cursor.close()
+        changed, self._version = version != self._version, version
+        return changed
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
 
 
 @contextmanager

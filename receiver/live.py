@@ -1,8 +1,7 @@
 """News for open pages: one watcher a process, many listeners (server-sent events).
 
-SQLite counts the commits of *other* connections in ``PRAGMA data_version``;
-reading that number is next to nothing, so it is asked every 100 ms, and the
-event table only when it has changed.
+Whether anything was written is asked every 100 ms, which is next to nothing, and
+the event table only when something was.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from sqlalchemy import func, select
 
 from common.errors import TodokeError
 from receiver import index
-from receiver.index import Index
+from receiver.index import Changes, Index
 
 POLL_SECONDS = 0.1
 HEARTBEAT_SECONDS = 5.0
@@ -78,19 +77,14 @@ class Live:
             return db.execute(select(func.max(_events.c.id))).scalar() or 0
 
     async def _watch(self, last: int) -> None:
-        connection = self.index.engine.raw_connection()  # data_version counts per connection
-        connection.detach()
-        sqlite = self.index.engine.dialect.name == "sqlite"
-        version = None
+        changes = Changes(self.index)
         try:
             while True:
-                now = _data_version(connection) if sqlite else object()
-                if now != version:
-                    version = now
+                if changes.seen():
                     last = self._tell(last)
                 await asyncio.sleep(POLL_SECONDS)
         finally:
-            connection.close()
+            changes.close()
             for queue in self._listeners:
                 _put(queue, None)
 
@@ -116,14 +110,6 @@ def _put(queue: asyncio.Queue[str | None], news: str | None) -> bool:
         queue.put_nowait(None)
         return False
     return True
-
-
-def _data_version(connection: Any) -> int:
-    cursor = connection.cursor()
-    try:
-        return int(cursor.execute("PRAGMA data_version").fetchone()[0])
-    finally:
-        cursor.close()
 
 
 def _event(kind: str, data: dict[str, Any]) -> str:

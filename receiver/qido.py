@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from common.states import InstanceState
-from receiver import attributes, index
+from receiver import attributes, descriptions, index
 from receiver.facts import LIGHT, KnownFacts
 from receiver.index import Index
 from receiver.matching import Query, matches, read_query
@@ -115,7 +115,7 @@ class Qido:
             for row in held:
                 by_series.setdefault(row.series_uid, []).append(row)
             for uid, rows in by_series.items():
-                whole = _attributes(db, rows[0])
+                whole = self._attributes(db, rows[0])
                 model = study | {tag: whole[tag] for tag in SERIES_TAGS if tag in whole}
                 model["0020000E"] = {"vr": "UI", "Value": [uid]}
                 model["00201209"] = {"vr": "IS", "Value": [len(rows)]}
@@ -127,7 +127,7 @@ class Qido:
     ) -> Iterator[Model]:
         for series, rows in self._each_series(db, address, base):
             for row in rows:
-                whole = _attributes(db, row)
+                whole = self._attributes(db, row)
                 wanted = [*INSTANCE_TAGS, *query.fields]
                 own = whole if query.every else {t: whole[t] for t in wanted if t in whole}
                 model = {**own, **series, "00080018": {"vr": "UI", "Value": [row.sop_uid]}}
@@ -138,6 +138,11 @@ class Qido:
                 if row.state == InstanceState.RECEIVED:
                     model["00080056"] = {"vr": "CS", "Value": ["NEARLINE"]}
                 yield model
+
+    def _attributes(self, db: Connection, row: Row[Any]) -> Model:
+        return attributes.read_instance(
+            descriptions.packed(db, self.stored.root, [row.id]).get(row.id)
+        )
 
 
 def _page(models: Iterable[Model], query: Query) -> list[Model]:
@@ -172,8 +177,3 @@ def _study_model(row: Row[Any], base: str) -> Model:
 
 def _url(address: str) -> Model:
     return {"vr": "UR", "Value": [address]}
-
-
-def _attributes(db: Connection, row: Row[Any]) -> Model:
-    query = select(_instances.c.attributes).where(_instances.c.id == row.id)
-    return attributes.read_instance(db.execute(query).scalar())

@@ -7,21 +7,17 @@ compared with one made at the same end.
 
 from __future__ import annotations
 
-import array
 import hashlib
 import logging
-import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, delete, update
+from sqlalchemy import Row, bindparam, delete, select, update
 
 from common import durable, link
-from common.dicom import digest
-from common.errors import IntegrityError, NotDicom, StorageError
+from common.errors import IntegrityError, StorageError
 from common.link import Closing, Digest, Receipt
 from common.proof import jws
 from common.proof.identity import Node
@@ -29,13 +25,14 @@ from common.states import InstanceState, TransferState
 from receiver import index, transfers
 from receiver.index import Index
 from receiver.store import Store
+from receiver.verifying import COLUMNS, Verifiers
 
 log = logging.getLogger("todoke.receipts")
 _instances, _transfers = index.instances, index.transfers
 
 
 class Receipts:
-    """Verifies closed transfers, one after another, and keeps their receipts.
+    """Has closed transfers read back, several by turns, and keeps their receipts.
 
     Parameters
     ----------
@@ -48,13 +45,15 @@ class Receipts:
         self.store = store
         self.node = node
         self.facts = facts
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="verify")
+        self.verifiers = Verifiers(index, store)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="receipts")  # all short work
         self._running: dict[str, Future[str]] = {}
         self._lock = threading.RLock()  # a future that has ended calls back at once
 
     def close(self) -> None:
-        """Stop after the transfer that is being verified."""
-        self._pool.shutdown(cancel_futures=True)
+        """Stop; what is being verified is verified when its receipt is next asked for."""
+        self.verifiers.close()
+        self._pool.shutdown()
 
     def begin(self, transfer: str, closing: Closing, statement: str) -> Future[str]:
         """Keep the closing of a transfer of which nothing is missing, and verify it in its turn.
@@ -83,9 +82,11 @@ class Receipts:
             )
         with self._lock:
             if (running := self._running.get(transfer)) is None:
-                running = self._pool.submit(self._verify, transfer, closing, statement)
+                running = Future()
+                running.set_running_or_notify_cancel()  # one who no longer waits stops it for none
                 self._running[transfer] = running
                 running.add_done_callback(lambda ended: self._forget(transfer, ended))
+                self._pool.submit(self._verify, transfer, closing, statement, running)
             return running
 
     def _forget(self, transfer: str, ended: Future[str]) -> None:
@@ -93,78 +94,97 @@ class Receipts:
             if self._running.get(transfer) is ended:
                 del self._running[transfer]
 
-    def _verify(self, transfer: str, closing: Closing, statement: str) -> str:
-        with self.index.read() as db:
-            row = transfers.known(db, transfer)
-            rows = transfers.instances_of(db, transfer)
-        slide = row.kind == "slide"
-        found = [self._read_back(one, slide=slide) for one in rows]
-        unequal = link.compare(closing.instances, found)
-        if unequal:
-            differ = [pair for pair in zip(rows, found, strict=True) if pair[1].uid in set(unequal)]
-            gone = [one for one, here in differ if not _stands(one, here, row.opened_at)]
-            self._give_up(transfer, gone)
-            raise IntegrityError(cause=f"{len(unequal)} / {len(rows)}", unequal=unequal)
-        return self._countersign(transfer, statement, rows, found)
-
-    def _read_back(self, row: Row[Any], *, slide: bool) -> Digest:
-        nothing = Digest(row.sop_uid, -1, "0" * 64)
-        if row.path is None:  # given up meanwhile
-            return nothing
-        path = self.store.where(row.path)
+    def _verify(
+        self, transfer: str, closing: Closing, statement: str, running: Future[str]
+    ) -> None:
+        """Begin to read a transfer back; `running` gets its receipt when all of it is read."""
         try:
-            if slide:
-                return _read_back_level(path, row)
-            found = digest.of_file(path, row.prefix_length, row.transfer_syntax)
-            length = path.stat().st_size - row.prefix_length
-        except (OSError, NotDicom, StorageError) as failure:
-            log.error("instance %s cannot be read back: %s", row.key, type(failure).__name__)
-            return nothing
-        return Digest(row.sop_uid, length, found.d1, found.d2, found.d3)
+            with self.index.read() as db:
+                row = transfers.known(db, transfer)
+                asked = select(*COLUMNS).where(_instances.c.transfer == transfer)
+                rows: list[Row[Any]] = list(db.execute(asked.order_by(_instances.c.id)))
+            slide = row.kind == "slide"
+            reading = self.verifiers.read_back(row.priority, rows, slide=slide)
+        except Exception as failure:
+            running.set_exception(failure)
+            return
 
-    def _give_up(self, transfer: str, rows: Iterable[Row[Any]]) -> None:
+        def conclude() -> str:
+            found = [reading.result().get(one.id, _nothing(one)) for one in rows]
+            return self._conclude(row, closing, statement, rows, found)
+
+        reading.add_done_callback(lambda _: self._pool.submit(_settle, running, conclude))
+
+    def _conclude(
+        self,
+        row: Row[Any],
+        closing: Closing,
+        statement: str,
+        rows: list[Row[Any]],
+        found: list[Digest],
+    ) -> str:
+        unequal = set(link.compare(closing.instances, found))
+        if unequal:
+            differ = [pair for pair in zip(rows, found, strict=True) if pair[1].uid in unequal]
+            gone = [one for one, here in differ if not _stands(one, here, row.opened_at)]
+            self._give_up(row.id, gone)
+            cause = f"{len(unequal)} / {len(rows)}"
+            raise IntegrityError(cause=cause, unequal=sorted(unequal))
+        return self._countersign(row, statement, rows, found)
+
+    def _give_up(self, transfer: str, rows: list[Row[Any]]) -> None:
         """Keep what differs aside and wait for it again; the transfer is not receipted."""
         with self.index.write() as db:
             for row in rows:
                 if row.path is not None and (path := self.store.where(row.path)).exists():
                     self.store.keep_aside(path)
-                db.execute(delete(index.frames).where(index.frames.c.instance == row.id))
-                db.execute(
-                    update(_instances)
-                    .where(_instances.c.id == row.id)
-                    .values(state=InstanceState.EXPECTED, path=None, frame_table=None, d1=None)
-                )
-                log.error("digests of instance %s differ; kept aside, asked for again", row.key)
+                log.error("digests of %s differ; kept aside, asked for again", row.path)
+            if rows:
+                gone = [{"gone": row.id} for row in rows]
+                of_level = index.frames.c.instance == bindparam("gone")
+                db.execute(delete(index.frames).where(of_level), gone)
+                none = {"path": None, "frame_table": None, "d1": None}
+                same = _instances.c.id == bindparam("gone")
+                again = update(_instances).where(same).values(state=InstanceState.EXPECTED, **none)
+                db.execute(again, gone)
             transfers.set_state(db, transfers.known(db, transfer), TransferState.SENDING)
 
     def _countersign(
-        self, transfer: str, statement: str, rows: list[Row[Any]], found: list[Digest]
+        self, known: Row[Any], statement: str, rows: list[Row[Any]], found: list[Digest]
     ) -> str:
-        final = {row.id: self._final_name(row) for row in rows}
+        receipt = Receipt(
+            transfer=known.id,
+            sender=known.institution,
+            receiver=self.node.institution.code,
+            closing=hashlib.sha256(statement.encode()).hexdigest(),
+            instances=tuple(found),
+            facts=self.facts,
+            receipted_at=index.now(),
+        )
+        signed = jws.sign(link.words(receipt), self.node)
+        verified = [
+            {
+                "verified": row.id,
+                "read": row.path,
+                "final": self._final_name(row),
+                "own_d1": here.d1,
+                "own_d2": here.d2 or here.root or None,
+                "own_d3": here.d3,
+            }
+            for row, here in zip(rows, found, strict=True)
+        ]
+        values = {
+            "state": InstanceState.VERIFIED,
+            "path": bindparam("final"),
+            **{digest: bindparam(f"own_{digest}") for digest in ("d1", "d2", "d3")},
+        }
+        same = (_instances.c.id == bindparam("verified")) & (_instances.c.path == bindparam("read"))
+        statements = update(_instances).where(same).values(**values)
         with self.index.write() as db:
-            row = transfers.known(db, transfer)
-            receipt = Receipt(
-                transfer=transfer,
-                sender=row.institution,
-                receiver=self.node.institution.code,
-                closing=hashlib.sha256(statement.encode()).hexdigest(),
-                instances=tuple(found),
-                facts=self.facts,
-                receipted_at=index.now(),
-            )
-            signed = jws.sign(link.words(receipt), self.node)
-            for instance, known in zip(rows, found, strict=True):
-                db.execute(
-                    update(_instances)
-                    .where(_instances.c.id == instance.id)
-                    .values(
-                        state=InstanceState.VERIFIED,
-                        path=final[instance.id],
-                        d1=known.d1,
-                        d2=known.d2 or known.root or None,
-                        d3=known.d3,
-                    )
-                )
+            row = transfers.known(db, known.id)
+            if verified and db.execute(statements, verified).rowcount != len(verified):
+                # another transfer found one of them damaged meanwhile
+                raise StorageError(cause="an instance changed while it was verified")
             transfers.set_state(
                 db,
                 row,
@@ -172,7 +192,9 @@ class Receipts:
                 receipt=signed,
                 receipted_at=receipt.receipted_at,
             )
-            for study in {instance.study_uid for instance in rows}:
+            mine = _instances.c.transfer == row.id
+            studies = select(_instances.c.study_uid).where(mine).distinct()
+            for study in db.execute(studies).scalars().all():
                 key = transfers.study_key(db, row.institution, study)
                 index.announce(db, "study", key)
         return signed
@@ -199,18 +221,15 @@ def _stands(row: Row[Any], here: Digest, opened_at: str) -> bool:
     return bool(row.state == InstanceState.VERIFIED or row.stored_at < opened_at)
 
 
-def _read_back_level(path: Path, row: Row[Any]) -> Digest:
-    """Digest a level from its file: the data set whole, and the root of its frames."""
-    table = array.array("Q")
-    table.frombytes(bytes(row.frame_table))
-    fd = durable.open_file(path)
+def _nothing(row: Row[Any]) -> Digest:
+    """Return what is found where nothing could be read back: equal to no digest."""
+    return Digest(row.sop_uid, -1, "0" * 64)
+
+
+def _settle(running: Future[str], conclude: Callable[[], str]) -> None:
     try:
-        length = os.fstat(fd).st_size - row.prefix_length
-        d1 = digest.sha256(digest.pieces(fd, row.prefix_length, length))
-        leaves = [
-            hashlib.sha256(durable.read_at(fd, size, row.prefix_length + offset)).digest()
-            for offset, size in zip(table[::2], table[1::2], strict=True)
-        ]
-    finally:
-        os.close(fd)
-    return Digest(row.sop_uid, length, d1, root=digest.merkle_root(leaves))
+        signed = conclude()
+    except Exception as failure:
+        running.set_exception(failure)
+    else:
+        running.set_result(signed)

@@ -1,4 +1,4 @@
-"""`receiver run`: a supervisor with two processes that share the database only."""
+"""`receiver run`: a supervisor with processes that share the database only."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ from receiver.startup import mend
 from receiver.store import Store
 
 log = logging.getLogger("todoke.receiver")
-PROCESSES = {"dicom": "receiver.dicom_process", "web": "receiver.web_process"}
-QUICK = 5.0  # seconds; a process that dies sooner is not started again at once
+DOORS = {"dicom": "receiver.dicom_process", "web": "receiver.web_process"}
+FILLER = "describe"  # no door waits for it
+PROCESSES = {**DOORS, FILLER: "receiver.describe_process"}
+QUICK = 5.0  # seconds; a door that dies sooner ends the receiver
+PAUSE = 30.0  # seconds between two starts of the filler, whatever ends it
 
 
 @dataclass(slots=True)
@@ -40,8 +43,14 @@ class _Process:
     said: str = ""
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
+    @property
+    def door(self) -> bool:
+        """Whether the receiver is none without this process."""
+        return self.name in DOORS
+
     def start(self) -> None:
         """Start the process and wait for the line in which it says its ports."""
+        self.stop()
         self.started = time.monotonic()
         running = subprocess.Popen(
             [sys.executable, "-m", self.module, str(self.data)],
@@ -56,7 +65,27 @@ class _Process:
 
     def ended(self) -> int | None:
         """Return the exit code of a process that has ended, None while it runs."""
-        return self.running[0].poll()
+        return self.running[0].poll() if self.running else 0
+
+    def again(self) -> None:
+        """Start the process, which has ended or was never started.
+
+        Raises
+        ------
+        StorageError
+            It cannot live, and the receiver cannot live without it.
+        """
+        lived = time.monotonic() - self.started
+        if self.door:
+            log.error("process %s ended (%s)", self.name, self.ended())
+            if lived < QUICK:
+                raise StorageError(cause=f"{self.name}: {self.ended()}")
+            self.start()
+        elif not self.started or lived > PAUSE:
+            try:
+                self.start()
+            except StorageError as failure:
+                log.error("process %s cannot be started: %s", self.name, failure)
 
     def stop(self) -> None:
         """Ask it to end, then make it."""
@@ -67,6 +96,9 @@ class _Process:
             except subprocess.TimeoutExpired:
                 running.kill()
                 running.wait()
+            for stream in (running.stdin, running.stdout):
+                if stream is not None:
+                    stream.close()
 
 
 @dataclass(slots=True)
@@ -96,7 +128,8 @@ class Supervisor:
             processes = [_Process(name, module, self.data) for name, module in PROCESSES.items()]
             try:
                 for process in processes:
-                    process.start()
+                    if process.door:
+                        process.start()
                 ready(self._words(node, settings, processes))
                 self._watch(processes)
             finally:
@@ -125,15 +158,11 @@ class Supervisor:
         }
 
     def _watch(self, processes: list[_Process]) -> None:
-        """Start a process again that died; one that cannot live ends the receiver."""
+        """Start a process again that died; a door that cannot live ends the receiver."""
         while not self.stop.wait(0.2):
             for process in processes:
-                if (code := process.ended()) is None:
-                    continue
-                log.error("process %s ended (%s)", process.name, code)
-                if time.monotonic() - process.started < QUICK:
-                    raise StorageError(cause=f"{process.name}: {code}")
-                process.start()
+                if process.ended() is not None:
+                    process.again()
 
 
 def run(data: Path, ready: Callable[[dict[str, Any]], None]) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, and_, select
 from common import durable
 from common.errors import NotFound, SeveralInstitutions, StorageError
 from common.states import InstanceState
-from receiver import index
+from receiver import descriptions, index
 from receiver.facts import LIGHT
 from receiver.index import Index
 
@@ -117,18 +117,12 @@ class Stored:
     def attributes(self, rows: list[Row[Any]]) -> Iterator[tuple[Row[Any], bytes]]:
         """Yield each row with its packed attributes; rows without any are left out."""
         by_id = {row.id: row for row in rows}
-        numbers = list(by_id)
-        for start in range(0, len(numbers), 200):
-            some = numbers[start : start + 200]
-            query = select(_instances.c.id, _instances.c.attributes)
+        for some in descriptions.pieces(list(by_id)):
             with self.index.read() as db:
-                blobs = {
-                    number: blob
-                    for number, blob in db.execute(query.where(_instances.c.id.in_(some)))
-                }
+                found = descriptions.packed(db, self.root, some)
             for number in some:
-                if blobs.get(number):
-                    yield by_id[number], blobs[number]
+                if one := found.get(number):
+                    yield by_id[number], one
 
     def missing(self, row: Row[Any], numbers: list[int]) -> list[int]:
         """Return which of some frames (0-based) are not on the disk."""

@@ -22,6 +22,7 @@ from common.link import Opening, Slot
 from common.states import InstanceState, TransferState, move
 from receiver import index
 from receiver.attributes import first, instance_attributes, study_attributes, told_attributes
+from receiver.facts import LIGHT
 from receiver.store import Store
 
 #: Key beside the tags of a study of which no image is here: they are what the opening says.
@@ -193,8 +194,17 @@ def instance(db: Connection, institution: str, sop_uid: str) -> Row[Any] | None:
 
 
 def instances_of(db: Connection, transfer: str) -> list[Row[Any]]:
-    """Return the rows of a transfer's instances, in the order of the opening."""
-    rows = select(_instances).where(_instances.c.transfer == transfer).order_by(_instances.c.id)
+    """Return the rows of a transfer's instances without their blobs, in the opening's order."""
+    return _of_transfer(db, transfer, *LIGHT, _instances.c.d1)
+
+
+def slots_of(db: Connection, transfer: str) -> list[Row[Any]]:
+    """Return id, SOP Instance UID and state of a transfer's instances, in the same order."""
+    return _of_transfer(db, transfer, _instances.c.id, _instances.c.sop_uid, _instances.c.state)
+
+
+def _of_transfer(db: Connection, transfer: str, *columns: Any) -> list[Row[Any]]:
+    rows = select(*columns).where(_instances.c.transfer == transfer).order_by(_instances.c.id)
     return list(db.execute(rows))
 
 

@@ -41,7 +41,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
     services : ViewerServices
     """
     accounts = Accounts(services.index)
-    known = KnownFacts()
+    known = KnownFacts(services.store)
     decoders = Decoders()
 
     @asynccontextmanager

@@ -149,13 +149,14 @@ class _Door:
             raise ProtocolError(cause="sender and receiver")
         with self.services.index.write() as db:
             transfers.open_transfer(db, partner.code, opening, statement)
+        self.services.receipts.verifiers.prepare()  # while the images are on their way
         return _json({"transfer": opening.transfer}, 201)
 
     def state(self, request: Request, partner: Partner, _body: bytes) -> Response:
         """Say how far a transfer is."""
         with self.services.index.read() as db:
             row = transfers.owned(db, request.path_params["transfer"], partner.code)
-            rows = transfers.instances_of(db, row.id)
+            rows = transfers.slots_of(db, row.id)
         arrived = sum(r.state != InstanceState.EXPECTED for r in rows)
         words = {
             "transfer": row.id,
@@ -170,7 +171,7 @@ class _Door:
         """Say what must still be sent: the only truth about it."""
         row, opening = self._transfer(request, partner)
         with self.services.index.read() as db:
-            known = {r.sop_uid: r for r in transfers.instances_of(db, row.id)}
+            known = {r.sop_uid: r for r in transfers.slots_of(db, row.id)}
             words: dict[str, Any] = {"instances": [], "levels": {}}
             for place, slot in enumerate(opening.instances):
                 here = known.get(slot.uid)
@@ -224,7 +225,7 @@ class _Door:
             if not frames.any_wanted(db):
                 return []
             at = {slot.uid: place for place, slot in enumerate(opening.instances)}
-            rows = transfers.instances_of(db, row.id)
+            rows = transfers.slots_of(db, row.id)
             places = {r.id: at[r.sop_uid] for r in rows if r.sop_uid in at}
         with self.services.index.write() as db:
             return frames.take_wanted(db, places)
@@ -245,7 +246,7 @@ class _Door:
 
     def _incomplete(self, row: Row[Any], opening: Opening) -> list[str]:
         with self.services.index.read() as db:
-            known = {r.sop_uid: r for r in transfers.instances_of(db, row.id)}
+            known = {r.sop_uid: r for r in transfers.slots_of(db, row.id)}
             return [
                 slot.uid
                 for slot in opening.instances

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from common import durable
-from common.errors import DatabaseUnsafe
-from receiver.run import PROCESSES, Supervisor
+from common.errors import DatabaseUnsafe, StorageError
+from receiver.run import FILLER, PROCESSES, Supervisor, _Process
 from receiver.store import LEFT_BEHIND
 from tests.receiver.filled import Filled
 
@@ -40,3 +40,23 @@ def test_nothing_is_swept_while_an_earlier_process_lives(filled: Filled, name: s
         assert arriving.exists()
     mending.join(30)
     assert not arriving.exists()
+
+
+def test_a_filler_that_cannot_live_leaves_the_doors_open(filled: Filled) -> None:
+    """It is started again after a while; a door that cannot live ends the receiver."""
+    started = {name: _Process(name, "receiver.no_such", filled.data) for name in ("dicom", FILLER)}
+    with pytest.raises(StorageError):
+        started["dicom"].start()
+    with pytest.raises(StorageError):
+        started["dicom"].again()
+    filler = started[FILLER]
+    filler.again()
+    first = filler.running
+    assert filler.ended() not in {None, 0}
+    filler.again()
+    assert filler.running is first, "not at once"
+    filler.started -= 3600
+    filler.again()
+    assert filler.running is not first
+    for process in started.values():
+        process.stop()

@@ -15,7 +15,7 @@ from common.dicom.association import Incoming
 from common.proof.identity import Node
 from common.settings import Sender
 from common.states import TransferState
-from sender import ingest, pairing, sending
+from sender import identity, pairing, sending
 from sender.doors.folder import FolderDoor
 from sender.engine import Engine
 from sender.outbox import Transfer
@@ -253,15 +253,15 @@ class Gate:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.at, self.open = threading.Event(), threading.Event()
-        take = ingest._take_dicom
+        read = identity.read
 
-        def held(path: Path, *rest: object) -> None:
-            if path.parent == folder:
+        def held(path: str) -> identity.Identity | None:
+            if Path(path).parent == folder:
                 self.at.set()
                 assert self.open.wait(DEADLINE)
-            take(path, *rest)  # type: ignore[arg-type]
+            return read(path)
 
-        monkeypatch.setattr(ingest, "_take_dicom", held)
+        monkeypatch.setattr(identity, "read", held)
 
 
 RULES = '[[rule]]\nfrom = "modality:CT1"\nto = "desk"\npriority = "urgent"\n'

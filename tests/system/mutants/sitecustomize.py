@@ -86,21 +86,21 @@ def spoil_frames() -> None:
 def spoil_receipts() -> None:
     from receiver.receipts import Receipts
 
-    countersign, verify = Receipts._countersign, Receipts._verify
+    countersign, conclude = Receipts._countersign, Receipts._conclude
 
-    def countersigning(self: Receipts, transfer: str, statement: str, rows: Any, found: Any) -> str:
+    def countersigning(self: Receipts, known: Any, statement: str, rows: Any, found: Any) -> str:
         if fault("countersigns-others"):
             found = [replace(found[0], d1="0" * 64), *found[1:]]
-        return countersign(self, transfer, statement, rows, found)
+        return countersign(self, known, statement, rows, found)
 
-    def verifying(self: Receipts, transfer: str, closing: Any, statement: str) -> str:
+    def concluding(self: Receipts, *verified: Any) -> str:
         if fault("replays-a-receipt"):
             return str(CHOSEN["receipt"])
-        CHOSEN["receipt"] = verify(self, transfer, closing, statement)
+        CHOSEN["receipt"] = conclude(self, *verified)
         return str(CHOSEN["receipt"])
 
     Receipts._countersign = countersigning  # type: ignore[method-assign]
-    Receipts._verify = verifying  # type: ignore[method-assign]
+    Receipts._conclude = concluding  # type: ignore[assignment, method-assign]
 
 
 if "TODOKE_FAULT" in os.environ:

@@ -1,0 +1,107 @@
+"""The process that makes the attributes of what has been acknowledged, when nothing else is to do.
+
+Two threads: one reads headers, and has the processor only while nobody else wants
+it; the other writes, in its full right, because whoever waits for the index waits
+for it.  They never work at the same time, or the first would keep the second waiting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from common import console, logs
+from common.errors import StorageError
+from receiver import attributes, descriptions, workers
+from receiver.child import attended
+from receiver.descriptions import Described
+from receiver.index import Changes, Index
+
+log = logging.getLogger("todoke.describe")
+POLL_SECONDS = 0.2
+MEMORY = 2 << 30  # bytes of address space
+
+
+class Filler:
+    """Fills the rows that have no attributes.
+
+    Parameters
+    ----------
+    store : Path
+        Folder that the paths of the index are relative to.
+    """
+
+    def __init__(self, database: Index, store: Path) -> None:
+        self.index = database
+        self.store = store
+        self._passed_over: set[int] = set()  # could not be read now; tried again after a start
+        self._reader = ThreadPoolExecutor(1, "read", initializer=yield_processor)
+
+    def fill(self) -> int:
+        """Fill a batch of rows; return how many there were.
+
+        Raises
+        ------
+        StorageError
+            The index cannot be had now.
+        """
+        with self.index.read() as db:
+            rows = descriptions.undescribed(db, self._passed_over)
+        made = self._reader.submit(self._read, rows).result() if rows else []
+        descriptions.keep(self.index, made)
+        self._passed_over |= {number for number, _ in rows} - {one.id for one in made}
+        return len(rows)
+
+    def run(self, stop: threading.Event) -> None:
+        """Fill whatever comes, until told to stop."""
+        changes = Changes(self.index)
+        try:
+            while not stop.is_set():
+                if changes.seen():
+                    with contextlib.suppress(StorageError):  # busy: again with the next change
+                        while self.fill() and not stop.is_set():
+                            pass
+                stop.wait(POLL_SECONDS)
+        finally:
+            changes.close()
+            self._reader.shutdown()
+
+    def _read(self, rows: list[tuple[int, str]]) -> list[Described]:
+        made = [(number, path, attributes.of_file(self.store / path)) for number, path in rows]
+        return [Described(number, path, packed) for number, path, packed in made if packed]
+
+
+def yield_processor() -> None:
+    """Let the calling thread have the processor only while no other wants it.
+
+    Linux counts both for the thread, other systems for the whole process.
+    """
+    if hasattr(os, "nice"):
+        os.nice(19)
+    if hasattr(os, "SCHED_IDLE"):
+        with contextlib.suppress(OSError):  # not permitted: nice it stays
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def serve(data: Path) -> None:
+    """Fill until told to stop."""
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    workers.limit_memory(MEMORY)
+    database = Index.at(data)
+    console.tell("ready")
+    Filler(database, data / "store").run(stop)
+    database.close()
+
+
+if __name__ == "__main__":
+    logs.begin()
+    with attended(Path(sys.argv[1]), "describe"):
+        serve(Path(sys.argv[1]))
