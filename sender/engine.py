@@ -123,7 +123,7 @@ class Engine:
                 log.error("job %s waits: %s", job.id, error.number)
                 self._rules_due = time.monotonic() + RULES_AGAIN
                 continue
-            found = ingest.scan(job, rules)
+            found = ingest.scan(job, rules, others=self.settings.other_storage_classes)
             self.outbox.scanned(job, found.transfers, found.refused, found.files)
             log.info("job %s: %s files, %s refused", job.id, found.files, len(found.refused))
 

@@ -92,7 +92,10 @@ def files_below(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def scan(
-    job: Job, rules: Sequence[Rule] = (), seen: Callable[[int], None] = lambda _count: None
+    job: Job,
+    rules: Sequence[Rule] = (),
+    seen: Callable[[int], None] = lambda _count: None,
+    others: Sequence[str] = (),
 ) -> Found:
     """Read what a job's paths hold.
 
@@ -102,6 +105,8 @@ def scan(
         Say where a study goes when the job names no partner.
     seen : callable
         Told the number of files read so far, for a progress display.
+    others : sequence of str
+        SOP classes sent besides the table's, see :func:`common.dicom.uids.is_storable`.
 
     Returns
     -------
@@ -117,7 +122,7 @@ def scan(
             if not stat.S_ISREG(path.lstat().st_mode):
                 raise NotAnImage(cause="no regular file, or a folder that cannot be listed")
             if _is_part10(path):
-                _take_dicom(path, studies, first)
+                _take_dicom(path, studies, first, others)
             else:
                 found.transfers.append(_take_slide(path, job, rules))
         except TodokeError as error:
@@ -138,7 +143,10 @@ def _is_part10(path: Path) -> bool:
 
 
 def _take_dicom(
-    path: Path, studies: dict[tuple[str, ...], Study], first: dict[str, Instance]
+    path: Path,
+    studies: dict[tuple[str, ...], Study],
+    first: dict[str, Instance],
+    others: Sequence[str],
 ) -> None:
     part10 = dataset.read_part10(path)
     if part10.sop_class_uid == DICOMDIR:
@@ -147,8 +155,10 @@ def _take_dicom(
     uid, sop_class = str(header.SOPInstanceUID), str(header.get("SOPClassUID") or "")
     for identity in (uid, str(header.StudyInstanceUID), str(header.SeriesInstanceUID)):
         _check_uid(identity)
-    if not uids.is_storable(sop_class, part10.transfer_syntax_uid):
-        raise NotCarried(cause=f"SOP class {sop_class}, {part10.transfer_syntax_uid}")
+    if part10.transfer_syntax_uid not in uids.TRANSFER_SYNTAXES:
+        raise NotCarried(cause=f"transfer syntax {part10.transfer_syntax_uid}")
+    if not uids.is_storable(sop_class, part10.transfer_syntax_uid, others):
+        raise NotCarried(cause=f"SOP class {sop_class}, other_storage_classes")
     known = path.stat()
     digests = digest.of_file(path, part10.offset, part10.transfer_syntax_uid)
     instance = Instance(
