@@ -110,10 +110,4 @@ def _order(syntax: str) -> list[int]:
 
 
 def _name(syntax: str) -> str:
-    other = {
-        "1.2.840.10008.1.2.2": "Explicit VR Big Endian",
-        "1.2.840.10008.1.2.4.53": "JPEG Spectral Selection (retired)",
-        "1.2.840.10008.1.2.4.55": "JPEG Full Progression (retired)",
-        "1.2.840.10008.1.2.8.1": "Deflated Image Frame",
-    }
-    return uids.TRANSFER_SYNTAXES.get(syntax) or other.get(syntax, syntax)
+    return uids.TRANSFER_SYNTAXES.get(syntax, syntax)

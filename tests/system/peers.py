@@ -111,6 +111,7 @@ def storescu(
     titles: tuple[str, str],
     contexts: Iterable[tuple[str, str]],
     files: Sequence[Path],
+    *options: str,
 ) -> list[Attempt]:
     """Send files with DCMTK; gives what became of each it tried, in order.
 
@@ -122,7 +123,7 @@ def storescu(
         SOP class and transfer syntax to propose.
     """
     proposed = _profile(folder / "storescu.cfg", [(name, [syntax]) for name, syntax in contexts])
-    line = [program("storescu"), "-v", "-nh", *proposed, *identity.options()]
+    line = [program("storescu"), "-v", "-nh", *options, *proposed, *identity.options()]
     line += ["-aet", titles[0], "-aec", titles[1], "localhost", str(port)]
     done = subprocess.run(
         [*line, *map(str, files)],
@@ -183,8 +184,16 @@ def storescp(
 
 
 @contextlib.contextmanager
-def orthanc(folder: Path, port: int, identity: Identity, aet: str) -> Iterator[httpx.Client]:
-    """Orthanc with a storage of its own; gives a client for its REST interface."""
+def orthanc(
+    folder: Path, port: int, identity: Identity, aet: str, **more: object
+) -> Iterator[httpx.Client]:
+    """Orthanc with a storage of its own; gives a client for its REST interface.
+
+    Parameters
+    ----------
+    more
+        Settings of Orthanc beside those, or instead of them.
+    """
     (web,) = free_ports(1)
     settings = {
         "Name": "peer",
@@ -207,7 +216,7 @@ def orthanc(folder: Path, port: int, identity: Identity, aet: str) -> Iterator[h
         "Plugins": [],
     }
     path = folder / "orthanc.json"
-    path.write_text(json.dumps(settings))
+    path.write_text(json.dumps(settings | more))
     line = [program("Orthanc"), str(path)]
     with (
         _running(line, port, folder / "orthanc.log"),

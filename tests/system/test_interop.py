@@ -44,10 +44,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:::pydicom", "ignore:::pynetdicom"),
 ]
 
-#: Together they hold every transfer syntax of the real files.
+#: All there are of real files.
 FOLDERS = (
-    *("cornerstone3D", "dcmqi", "dicomParser", "highdicom", "mr_enhanced"),
-    *("nm_spect", "pydicom", "pydicom-data", "wg04"),
+    *("cornerstone3D", "ct_lidc_0314_partial", "ct_philips_phantom", "dcmqi", "dicomParser"),
+    *("highdicom", "mr_enhanced", "mr_siemens_multiecho", "mr_siemens_t1_sag", "nm_spect"),
+    *("pet_qin_headneck", "pydicom", "pydicom-data", "wg04"),
 )
 AET = "TODOKE"
 CT = "1.2.840.10008.5.1.4.1.1.2"
