@@ -21,6 +21,7 @@ from common.dicom.dataset import file_prefix
 
 _ROOT = "1.2.840.10008.5.1.4.1.1."
 CT, SLIDE, ENDOSCOPE = _ROOT + "2", _ROOT + "77.1.6", _ROOT + "77.1.1.1"
+XRAY_3D = _ROOT + "13.1.1"
 BASIC_SR, KEY_OBJECT, PDF = _ROOT + "88.11", _ROOT + "88.59", _ROOT + "104.1"
 #: What a hospital images: one of each kind that is more than a picture in a header.
 KINDS = (
@@ -73,7 +74,7 @@ class _Study:
             ds.EncapsulatedDocument = b"%PDF-1.4\n" + self.draw.randbytes(501)
         else:
             pixels = self._pixels(ds, syntax, side)
-        data = _encoded(ds, syntax) + pixels
+        data = encoded(ds, syntax) + pixels
         if syntax == DEFLATED:
             deflate = zlib.compressobj(wbits=-15)
             data = deflate.compress(data) + deflate.flush()
@@ -113,7 +114,8 @@ def _text(words: str) -> Dataset:
     return item
 
 
-def _encoded(ds: Dataset, syntax: str) -> bytes:
+def encoded(ds: Dataset, syntax: str) -> bytes:
+    """A data set as it lies in a file of this transfer syntax; of a deflated one, before."""
     with DicomBytesIO() as file:
         file.is_little_endian, file.is_implicit_VR = syntax != BIG, syntax == IMPLICIT
         write_dataset(file, ds)
