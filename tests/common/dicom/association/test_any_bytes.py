@@ -137,10 +137,11 @@ def _value(control: int, data: bytes) -> bytes:
 # -- any bytes from the requestor -------------------------------------------
 
 CONVERSATION = (
-    RQ
-    + command_pdus(1, Command(C_STORE_RQ, 1, CT, "2.25.1", has_data_set=True).encode(), 16384)
+    command_pdus(1, Command(C_STORE_RQ, 1, CT, "2.25.1", has_data_set=True).encode(), 16384)
     + b"".join(data_pdus(1, 600, [b"d" * 600], 256))
     + command_pdus(3, Command(C_ECHO_RQ, 2, uids.VERIFICATION).encode(), 16384)
+    + command_pdus(1, Command(C_STORE_RQ, 3, CT, "2.25.3", has_data_set=True).encode(), 16384)
+    + b"".join(data_pdus(1, 300, [b"e" * 300], 16384))
     + negotiation.encode_release(reply=False)
 )
 #: Where a byte is changed, and to what; where the stream is cut; what is put in between.
@@ -180,20 +181,23 @@ def good(acceptor: Acceptor) -> Iterator[Requestor]:
 
 
 @some
-@given(how=mangled, cut=st.integers(0, 1 << 16), sizes=pieces)
+@given(how=mangled, early=st.booleans(), cut=st.integers(0, 1 << 16), sizes=pieces)
 def test_any_bytes_of_a_requestor_end_in_order(
     how: Mangling,
+    early: bool,
     cut: int,
     sizes: list[int],
     acceptor: Acceptor,
     good: Requestor,
     shelf: Shelf,
 ) -> None:
-    stream = mangle(CONVERSATION, how)
+    stream = mangle(RQ, how) + CONVERSATION if early else mangle(CONVERSATION, how)
     half = cut % (len(stream) + 1)
     working = {thread for thread in threading.enumerate() if thread.name == "dicom"}
     began, ended = len(shelf.began), len(shelf.abandoned) + shelf.finished
     with Drip(sizes).everywhere(), Raw(acceptor) as raw:
+        if not early:
+            raw.associate()
         with contextlib.suppress(ConnectionError):  # it may have said enough
             raw.sock.sendall(stream[:half])
         one = outgoing(b"meanwhile")
@@ -202,7 +206,9 @@ def test_any_bytes_of_a_requestor_end_in_order(
             raw.sock.sendall(stream[half:])
             raw.sock.shutdown(socket.SHUT_WR)
         answer = raw.rest()
-    assert answer[:1] in (b"", b"\x02", b"\x03", ABORT) or answer.startswith(b"HTTP/1.1 400")
+    assert answer[:1] in (b"", b"\x02", b"\x03", b"\x04", RELEASE_RP, ABORT) or answer.startswith(
+        b"HTTP/1.1 400"
+    )
     assert len(answer) < 2000
     for thread in threading.enumerate():
         if thread.name == "dicom" and thread not in working:
