@@ -44,12 +44,19 @@ pytestmark = [
 SIZES = (4096, 1 << 14, 1 << 17, 1 << 20, 0)  # longest PDU; 0 is any
 DCMTK_SIZES = (4096, 1 << 17)  # least and most that DCMTK, and so Orthanc, can be told
 WINDOW = 32
-CROSS = [
-    # every size of either end once; the rest of the square takes its time
-    pytest.param(ours, theirs, marks=() if at + 1 == len(SIZES) - other else pytest.mark.slow)
-    for (at, ours), (other, theirs) in itertools.product(enumerate(SIZES), enumerate(SIZES))
-]
-both_sizes = pytest.mark.parametrize(("ours", "theirs"), CROSS)
+
+
+def square(quick: Collection[tuple[int, int]]) -> pytest.MarkDecorator:
+    """Every size of ours against every size of theirs; all but `quick` is for the long run."""
+    cells = [
+        pytest.param(*cell, marks=() if cell in quick else pytest.mark.slow)
+        for cell in itertools.product(SIZES, SIZES)
+    ]
+    return pytest.mark.parametrize(("ours", "theirs"), cells)
+
+
+every_size = square(list(zip(SIZES, reversed(SIZES), strict=True)))
+least_and_most = square([(4096, 0), (0, 4096)])  # Orthanc takes seconds to start
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +174,7 @@ def sent(
 
 
 @pytest.mark.requirement("DCM-11", "DCM-02", "DCM-04")
-@both_sizes
+@every_size
 def test_storescp_takes_what_we_send(
     pki: Pki, tmp_path: Path, objects: list[Object], ours: int, theirs: int
 ) -> None:
@@ -183,7 +190,7 @@ def test_storescp_takes_what_we_send(
 
 
 @pytest.mark.requirement("DCM-11", "DCM-02", "DCM-04")
-@both_sizes
+@least_and_most
 def test_orthanc_takes_what_we_send(
     pki: Pki, tmp_path: Path, objects: list[Object], ours: int, theirs: int
 ) -> None:
@@ -205,7 +212,7 @@ def test_orthanc_takes_what_we_send(
 
 
 @pytest.mark.requirement("DCM-11", "DCM-02", "DCM-04")
-@both_sizes
+@every_size
 def test_pynetdicom_takes_what_we_send(
     pki: Pki, objects: list[Object], ours: int, theirs: int
 ) -> None:
@@ -258,7 +265,7 @@ def kept(shelf: Shelf, objects: Sequence[Object], strange: Collection[str] = ())
 
 
 @pytest.mark.requirement("DCM-11", "DCM-02", "DCM-04")
-@both_sizes
+@every_size
 def test_what_storescu_sends_is_kept(
     pki: Pki, tmp_path: Path, objects: list[Object], ours: int, theirs: int
 ) -> None:
@@ -274,7 +281,7 @@ def test_what_storescu_sends_is_kept(
 
 
 @pytest.mark.requirement("DCM-11", "DCM-02", "DCM-04")
-@both_sizes
+@least_and_most
 def test_what_orthanc_sends_is_kept(
     pki: Pki, tmp_path: Path, objects: list[Object], ours: int, theirs: int
 ) -> None:
@@ -304,7 +311,7 @@ def unread() -> Iterator[None]:
 
 @pytest.mark.requirement("DCM-11", "DCM-02", "DCM-04")
 @pytest.mark.usefixtures("unread")
-@both_sizes
+@every_size
 def test_what_pynetdicom_sends_is_kept(
     pki: Pki, objects: list[Object], ours: int, theirs: int
 ) -> None:
