@@ -62,6 +62,13 @@ def _named_interface(value: str) -> str | None:
     return None
 
 
+def _classes(value: tuple[str, ...]) -> str | None:
+    from common.dicom import uids  # it looks up our version: only where the option is used
+
+    wrong = [one for one in value if not uids.is_other_class(one)]
+    return f"{', '.join(wrong)}: UID, UID." if wrong else None
+
+
 def option(default: Any, ja: str, en: str, check: Check | None = None) -> Any:
     """One row of the table of options."""
     return field(default=default, metadata={"ja": ja, "en": en, "check": check})
@@ -163,6 +170,12 @@ class Receiver(Settings):
     )
     web_key: str = option("", "その鍵 (PEM)", "Its key (PEM)")
     aet: str = option("TODOKE", "受信側のAEタイトル", "AE title of the receiver", check_aet)
+    other_storage_classes: tuple[str, ...] = option(
+        (),
+        "表にないSOPクラス (装置独自のものなど) のうち受け取るもの。UIDか、点で終わる先頭の部分",
+        "SOP classes outside the table that are taken too: UIDs, or beginnings that end in a dot",
+        _classes,
+    )
     profile: str = option(
         "jp-high13",
         "TLSの型。jp-high13 は TLS 1.3 だけ、dicom-b12 は 1.2 も受ける",
@@ -192,6 +205,12 @@ class Sender(Settings):
     )
     modality_port: int = option(
         11112, "装置から受けるポート", "Port that takes images from modalities", _port
+    )
+    other_storage_classes: tuple[str, ...] = option(
+        (),
+        "表にないSOPクラス (装置独自のものなど) のうち送るもの。UIDか、点で終わる先頭の部分",
+        "SOP classes outside the table that are sent too: UIDs, or beginnings that end in a dot",
+        _classes,
     )
     watch: tuple[str, ...] = option(
         (), "見張るフォルダー", "Folders that are watched for new images"

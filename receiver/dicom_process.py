@@ -39,6 +39,7 @@ def serve(data: Path) -> None:
         address=(settings.bind, settings.dicom_port),
         aet=settings.aet,
         profile=settings.profile,
+        others=settings.other_storage_classes,
     )
     door.start()
     console.tell(str(door.acceptor.address[1]))

@@ -12,6 +12,7 @@ from sqlalchemy import Row
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from common.dicom.dataset import EXPLICIT_BE
 from common.errors import CannotDisplay, NotFound, UsageError
 from common.states import InstanceState
 from receiver import attributes
@@ -89,6 +90,9 @@ class Wado:
     async def frames(self, request: Request) -> Response:
         """Retrieve frames as they are stored, several or one alone."""
         row, numbers = await self._place(request)
+        if row.transfer_syntax == EXPLICIT_BE:
+            # not for frames (PS3.18 8.7.3.2): a reader that swaps no words shows other values
+            raise CannotDisplay(cause="Explicit VR Big Endian")
         missing = await asyncio.to_thread(self.stored.missing, row, numbers)
         if missing:
             if row.frames is not None and row.state in _ON_THE_WAY:

@@ -169,7 +169,7 @@ class Engine:
             if self.stop.is_set():
                 raise GaveWay
 
-        found = ingest.scan(job, rules, between)
+        found = ingest.scan(job, rules, between, others=self.settings.other_storage_classes)
         self.outbox.scanned(job, found.transfers, found.refused, found.files)
         log.info("job %s: %s files, %s refused", job.id, found.files, len(found.refused))
 

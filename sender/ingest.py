@@ -102,7 +102,10 @@ def _below(folder: str) -> Iterator[str]:
 
 
 def scan(
-    job: Job, rules: Sequence[Rule] = (), seen: Callable[[int], None] = lambda _count: None
+    job: Job,
+    rules: Sequence[Rule] = (),
+    seen: Callable[[int], None] = lambda _count: None,
+    others: Sequence[str] = (),
 ) -> Found:
     """Read what a job's paths hold.
 
@@ -112,6 +115,8 @@ def scan(
         Say where a study goes when the job names no partner.
     seen : callable
         Told the number of files read so far, for a progress display.
+    others : sequence of str
+        SOP classes sent besides the table's, see :func:`common.dicom.uids.is_storable`.
 
     Returns
     -------
@@ -127,7 +132,7 @@ def scan(
             if not stat.S_ISREG(os.lstat(path).st_mode):
                 raise NotAnImage(cause="no regular file, or a folder that cannot be listed")
             if (image := identity.read(path)) is not None:
-                _take_dicom(image, studies, first)
+                _take_dicom(image, studies, first, others)
             else:
                 found.transfers.append(_take_slide(Path(path), job, rules))
         except TodokeError as error:
@@ -143,13 +148,18 @@ def scan(
 
 
 def _take_dicom(
-    image: Identity, studies: dict[tuple[str, ...], Study], first: dict[str, Instance]
+    image: Identity,
+    studies: dict[tuple[str, ...], Study],
+    first: dict[str, Instance],
+    others: Sequence[str],
 ) -> None:
     instance = image.instance
     for uid in (instance.sop_uid, image.study, instance.series):
         _check_uid(uid)
-    if not uids.is_storable(instance.sop_class, instance.transfer_syntax):
-        raise NotCarried(cause=f"SOP class {instance.sop_class}, {instance.transfer_syntax}")
+    if instance.transfer_syntax not in uids.TRANSFER_SYNTAXES:
+        raise NotCarried(cause=f"transfer syntax {instance.transfer_syntax}")
+    if not uids.is_storable(instance.sop_class, instance.transfer_syntax, others):
+        raise NotCarried(cause=f"SOP class {instance.sop_class}, other_storage_classes")
     before = first.get(instance.sop_uid)
     if before is not None:
         raise (SameInstance if _same(before, instance) else SameUidOtherContent)(path=before.path)

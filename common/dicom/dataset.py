@@ -41,7 +41,7 @@ FRAMES_LIMIT = (1 << 31) - 1  # of an IS, PS3.5 section 6.2
 IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 EXPLICIT_BE = "1.2.840.10008.1.2.2"
-DEFLATED = {"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1"}
+DEFLATED = {"1.2.840.10008.1.2.1.99"}  # of 1.2.8.1 the frames are, not the data set
 _LONG_VR = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 
 

@@ -56,7 +56,7 @@ _BLOCK = 0x10  # element of the first private creator of a group
 
 #: Explicit VR but in this syntax; whatever else is not deflated and not big endian is explicit.
 _IMPLICIT_LE = "1.2.840.10008.1.2"
-_NOT_HERE = {"1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1"}
+_NOT_HERE = {"1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -394,8 +394,10 @@ class Requestor:
 
     def _acceptance(self) -> bytes:
         """Wait for the answer to the A-ASSOCIATE-RQ and return it if it accepts."""
+        first = True  # what comes behind the first bytes is no greeting, whatever it begins with
         while True:
-            for event in self._take(time.monotonic() + self._timeout, greeting_expected=True):
+            deadline = time.monotonic() + self._timeout
+            for event in self._take(deadline, greeting_expected=first):
                 if isinstance(event, Pdu) and event.type == ASSOCIATE_AC:
                     return event.data
                 if isinstance(event, Pdu) and event.type == ASSOCIATE_RJ:
@@ -406,6 +408,7 @@ class Requestor:
                         raise AssociationRejected(peer=self._name, cause=words)
                     raise PeerBusy(cause=words)
                 raise ProtocolError(cause="no answer to A-ASSOCIATE-RQ", abort_reason=2)
+            first = False
 
     def _take(
         self, deadline: float, *, greeting_expected: bool = False

@@ -3,7 +3,8 @@
 What is offered to a peer, taken from a peer and printed in the conformance
 statement comes from here.  Every class is taken in every syntax of the table,
 because bytes pass through untouched whether they can be displayed or not
-(DCM-04).  UIDs of our own lie under 2.25 (PS3.5 B.2), which needs no
+(DCM-04).  Classes that are not in it, private ones mostly, are taken where a
+setting names them.  UIDs of our own lie under 2.25 (PS3.5 B.2), which needs no
 registration.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -33,32 +35,66 @@ def _implementation_version() -> str:
 
 IMPLEMENTATION_VERSION = _implementation_version()
 
-#: Transfer syntax UID -> name (PS3.6 A.1; DCM-04 and the video of endoscopes).
+#: Transfer syntax UID -> name (PS3.6 A.1, PS3.5 annex A; DCM-04 and the video of endoscopes).
+#: Retired ones too: archives hold them, and nobody may encode them anew on the way.
 TRANSFER_SYNTAXES: dict[str, str] = {
     "1.2.840.10008.1.2": "Implicit VR Little Endian",
     "1.2.840.10008.1.2.1": "Explicit VR Little Endian",
+    "1.2.840.10008.1.2.1.98": "Encapsulated Uncompressed Explicit VR Little Endian",
     "1.2.840.10008.1.2.1.99": "Deflated Explicit VR Little Endian",
+    "1.2.840.10008.1.2.2": "Explicit VR Big Endian (retired)",
     "1.2.840.10008.1.2.5": "RLE Lossless",
+    "1.2.840.10008.1.2.8.1": "Deflated Image Frame",
     "1.2.840.10008.1.2.4.50": "JPEG Baseline (Process 1)",
     "1.2.840.10008.1.2.4.51": "JPEG Extended (Process 2 and 4)",
+    "1.2.840.10008.1.2.4.52": "JPEG Extended (Process 3 and 5, retired)",
+    "1.2.840.10008.1.2.4.53": "JPEG Spectral Selection (Process 6 and 8, retired)",
+    "1.2.840.10008.1.2.4.54": "JPEG Spectral Selection (Process 7 and 9, retired)",
+    "1.2.840.10008.1.2.4.55": "JPEG Full Progression (Process 10 and 12, retired)",
+    "1.2.840.10008.1.2.4.56": "JPEG Full Progression (Process 11 and 13, retired)",
     "1.2.840.10008.1.2.4.57": "JPEG Lossless (Process 14)",
+    "1.2.840.10008.1.2.4.58": "JPEG Lossless (Process 15, retired)",
+    "1.2.840.10008.1.2.4.59": "JPEG Extended, Hierarchical (Process 16 and 18, retired)",
+    "1.2.840.10008.1.2.4.60": "JPEG Extended, Hierarchical (Process 17 and 19, retired)",
+    "1.2.840.10008.1.2.4.61": "JPEG Spectral Selection, Hierarchical (Process 20 and 22, retired)",
+    "1.2.840.10008.1.2.4.62": "JPEG Spectral Selection, Hierarchical (Process 21 and 23, retired)",
+    "1.2.840.10008.1.2.4.63": "JPEG Full Progression, Hierarchical (Process 24 and 26, retired)",
+    "1.2.840.10008.1.2.4.64": "JPEG Full Progression, Hierarchical (Process 25 and 27, retired)",
+    "1.2.840.10008.1.2.4.65": "JPEG Lossless, Hierarchical (Process 28, retired)",
+    "1.2.840.10008.1.2.4.66": "JPEG Lossless, Hierarchical (Process 29, retired)",
     "1.2.840.10008.1.2.4.70": "JPEG Lossless SV1",
     "1.2.840.10008.1.2.4.80": "JPEG-LS Lossless",
     "1.2.840.10008.1.2.4.81": "JPEG-LS Near-lossless",
     "1.2.840.10008.1.2.4.90": "JPEG 2000 Lossless",
     "1.2.840.10008.1.2.4.91": "JPEG 2000",
+    "1.2.840.10008.1.2.4.92": "JPEG 2000 Part 2 Multi-component Lossless",
+    "1.2.840.10008.1.2.4.93": "JPEG 2000 Part 2 Multi-component",
     "1.2.840.10008.1.2.4.201": "HTJ2K Lossless",
     "1.2.840.10008.1.2.4.202": "HTJ2K Lossless RPCL",
     "1.2.840.10008.1.2.4.203": "HTJ2K",
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
     "1.2.840.10008.1.2.4.100": "MPEG2 Main Profile, Main Level",
+    "1.2.840.10008.1.2.4.100.1": "MPEG2 Main Profile, Main Level, fragmentable",
     "1.2.840.10008.1.2.4.101": "MPEG2 Main Profile, High Level",
+    "1.2.840.10008.1.2.4.101.1": "MPEG2 Main Profile, High Level, fragmentable",
     "1.2.840.10008.1.2.4.102": "MPEG-4 AVC/H.264 High Profile, Level 4.1",
+    "1.2.840.10008.1.2.4.102.1": "MPEG-4 AVC/H.264 High Profile, Level 4.1, fragmentable",
     "1.2.840.10008.1.2.4.103": "MPEG-4 AVC/H.264 BD-compatible, Level 4.1",
+    "1.2.840.10008.1.2.4.103.1": "MPEG-4 AVC/H.264 BD-compatible, Level 4.1, fragmentable",
+    "1.2.840.10008.1.2.4.104": "MPEG-4 AVC/H.264 High Profile, Level 4.2, 2D",
+    "1.2.840.10008.1.2.4.104.1": "MPEG-4 AVC/H.264 High Profile, Level 4.2, 2D, fragmentable",
+    "1.2.840.10008.1.2.4.105": "MPEG-4 AVC/H.264 High Profile, Level 4.2, 3D",
+    "1.2.840.10008.1.2.4.105.1": "MPEG-4 AVC/H.264 High Profile, Level 4.2, 3D, fragmentable",
+    "1.2.840.10008.1.2.4.106": "MPEG-4 AVC/H.264 Stereo High Profile, Level 4.2",
+    "1.2.840.10008.1.2.4.106.1": "MPEG-4 AVC/H.264 Stereo High Profile, Level 4.2, fragmentable",
     "1.2.840.10008.1.2.4.107": "HEVC/H.265 Main Profile, Level 5.1",
     "1.2.840.10008.1.2.4.108": "HEVC/H.265 Main 10 Profile, Level 5.1",
 }
 
-_ROOT = "1.2.840.10008.5.1.4.1.1."
+_STANDARD = "1.2.840.10008."
+_ROOT = _STANDARD + "5.1.4.1.1."
 
 _STORAGE: dict[str, str] = {
     "1": "ComputedRadiographyImageStorage",
@@ -104,6 +140,8 @@ _STORAGE: dict[str, str] = {
     "9.7.3": "ElectrooculogramWaveformStorage",
     "9.7.4": "SleepElectroencephalogramWaveformStorage",
     "9.8.1": "BodyPositionWaveformStorage",
+    "9.100.1": "WaveformPresentationStateStorage",
+    "9.100.2": "WaveformAcquisitionPresentationStateStorage",
     "11.1": "GrayscaleSoftcopyPresentationStateStorage",
     "11.2": "ColorSoftcopyPresentationStateStorage",
     "11.3": "PseudoColorSoftcopyPresentationStateStorage",
@@ -120,6 +158,7 @@ _STORAGE: dict[str, str] = {
     "12.1.1": "EnhancedXAImageStorage",
     "12.2": "XRayRadiofluoroscopicImageStorage",
     "12.2.1": "EnhancedXRFImageStorage",
+    "12.3": "XRayAngiographicBiPlaneImageStorage",
     "13.1.1": "XRay3DAngiographicImageStorage",
     "13.1.2": "XRay3DCraniofacialImageStorage",
     "13.1.3": "BreastTomosynthesisImageStorage",
@@ -136,9 +175,12 @@ _STORAGE: dict[str, str] = {
     "66.4": "SegmentationStorage",
     "66.5": "SurfaceSegmentationStorage",
     "66.6": "TractographyResultsStorage",
+    "66.7": "LabelMapSegmentationStorage",
+    "66.8": "HeightMapSegmentationStorage",
     "67": "RealWorldValueMappingStorage",
     "68.1": "SurfaceScanMeshStorage",
     "68.2": "SurfaceScanPointCloudStorage",
+    "77.1": "VLImageStorageTrial",
     "77.1.1": "VLEndoscopicImageStorage",
     "77.1.1.1": "VideoEndoscopicImageStorage",
     "77.1.2": "VLMicroscopicImageStorage",
@@ -158,6 +200,7 @@ _STORAGE: dict[str, str] = {
     "77.1.7": "DermoscopicPhotographyImageStorage",
     "77.1.8": "ConfocalMicroscopyImageStorage",
     "77.1.9": "ConfocalMicroscopyTiledPyramidalImageStorage",
+    "77.2": "VLMultiFrameImageStorageTrial",
     "78.1": "LensometryMeasurementsStorage",
     "78.2": "AutorefractionMeasurementsStorage",
     "78.3": "KeratometryMeasurementsStorage",
@@ -200,6 +243,9 @@ _STORAGE: dict[str, str] = {
     "128": "PositronEmissionTomographyImageStorage",
     "128.1": "LegacyConvertedEnhancedPETImageStorage",
     "130": "EnhancedPETImageStorage",
+    "131": "BasicStructuredDisplayStorage",
+    "200.2": "CTPerformedProcedureProtocolStorage",
+    "200.8": "XAPerformedProcedureProtocolStorage",
     "481.1": "RTImageStorage",
     "481.2": "RTDoseStorage",
     "481.3": "RTStructureSetStorage",
@@ -228,7 +274,10 @@ _STORAGE: dict[str, str] = {
 }
 
 #: Storage SOP class UID -> keyword (PS3.4 table B.5-1, and what old scanners still send).
-STORAGE_CLASSES: dict[str, str] = {_ROOT + tail: name for tail, name in _STORAGE.items()}
+STORAGE_CLASSES: dict[str, str] = {_ROOT + tail: name for tail, name in _STORAGE.items()} | {
+    _STANDARD + "5.1.4.34.7": "RTBeamsDeliveryInstructionStorage",
+    _STANDARD + "5.1.4.34.10": "RTBrachyApplicationSetupDeliveryInstructionStorage",
+}
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 
@@ -242,9 +291,34 @@ def is_uid(text: str) -> bool:
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
-def is_storable(abstract_syntax: str, transfer_syntax: str) -> bool:
-    """Tell whether an object of this SOP class in this transfer syntax is carried."""
-    return abstract_syntax in STORAGE_CLASSES and transfer_syntax in TRANSFER_SYNTAXES
+def is_storable(abstract_syntax: str, transfer_syntax: str, others: Iterable[str] = ()) -> bool:
+    """Tell whether an object of this SOP class in this transfer syntax is carried.
+
+    Parameters
+    ----------
+    others : iterable of str
+        Classes taken besides the table's, as :func:`is_other_class` lets them in.
+    """
+    return transfer_syntax in TRANSFER_SYNTAXES and (
+        abstract_syntax in STORAGE_CLASSES or _is_named(abstract_syntax, others)
+    )
+
+
+def is_other_class(named: str) -> bool:
+    """Tell whether a setting may name this UID, or with a dot at its end all that begin so.
+
+    Of the standard's own a whole Storage class only, which a later edition may
+    have added: anything wider would let in classes that store nothing.
+    """
+    if not is_uid(named.removesuffix(".")):
+        return False
+    if named.endswith("."):
+        return not (_STANDARD.startswith(named) or named.startswith(_STANDARD))
+    return named.startswith(_ROOT) or not named.startswith(_STANDARD)
+
+
+def _is_named(uid: str, others: Iterable[str]) -> bool:
+    return any(uid.startswith(one) if one.endswith(".") else uid == one for one in others)
 
 
 def new_uid() -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from common import audit, tls
+from common.dicom import uids
 from common.dicom.association import CALLED_UNKNOWN, Acceptor, Incoming, Peer, Writing
 from common.errors import PeerNotRegistered, TodokeError
 from common.proof.identity import Node
@@ -62,6 +64,8 @@ class DicomDoor:
         Our AE title.
     profile : str
         TLS profile, see :mod:`common.tls`.
+    others : sequence of str
+        SOP classes taken besides the table's, see :func:`common.dicom.uids.is_storable`.
     clock : callable
         Seconds that only go on.
     """
@@ -76,6 +80,7 @@ class DicomDoor:
         address: tuple[str, int],
         aet: str,
         profile: str,
+        others: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
@@ -89,7 +94,12 @@ class DicomDoor:
         self._known: dict[bytes | None, tuple[float, str, bool]] = {}
         self.arrivals = Arrivals(index, store, self._alarm)
         self.acceptor = Acceptor(
-            address, tls=self._context, sink=self, admit=self.admit, refused=self._refused
+            address,
+            tls=self._context,
+            sink=self,
+            admit=self.admit,
+            refused=self._refused,
+            supported=partial(uids.is_storable, others=others),
         )
 
     def _context(self) -> ssl.SSLContext:

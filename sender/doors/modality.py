@@ -16,12 +16,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from common import audit, durable
-from common.dicom import dataset
+from common.dicom import dataset, uids
 from common.dicom.association import Acceptor, Incoming, Peer, Writing
 from common.errors import InputError, PeerNotRegistered, TodokeError
 from common.settings import Sender
@@ -106,6 +107,7 @@ class ModalityDoor:
             sink=self,
             admit=self.admit,
             refused=self._refused,
+            supported=partial(uids.is_storable, others=settings.other_storage_classes),
         )
 
     @property

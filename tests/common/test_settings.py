@@ -51,6 +51,8 @@ def test_the_file_keeps_what_was_set_and_the_environment_wins(tmp_path: Path) ->
         ("aet = 'LONGER THAN SIXTEEN'", "aet"),
         ("aet = '受信'", "aet"),
         ("hosts = [1]", "hosts"),
+        ("other_storage_classes = ['1.2.840.10008.1.1']", "other_storage_classes"),
+        ("other_storage_classes = ['1.2.392.', '*']", "other_storage_classes"),
         ("version = 2", "version"),
         ("= 1", "TOML"),
     ],

@@ -50,28 +50,32 @@ class Row:
 class Table:
     """Rows as the tests find them."""
 
+    root: Path  # of the files, which are named from there
     rows: list[Row] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)  # by peer
-    others: dict[str, str] = field(default_factory=dict)  # file -> why it is no instance
+    others: dict[Path, str] = field(default_factory=dict)  # file -> why it is no instance
 
-    def add(self, peer: str, file: str, syntax: str, outcome: str) -> None:
+    def add(self, peer: str, path: Path, syntax: str, outcome: str) -> None:
         """Add a row; `outcome` begins with one of :data:`MARKS`."""
-        self.rows.append(Row(peer, file, syntax, outcome.replace("|", "/")))
+        self.rows.append(Row(peer, self._name(path), syntax, outcome.replace("|", "/")))
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
 
     def outcomes(self, peer: str) -> Counter[str]:
         """How many files of a peer ended how."""
         return Counter(_mark(row.outcome) for row in self.rows if row.peer == peer)
 
-    def save(self) -> None:
+    def save(self, name: str) -> None:
         """Write every row, and the page as it would be now."""
         ARTIFACTS.mkdir(exist_ok=True)
         lines = ["# 接続試験の全行 / Every row of the interoperation tests", ""]
         lines += ["| file | transfer syntax | peer | outcome |", "|---|---|---|---|"]
         lines += [f"| {r.file} | {_name(r.syntax)} | {r.peer} | {r.outcome} |" for r in self.rows]
         lines += ["", "## 保存の対象でないファイル / Files that are no instance", ""]
-        lines += [f"- {file}: {why}" for file, why in sorted(self.others.items())]
-        (ARTIFACTS / "interop.md").write_text("\n".join(lines) + "\n", "utf-8")
-        (ARTIFACTS / "interop-page.md").write_text(self.page(), "utf-8")
+        lines += [f"- {self._name(path)}: {why}" for path, why in sorted(self.others.items())]
+        (ARTIFACTS / f"{name}.md").write_text("\n".join(lines) + "\n", "utf-8")
+        (ARTIFACTS / f"{name}-page.md").write_text(self.page(), "utf-8")
 
     def page(self) -> str:
         """The summary by transfer syntax, and why what is not the same bytes is not."""
@@ -110,10 +114,4 @@ def _order(syntax: str) -> list[int]:
 
 
 def _name(syntax: str) -> str:
-    other = {
-        "1.2.840.10008.1.2.2": "Explicit VR Big Endian",
-        "1.2.840.10008.1.2.4.53": "JPEG Spectral Selection (retired)",
-        "1.2.840.10008.1.2.4.55": "JPEG Full Progression (retired)",
-        "1.2.840.10008.1.2.8.1": "Deflated Image Frame",
-    }
-    return uids.TRANSFER_SYNTAXES.get(syntax) or other.get(syntax, syntax)
+    return uids.TRANSFER_SYNTAXES.get(syntax, syntax)

@@ -21,6 +21,7 @@ from pydicom.tag import BaseTag
 PIXELS = 0x7FE00010
 PADDING = 0xFFFCFFFC  # data set trailing padding, PS3.10 section 7.2
 DEFLATED = {"1.2.840.10008.1.2.1.99"}
+NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", *DEFLATED}
 BINARY = frozenset(
     ["OB", "OD", "OF", "OL", "OV", "OW", "UN", "US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"]
 )
@@ -74,7 +75,7 @@ class Object:
         if PIXELS not in self.dataset:
             return None
         value = self.dataset.PixelData
-        if not self.dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        if self.syntax in NATIVE:
             return hashlib.sha256(value).hexdigest()
         stream = BytesIO(value)
         parse_basic_offsets(stream)

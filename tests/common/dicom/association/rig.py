@@ -85,6 +85,7 @@ class Shelf:
         self.stored: dict[str, bytes] = {}
         self.began: list[Incoming] = []
         self.abandoned: list[str] = []
+        self.finished = 0
         self.error = error
         self.when = when
         self.later: queue.SimpleQueue[Callable[[int], None]] | None = None
@@ -128,6 +129,7 @@ class Slot:
         shelf = self.shelf
         with shelf.changed:
             shelf.stored[self.incoming.sop_instance_uid] = bytes(self.data)
+            shelf.finished += 1
             shelf.unanswered += 1
             shelf.most_unanswered = max(shelf.most_unanswered, shelf.unanswered)
             shelf.changed.notify_all()

@@ -9,7 +9,6 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID
 from pynetdicom.dimse_messages import C_ECHO_RQ, C_ECHO_RSP, C_STORE_RQ, C_STORE_RSP
 from pynetdicom.dimse_primitives import C_ECHO, C_STORE
@@ -107,18 +106,6 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for tried in (data, GOOD[12:] + data, GOOD[: len(data)]):
         with contextlib.suppress(ProtocolError):
             decode(tried)
-
-
-@pytest.mark.requirement("DCM-04")
-def test_the_table_is_the_standards() -> None:
-    for uid, keyword in uids.STORAGE_CLASSES.items():
-        assert UID_dictionary[uid][1] == "SOP Class"
-        assert UID_dictionary[uid][4] == keyword
-    for uid in uids.TRANSFER_SYNTAXES:
-        assert UID_dictionary[uid][1] == "Transfer Syntax"
-    for word in ("50", "51", "57", "70", "80", "81", "90", "91", "201", "202", "203"):
-        assert uids.is_storable(CT, f"1.2.840.10008.1.2.4.{word}")
-    assert not uids.is_storable(uids.VERIFICATION, uids.IMPLICIT_VR_LITTLE_ENDIAN)
 
 
 @pytest.mark.requirement("DCM-12")

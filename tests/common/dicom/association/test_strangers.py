@@ -340,7 +340,7 @@ with accepting(Shelf(), admit=admit) as acceptor:
 def test_contexts_are_accepted_one_by_one(pki: Pki) -> None:
     contexts = [
         Context("1.2.840.10008.5.1.4.1.1.2", uids.EXPLICIT_VR_LITTLE_ENDIAN),
-        Context("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.2"),  # big endian: retired
+        Context("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.4.94"),  # JPIP
         Context("1.2.3.4.5", uids.EXPLICIT_VR_LITTLE_ENDIAN),
         Context("1.2.840.10008.5.1.4.1.2.2.1", uids.IMPLICIT_VR_LITTLE_ENDIAN),  # C-FIND
     ]
