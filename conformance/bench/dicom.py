@@ -97,6 +97,7 @@ def _row(case: Case, ours: Outcome, peer: Outcome) -> dict[str, Any]:
     bound = isinstance(case.peer, float)
     ours_s, peer_s = ([round(run.seconds, 4) for run in one.runs] for one in (ours, peer))
     return _head(case) | {
+        "slices": ours.slices,
         "ours_s": ours_s,
         "peer_s": peer_s,
         # peer's time over ours: of a bound, and of the same bytes also ratio of rates

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import NotFound, UsageError
-from conformance.bench.table import HEADS, cells, left_out
+from conformance.bench.table import HEADS, cells, left_out, reaches
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -33,8 +33,17 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def page(words: dict[str, Any]) -> str:
-    """Return command, date and machine, the table of rows, and what was left out."""
-    return "\n".join([*_machine(words["machine"]), "", *_rows(words), *_left_out(words)])
+    """Return command, date and machine, how many goals are reached, the rows, what was left out."""
+    rows = [*_rows(words), *_left_out(words)]
+    return "\n".join([*_machine(words["machine"]), "", _summary(words["cases"]), "", *rows])
+
+
+def _summary(cases: list[dict[str, Any]]) -> str:
+    reached = sum(map(reaches, cases))
+    return (
+        f"{len(cases)}行のうち{reached}行が目標に届きました。 / "
+        f"Of {len(cases)} rows {reached} reach their goal."
+    )
 
 
 def _machine(machine: dict[str, Any]) -> Iterator[str]:
@@ -63,7 +72,7 @@ def _rows(words: dict[str, Any]) -> Iterator[str]:
     yield _line((*HEADS["en"], ""))
     yield "|---" * (len(HEADS["en"]) + 1) + "|"
     for row in words["cases"]:
-        reached = "reached" if row["ratio"] >= row["goal"] else "**missed**"
+        reached = "reached" if reaches(row) else "**missed**"
         yield _line((*(cell.replace(" ×", "") for cell in cells(row)), reached))
 
 

@@ -201,11 +201,13 @@ class Products:
         called: str = "PEER",
         identity: Identity | None = None,
     ) -> Sample:
-        """Send with DCMTK, over so many associations at a time."""
+        """Send with DCMTK, over so many associations at a time, each with its share."""
         shown = (identity or self.identity).dcmtk()
         line = [program("storescu"), *(["-pdu", PDU] if tuned else []), *shown]
         line += ["-aet", "BENCH", "-aec", called, "localhost", str(port)]
-        lines = [[*line, *series.files[part::parts]] for part in range(parts)]
+        lines = [
+            [*line, *series.files[part::parts]] for part in range(min(parts, len(series.files)))
+        ]
         return self._timed(program("storescu"), lines, tuned=tuned)
 
     def send_script(self, name: str, port: int, series: Series) -> Sample:

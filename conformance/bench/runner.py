@@ -46,10 +46,11 @@ class Group:
 
 @dataclass(slots=True)
 class Outcome:
-    """What an entrant did: its runs, or why there are none."""
+    """What an entrant did with a series of so many slices: its runs, or why there are none."""
 
     runs: list[Sample] = field(default_factory=list)
     failure: TodokeError | None = None
+    slices: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,8 @@ def run(
         Told the entrant, the round and the run.
     """
     names = group.entrants
-    outcomes = {name: Outcome() for name in names}
+    count = plan.slices_of(group)
+    outcomes = {name: Outcome(slices=count) for name in names}
     folder = (plan.disk if group.disk else plan.folder) / group.name.replace("/", " ")
     with sites.opened(folder, pair, group.quality) as site:
         for number in range(plan.rounds_of(group)):
@@ -104,7 +106,7 @@ def run(
             for name in [n for n in turn if outcomes[n].failure is None]:
                 # of its own: an instance that a receiver knows already would cost it less
                 seed = f"{group.name}/{number}/{name}"
-                made = series_of.make(folder / "series", plan.slices_of(group), seed)
+                made = series_of.make(folder / "series", count, seed)
                 if group.disk:
                     caches.settle(folder, made.files)
                 else:

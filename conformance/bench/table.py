@@ -8,11 +8,15 @@ from typing import Any
 from common.console import language
 
 ROLES = {"sender": "S", "receiver_dicom": "R"}  # of our processes, beside the largest
-
-
 HEADS = {
-    "ja": ("測定", "相手", "こちら 秒", "相手 秒", "比", "目標", "CPU 秒", "最大 MB"),
-    "en": ("case", "peer", "ours, s", "peer, s", "ratio", "goal", "CPU, s", "peak, MB"),
+    "ja": (
+        *("測定", "相手", "枚数 x 回数", "こちら 秒", "相手 秒", "比", "目標"),
+        *("CPU 秒", "最大 MB (S 送信, R 受信)"),
+    ),
+    "en": (
+        *("case", "peer", "slices x rounds", "ours, s", "peer, s", "ratio", "goal"),
+        *("CPU, s", "peak, MB (S sender, R receiver)"),
+    ),
 }
 
 
@@ -38,10 +42,11 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     """Return a row as text: medians with the fastest and the slowest, ours / the peer's."""
     cpu, memory = row["cpu_s"], row["memory_mb"]
     roles = [f"{name} {memory[key]:g}" for key, name in ROLES.items() if memory[key] is not None]
-    mark = "" if row["ratio"] >= row["goal"] else " ×"
+    mark = "" if reaches(row) else " ×"
     return (
         row["case"],
         row["peer"],
+        f"{row['slices']} x {len(row['ours_s'])}",
         spread(row["ours_s"]),
         spread(row["peer_s"]),
         f"{row['ratio']:.2f}{mark}",
@@ -49,6 +54,11 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
         _both(cpu),
         _both(memory) + (f" ({', '.join(roles)})" if roles else ""),
     )
+
+
+def reaches(row: dict[str, Any]) -> bool:
+    """Whether a row reaches its goal."""
+    return bool(row["ratio"] >= row["goal"])
 
 
 def left_out(row: dict[str, Any], lang: str) -> str:

@@ -20,7 +20,7 @@ from conformance.bench.processes import PRODUCT, Sample
 from conformance.bench.runner import Outcome, Plan
 
 KEYS = (
-    *("case", "ours", "peer", "ours_s", "peer_s", "ratio", "goal"),
+    *("case", "ours", "peer", "slices", "ours_s", "peer_s", "ratio", "goal"),
     *("cpu_s", "memory_mb"),
 )
 #: Issue 3's table, row by row: peer and goal, two where a row names two things.
@@ -194,6 +194,7 @@ def test_a_group_over_a_line(tmp_path: Path) -> None:
     line = 3 * 512 * 512 * 2 / (1e9 / 8)
     for row in words["cases"]:
         assert tuple(row) == KEYS
+        assert row["slices"] == 3
         assert len(row["ours_s"]) == len(row["peer_s"]) == 1
         assert row["ratio"] == pytest.approx(row["peer_s"][0] / row["ours_s"][0], abs=0.001)
         assert all(cost > 0 for cost in row["cpu_s"].values())
