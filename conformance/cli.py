@@ -117,7 +117,13 @@ def receiver(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="dicom")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="dicom | table")] = "",
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE]...", help="table: --json の出力を Markdown に / its JSON as Markdown"
+        ),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="1回だけ、小さく / one round")] = False,
     folder: Annotated[
         Path | None,
@@ -131,17 +137,26 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """速さを測る、ほかの製品と交互に / benchmarks, in turn with other products."""
+    from common.console import tell
     from common.errors import NotFound
 
     with verb(as_json=as_json):
-        if name != "dicom":
-            raise NotFound(thing=f"bench {name}".strip())
-        from conformance.bench import dicom, table
+        if name == "table" and files:
+            from conformance.bench import markdown
 
-        dicom.groups(only or [])
-        plan, *folders = dicom.plan_of(folder, quick=quick, rounds=rounds, slices=slices)
+            for page in [markdown.page(markdown.load(path)) for path in files]:
+                tell(f"{page}\n")
+            return
+        if name != "dicom" or files:
+            raise NotFound(thing=" ".join(["bench", name, *map(str, files or [])]).strip())
+        from conformance.bench import cases, dicom, table
+
+        groups = [group.name for group in cases.groups(only or [])]
+        plan, *folders = dicom.plan_of(
+            folder, only or [], quick=quick, rounds=rounds, slices=slices
+        )
         with folders[0], folders[1]:
-            words = dicom.measure(plan, only or [])
+            words = dicom.measure(plan, groups)
         if as_json:
             emit(words)
         else:

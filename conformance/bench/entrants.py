@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
+from common import durable
+from conformance.bench.ours import AUTO, OFF
 from conformance.bench.processes import Sample, cpu_seconds, with_listener
 from conformance.bench.runner import Entrant
 from conformance.bench.series import Series
@@ -36,8 +41,8 @@ def _script_sends(name: str) -> Sender:
     return lambda site, series: site.products.send_script(name, site.near["peer"], series)
 
 
-def _we_send(site: Site, series: Series) -> Sample:
-    return site.ends.send(series, "peer")
+def _we_send(compression: str) -> Sender:
+    return lambda site, series: site.ends.send(series, product=True, compression=compression)
 
 
 def _pair(sender: Sender, listener: Listener) -> Entrant:
@@ -49,49 +54,67 @@ def _pair(sender: Sender, listener: Listener) -> Entrant:
     return run
 
 
-def _todoke(site: Site, series: Series) -> Sample:
-    return site.ends.send(series)
+def _then_synced(sender: Sender) -> Sender:
+    """Make durable what the listener wrote before the clock stops."""
+
+    def run(site: Site, series: Series) -> Sample:
+        sample = sender(site, series)
+        began = time.monotonic()
+        for path in site.products.written.iterdir():
+            with path.open("rb") as file:
+                durable.sync_data(file.fileno())
+        durable.sync_folder(site.products.written)
+        return replace(sample, seconds=sample.seconds + time.monotonic() - began)
+
+    return run
+
+
+def _todoke(compression: str) -> Entrant:
+    return lambda site, series: site.ends.send(series, compression=compression)
 
 
 def _to_todoke(site: Site, series: Series) -> Sample:
-    before = site.ends.receiver_cpu()
-    sample = site.products.storescu(
+    send = partial(
+        site.products.storescu,
         site.near["dicom"],
         series,
         tuned=False,
         called="TODOKE",
-        identity=site.ends.product,
+        identity=site.ends.pair.product,
     )
-    return site.ends.with_receiver(sample, before)
+    return site.ends.received(send)
 
 
 def _first_view(site: Site, series: Series) -> Sample:
     return site.ends.first_view(series)
 
 
-def _start(site: Site, series: Series) -> Sample:
-    began = site.ends.send_one(series)
-    return Sample(site.first_byte("dicom", began) - began, 0.0, 0)
+def _one(*, daemon: bool) -> Entrant:
+    def run(site: Site, series: Series) -> Sample:
+        return site.ends.send_one(series, partial(site.first_byte, "dicom"), daemon=daemon)
+
+    return run
 
 
-def _start_alone(site: Site, series: Series) -> Sample:
-    site.ends.stop_sender()
-    try:
-        return _start(site, series)
-    finally:
-        site.ends.start_sender()
+def _process(room: str) -> Entrant:
+    return lambda site, _series: site.ends.process_start(room)
 
 
 ENTRANTS: dict[str, Entrant] = {
-    "todoke": _todoke,
-    "todoke -> storescp": _pair(_we_send, _storescp(tuned=True)),
-    "todoke -> storescp as installed": _pair(_we_send, _storescp(tuned=False)),
-    "todoke -> Orthanc": _pair(_we_send, _orthanc),
+    "todoke": _todoke(AUTO),
+    "todoke uncompressed": _todoke(OFF),
+    "todoke -> storescp": _pair(_we_send(AUTO), _storescp(tuned=True)),
+    "todoke -> storescp as installed": _pair(_we_send(AUTO), _storescp(tuned=False)),
+    "todoke -> storescp --fork": _pair(_we_send(OFF), _storescp(tuned=True, several=True)),
+    "todoke -> Orthanc": _pair(_we_send(OFF), _orthanc),
     "storescu as installed -> todoke": _to_todoke,
     "first view": _first_view,
-    "start with daemon": _start,
-    "start without daemon": _start_alone,
+    "send with daemon": _one(daemon=True),
+    "send without daemon": _one(daemon=False),
+    "sender run": _process("sender"),
+    "receiver run": _process("receiver"),
     "DCMTK": _pair(_storescu(tuned=True), _storescp(tuned=True)),
+    "DCMTK, then synced": _pair(_then_synced(_storescu(tuned=True)), _storescp(tuned=True)),
     "DCMTK x 4": _pair(_storescu(tuned=True, parts=4), _storescp(tuned=True, several=True)),
     "DCMTK as installed": _pair(_storescu(tuned=False), _storescp(tuned=False)),
     "DCMTK -> Orthanc": _pair(_storescu(tuned=True), _orthanc),

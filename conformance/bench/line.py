@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import Self
 
 AHEAD = 0.005  # seconds of bytes that may queue before the bottleneck
+LATE = 0.05  # seconds that our own scheduling may be behind without costing the line its rate
 SLACK = 1 << 20  # bytes in flight beyond twice the line's own
 
 
@@ -64,13 +65,20 @@ class Wire:
         self._free_at = 0.0
         self._lock = threading.Lock()
 
-    def leaves(self, size: int) -> float:
-        """Take bytes and return when the last of them is through (monotonic seconds)."""
+    def leaves(self, size: int, late: float = 0.0) -> float:
+        """Take bytes and return when the last of them is through (monotonic seconds).
+
+        Parameters
+        ----------
+        late : float
+            Seconds for which the bytes may have waited for us: a line would have
+            carried them meanwhile.
+        """
         now = time.monotonic()
         if not self.rate:
             return now
         with self._lock:
-            self._free_at = max(now, self._free_at) + size / self.rate
+            self._free_at = max(now - late, self._free_at) + size / self.rate
             return self._free_at
 
 
@@ -101,9 +109,12 @@ class _Pipe:
     def _read(self) -> None:
         delay, wire = self._quality.delay, self._wire
         with contextlib.suppress(OSError):
-            while self._room() and (piece := self._source.recv(self._quality.piece)):
+            while self._room():
+                piece, late = self._take()
+                if not piece:
+                    break
                 self._seen(len(piece))
-                through = wire.leaves(len(piece))
+                through = wire.leaves(len(piece), late)
                 with self._changed:
                     self._flying += len(piece)
                     self._queue.append((through + delay, piece))
@@ -112,6 +123,13 @@ class _Pipe:
         with self._changed:
             self._queue.append((time.monotonic() + delay, b""))
             self._changed.notify_all()
+
+    def _take(self) -> tuple[bytes, float]:
+        """Return the next bytes, and how long at most they may have lain there already."""
+        try:
+            return self._source.recv(self._quality.piece, socket.MSG_DONTWAIT), LATE
+        except BlockingIOError:
+            return self._source.recv(self._quality.piece), 0.0
 
     def _room(self) -> bool:
         """Wait until fewer bytes are in flight than the window allows."""

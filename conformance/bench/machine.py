@@ -10,13 +10,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from conformance.bench import caches
 from conformance.bench.peers import versions
 from conformance.bench.runner import Plan
 
 
+def load() -> list[float] | None:
+    """Return the load averages of 1, 5 and 15 minutes (getloadavg(3))."""
+    return [round(one, 2) for one in os.getloadavg()] if hasattr(os, "getloadavg") else None
+
+
 def describe(plan: Plan) -> dict[str, Any]:
-    """Return processor, memory, file systems and versions, and when it was."""
+    """Return the command, processor, memory, file systems and versions, and when it began."""
     return {
+        "command": plan.command,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": _after_colon(Path("/proc/cpuinfo"), "model name"),
         "cores": os.cpu_count(),
@@ -26,7 +33,8 @@ def describe(plan: Plan) -> dict[str, Any]:
         "openssl": ssl.OPENSSL_VERSION,
         "folder": file_system(plan.folder),
         "disk": file_system(plan.disk),
-        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+        "page_cache": caches.STATE,
+        "load": {"before": load(), "after": None},
         "todoke": version("todoke"),
         "peers": versions(),
         "quick": plan.quick,

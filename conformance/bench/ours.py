@@ -5,220 +5,247 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
+import resource
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from common.errors import VerbFailed
-from conformance.bench.peers import Identity
+from conformance.bench import series as series_of
+from conformance.bench.pairing import OPERATOR, PEER, Pair
 from conformance.bench.processes import (
     Sample,
+    connections,
     cpu_seconds,
     first_object,
-    free_ports,
-    peak_memory,
+    peaks,
     running,
     todoke,
-    verb,
-    with_listener,
 )
 from conformance.bench.series import Series
 
-OPERATOR = "bench"
-RECEIVER, SENDER, PRODUCT = "0110000001", "0110000002", "0110000003"
 DONE = {"receipted", "delivered"}
+RECEIVING = {"receiver.dicom_process": "receiver_dicom"}  # its process that takes the images
+AUTO, OFF = "auto", "off"  # of the sender's setting `compression`
 READING = 0.01  # seconds between two looks of a reader
+LOOKING = 0.02  # seconds between two looks at the daemon's connections
 PATIENCE = 120.0  # seconds
+LONGEST = 900.0  # seconds that a transfer may take
 
 
 @dataclass
 class Ends:
-    """A sender and a receiver below one folder, paired.
+    """A sender and a receiver below one folder, on a copy of a pair.
 
     Parameters
     ----------
-    near : dict
-        Ports that the sender is told, where a line lies between: ``dicom``, ``link``.
     far : dict
-        Ports that the receiver listens at.
+        Ports that the receiver listens at, where a line lies between.
     """
 
     folder: Path
-    near: dict[str, int]
+    pair: Pair
     far: dict[str, int]
-    key: str = ""
     viewer: str = ""
-    password: str = field(default_factory=lambda: secrets.token_urlsafe(9) + "-7aZ")
-    _doors: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-    _daemon: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _receiver: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _sender: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _pids: dict[str, int] = field(default_factory=dict)
+    _compression: str | None = None
+    _warmed: int = 0
 
     @property
     def log(self) -> Path:
         """Where the processes' words go."""
         return self.folder / "todoke.log"
 
-    @property
-    def _sender(self) -> tuple[str, Path]:
-        return ("--data", self.folder / "sender")
-
-    @property
-    def _receiver(self) -> tuple[str, Path]:
-        return ("--data", self.folder / "receiver")
-
-    @property
-    def _issued(self) -> Path:
-        return self.folder / "issued"
-
-    @property
-    def product(self) -> Identity:
-        """What a product shows to our receiver, and trusts."""
-        key, certificate = (self._issued / f"{PRODUCT}.{end}" for end in ("key", "crt"))
-        return Identity(key, certificate, self._issued / "ca.crt")
-
-    def pair(self) -> None:
-        """Set both up and pair them; the product `BENCH` may send too."""
-        log, here = self.log, ("--address", "localhost", "--operator", OPERATOR)
-        pairing, viewer = free_ports(2)
-        verb(
-            *("receiver", "init", "--name", "旭川支援病院 (試験)", "--code", RECEIVER, *here),
-            *("--host", "localhost", "--bind", "127.0.0.1", "--pairing-port", pairing),
-            *("--viewer-port", viewer, *self._receiver),
-            *(word for name, port in self.near.items() for word in (f"--{name}-port", port)),
-            log=log,
-        )
-        verb(
-            *("receiver", "user", "add", OPERATOR, "--display", "試験", "--password-stdin"),
-            *self._receiver,
-            log=log,
-            stdin=f"{self.password}\n",
-        )
-        verb(
-            *("receiver", "partner", "add", "BENCH", "--aet", "BENCH", "--code", PRODUCT),
-            *("--issue", self._issued, *self._receiver),
-            log=log,
-        )
-        with self._receiving({}):  # it tells its ports when the sender joins
-            invited = verb(
-                *("receiver", "invite", "北見依頼病院 (試験)", "--code", SENDER),
-                *("--address", "localhost", "--out", self.folder, *self._receiver),
-                log=log,
-            )
-            verb(
-                *("sender", "init", "--name", "北見依頼病院 (試験)", "--code", SENDER, *here),
-                *self._sender,
-                log=log,
-            )
-            self.key = verb("sender", "join", invited["path"], *self._sender, log=log)["key"]
+    # -- the two processes --------------------------------------------------
 
     def start(self) -> None:
-        """Run both."""
-        real = {f"TODOKE_RECEIVER_{n}_PORT".upper(): str(p) for n, p in self.far.items()}
-        process = self._doors.enter_context(self._receiving(real))
-        self._pids["receiver"] = process.pid
-        self.start_sender()
-
-    @contextlib.contextmanager
-    def _receiving(self, environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-        line = todoke("receiver", "run", *self._receiver)
-        with running(line, self.log, os.environ | environ) as process:
-            self.viewer = first_object(process)["viewer"]
-            yield process
-
-    def start_sender(self) -> None:
-        """Start the sender's daemon."""
-        line = todoke("sender", "run", *self._sender)
-        process = self._daemon.enter_context(running(line, self.log))
-        first_object(process)
-        self._pids["sender"] = process.pid
-
-    def stop_sender(self) -> None:
-        """End the sender's daemon."""
-        self._daemon.close()
-        del self._pids["sender"]
+        """Make the copy and run the receiver; the sender starts when it is asked to send."""
+        self.folder.mkdir()
+        self.pair.copy(self.folder, "sender", "receiver")
+        self._start_receiver()
 
     def close(self) -> None:
         """End both."""
-        self._daemon.close()
-        self._doors.close()
+        self.stop_sender()
+        self._stop_receiver()
 
-    def add_product(self, name: str, port: int, identity: Identity) -> None:
-        """Enter a product that the sender sends to; both show and trust the same."""
-        shown = ("--cert", identity.certificate, "--key", identity.key, "--ca", identity.ca)
-        verb(
-            *("sender", "partner", "add", name, "--address", f"localhost:{port}"),
-            *("--aet", "PEER", "--calling", "BENCH", *shown, *self._sender),
-            log=self.log,
-        )
+    def _start_receiver(self) -> None:
+        real = {f"TODOKE_RECEIVER_{n}_PORT".upper(): str(self.far[n]) for n in ("dicom", "link")}
+        self.viewer = self._run("receiver", self._receiver, real)["viewer"]
 
-    def receiver_cpu(self) -> float:
-        """Return the processor seconds of our receiver until now."""
-        return cpu_seconds(self._pids["receiver"])
+    def _stop_receiver(self) -> None:
+        self._pids.pop("receiver", None)
+        self._receiver.close()
 
-    def with_receiver(self, sample: Sample, before: float) -> Sample:
-        """Add what our receiver took to a product's run."""
-        return with_listener(sample, self._pids["receiver"], before)
+    def _start_sender(self, compression: str) -> None:
+        self._run("sender", self._sender, {"TODOKE_SENDER_COMPRESSION": compression})
+        self._compression = compression
 
-    def send(self, series: Series, to: str = "") -> Sample:
+    def stop_sender(self) -> None:
+        """End the sender's daemon."""
+        self._pids.pop("sender", None)
+        self._compression = None
+        self._sender.close()
+
+    def _run(self, room: str, into: contextlib.ExitStack, environ: dict[str, str]) -> Any:
+        """Start a room's daemon and return the words with which it is ready."""
+        line = todoke(room, "run", "--data", self.folder / room)
+        process = into.enter_context(running(line, self.log, os.environ | environ))
+        self._pids[room] = process.pid
+        return first_object(process)
+
+    def _ready(self, compression: str) -> None:
+        """Have a daemon of that setting, which has sent before and holds no connection.
+
+        Raises
+        ------
+        VerbFailed
+            It keeps a connection: what is timed would not begin unconnected.
+        """
+        if self._compression != compression:
+            self.stop_sender()
+            self._start_sender(compression)
+            self._warm_up()
+        end = time.monotonic() + PATIENCE
+        while held := connections(self._pids["sender"], self.pair.near.values()):
+            if time.monotonic() > end:
+                raise VerbFailed(verb="sender run", cause=f"still connected: {sorted(held)}")
+            time.sleep(LOOKING)
+
+    def _warm_up(self) -> None:
+        """Let a new daemon send one image: its first job alone pays for what it loads."""
+        self._warmed += 1
+        folder = self.folder / f"warm-{self._warmed}"
+        one = series_of.make(folder, 1, f"{self.folder}/{folder.name}")
+        self._wait(self._send_verb(one.folder, self.pair.key))
+
+    # -- what is timed ------------------------------------------------------
+
+    def process_start(self, room: str) -> Sample:
+        """Start a daemon: from the command to the word that it is ready."""
+        sender = room == "sender"
+        stop = self.stop_sender if sender else self._stop_receiver
+        start = partial(self._start_sender, AUTO) if sender else self._start_receiver
+        stop()
+        began = time.monotonic()
+        start()
+        sample = Sample(time.monotonic() - began, cpu_seconds(self._pids[room]), self._memory(room))
+        if sender:
+            stop()  # it has not been warmed up
+        return sample
+
+    def send(self, series: Series, *, product: bool = False, compression: str = AUTO) -> Sample:
         """Send a series; from the job's submission to the last acknowledgement.
+
+        Parameters
+        ----------
+        product : bool
+            To the product that listens, rather than to our receiver.
+        compression : {'auto', 'off'}
+            The sender's setting.
 
         Raises
         ------
         VerbFailed
             Not everything arrived, or not as it was.
         """
-        return self._send(series, to)[1]
+        self._ready(compression)
+        return self._send(series, product=product)[1]
 
-    def _send(self, series: Series, to: str) -> tuple[float, Sample]:
+    def _send(self, series: Series, *, product: bool = False) -> tuple[float, Sample]:
         """Return when the job was submitted (seconds since 1970), and the run."""
-        pids = self._pids.values()
-        before = sum(map(cpu_seconds, pids))
-        said = self._wait(self._start(series.folder, "--to", to or self.key))
+        used = ("sender",) if product else ("sender", "receiver")
+        before = self._cpu(*used)
+        said = self._wait(self._send_verb(series.folder, PEER if product else self.pair.key))
         rows = said["transfers"]
-        if not rows or any(row["state"] not in DONE or row["held"] != row["of"] for row in rows):
+        whole = sum(row["held"] for row in rows) == len(series.files)
+        if not whole or any(row["state"] not in DONE for row in rows):
             raise VerbFailed(verb="sender send", cause=json.dumps(said, ensure_ascii=False))
         submitted = _at(said["submitted"])
-        return submitted, Sample(
-            max(_at(row["delivered"]) for row in rows) - submitted,
-            sum(map(cpu_seconds, pids)) - before,
-            max(map(peak_memory, pids)),
-        )
+        seconds = max(_at(row["delivered"]) for row in rows) - submitted
+        return submitted, Sample(seconds, self._cpu(*used) - before, self._memory(*used))
 
-    def _start(self, *words: object, polite: bool = True) -> subprocess.Popen[str]:
+    def first_view(self, series: Series) -> Sample:
+        """Send a series; until its first instance can be read over WADO-RS."""
+        self._ready(AUTO)
+        with _Reader(self.viewer, self.pair.password, series) as reader:
+            submitted, whole = self._send(series)
+        return Sample(reader.result() - submitted, whole.cpu, whole.memory)
+
+    def send_one(
+        self, series: Series, first_byte: Callable[[float], float], *, daemon: bool
+    ) -> Sample:
+        """Send one file as a person does: from the command to the first byte on the line.
+
+        Parameters
+        ----------
+        first_byte : callable
+            Given a time, returns when a first byte came after it; both in seconds since 1970.
+        daemon : bool
+            Whether a daemon runs that takes it.
+        """
+        if daemon:
+            self._ready(AUTO)
+        else:
+            self.stop_sender()
+        before = self._cpu(*self._pids) + _ended_cpu()
+        began = time.time()
+        self._wait(self._send_verb(series.files[0], self.pair.key, polite=False))
+        cpu = self._cpu(*self._pids) + _ended_cpu() - before
+        return Sample(first_byte(began) - began, cpu, self._memory(*self._pids))
+
+    def received(self, send: Callable[[], Sample]) -> Sample:
+        """Take what a product sends, and add what our receiver took."""
+        before = self._cpu("receiver")
+        sent = send()
+        cpu = sent.cpu + self._cpu("receiver") - before
+        return Sample(sent.seconds, cpu, sent.memory | self._memory("receiver"))
+
+    def _cpu(self, *rooms: str) -> float:
+        return sum(cpu_seconds(self._pids[room]) for room in rooms)
+
+    def _memory(self, *rooms: str) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for room in rooms:
+            found |= peaks(self._pids[room], room, RECEIVING)
+        return found
+
+    # -- the verb -----------------------------------------------------------
+
+    def _send_verb(self, what: Path, to: str, *, polite: bool = True) -> subprocess.Popen[str]:
         """Start `sender send`; a polite one, which only watches, yields the processor."""
-        line = todoke("sender", "send", *words, *self._sender)
+        line = todoke("sender", "send", what, "--to", to, "--data", self.folder / "sender")
         with self.log.open("a") as log:
             started = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=log, text=True)
         if polite:
             os.setpriority(os.PRIO_PROCESS, started.pid, 19)
         return started
 
-    @staticmethod
-    def _wait(started: subprocess.Popen[str]) -> Any:
-        said, _ = started.communicate()
+    def _wait(self, started: subprocess.Popen[str]) -> Any:
+        try:
+            said, _ = started.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            said, _ = started.communicate()
         if started.returncode:
+            self._forget()
             raise VerbFailed(verb="sender send", cause=said.strip() or started.returncode)
         return json.loads(said)
 
-    def first_view(self, series: Series) -> Sample:
-        """Send a series; until its first instance can be read over WADO-RS."""
-        with _Reader(self.viewer, self.password, series) as reader:
-            submitted, whole = self._send(series, "")
-        return Sample(reader.result() - submitted, whole.cpu, whole.memory)
-
-    def send_one(self, series: Series) -> float:
-        """Send one file as a person does; return when the command was started (since 1970)."""
-        began = time.time()
-        self._wait(self._start(series.files[0], "--to", self.key, polite=False))
-        return began
+    def _forget(self) -> None:
+        """Begin with an empty outbox: what failed would be tried again in others' time."""
+        self.stop_sender()
+        self.pair.copy(self.folder, "sender")
 
 
 class _Reader:
@@ -261,6 +288,12 @@ class _Reader:
                     self._seen.append(time.time())
                     return
                 time.sleep(READING)
+
+
+def _ended_cpu() -> float:
+    """Return the processor seconds of our children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _at(text: str) -> float:

@@ -33,6 +33,7 @@ from conformance.bench.processes import (
 from conformance.bench.series import Series
 
 PDU = "131072"  # the longest that DCMTK takes
+STARTS = 3  # of a program, whose median is taken off
 SCRIPTS = {name: [sys.executable, "-m", f"conformance.bench.{name}"] for name in ("raw", "ae")}
 
 
@@ -116,12 +117,17 @@ class Products:
 
     folder: Path
     identity: Identity
-    _startup: dict[str, float] = field(default_factory=dict)
+    _startup: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def log(self) -> Path:
         """Where their words go."""
         return self.folder / "products.log"
+
+    @property
+    def written(self) -> Path:
+        """The folder that the listener writes to, while it runs."""
+        return self.folder / "out"
 
     # -- listeners ----------------------------------------------------------
 
@@ -135,12 +141,11 @@ class Products:
     @contextlib.contextmanager
     def out(self) -> Iterator[Path]:
         """Give an empty folder to write to, and remove it."""
-        folder = self.folder / "out"
-        folder.mkdir()
+        self.written.mkdir()
         try:
-            yield folder
+            yield self.written
         finally:
-            shutil.rmtree(folder)
+            shutil.rmtree(self.written)
 
     @contextlib.contextmanager
     def storescp(self, port: int, *, tuned: bool, several: bool = False) -> Iterator[int]:
@@ -196,11 +201,13 @@ class Products:
         called: str = "PEER",
         identity: Identity | None = None,
     ) -> Sample:
-        """Send with DCMTK, over so many associations at a time."""
+        """Send with DCMTK, over so many associations at a time, each with its share."""
         shown = (identity or self.identity).dcmtk()
         line = [program("storescu"), *(["-pdu", PDU] if tuned else []), *shown]
         line += ["-aet", "BENCH", "-aec", called, "localhost", str(port)]
-        lines = [[*line, *series.files[part::parts]] for part in range(parts)]
+        lines = [
+            [*line, *series.files[part::parts]] for part in range(min(parts, len(series.files)))
+        ]
         return self._timed(program("storescu"), lines, tuned=tuned)
 
     def send_script(self, name: str, port: int, series: Series) -> Sample:
@@ -209,13 +216,17 @@ class Products:
         return self._timed(name, [line], tuned=True)
 
     def _timed(self, name: str, lines: Sequence[Sequence[object]], *, tuned: bool) -> Sample:
+        start = self._start_of(name)
         sample = timed(lines, self.log, environment(tuned=tuned))
-        return replace(sample, seconds=sample.seconds - self._start_of(name))
+        return replace(sample, seconds=sample.seconds - start)
 
     def _start_of(self, name: str) -> float:
-        """Return the seconds that a program takes to start and say its version."""
-        if name not in self._startup:
-            line = [*SCRIPTS.get(name, [name]), "--version"]
-            runs = [timed([line], self.log).seconds for _ in range(3)]
-            self._startup[name] = statistics.median(runs)
-        return self._startup[name]
+        """Return the seconds that a program takes to start and say its version.
+
+        One more is taken before every run, for the machine may have become slower.
+        """
+        line = [*SCRIPTS.get(name, [name]), "--version"]
+        runs = self._startup.setdefault(name, [])
+        for _ in range(max(1, STARTS - len(runs))):
+            runs.append(timed([line], self.log).seconds)
+        return statistics.median(runs[-STARTS:])

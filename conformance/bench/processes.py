@@ -10,14 +10,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from common.errors import VerbFailed
 
 PATIENCE = 120.0  # seconds for a process to open its doors
+PRODUCT = "product"  # role of every process that is not ours
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
@@ -29,13 +30,13 @@ class Sample:
     ----------
     cpu : float
         Seconds of processor, both ends together.
-    memory : int
-        Peak resident bytes of the largest process.
+    memory : dict of int
+        Peak resident bytes of the largest process, by role; see :func:`peaks`.
     """
 
     seconds: float
-    cpu: float
-    memory: int
+    cpu: float = 0.0
+    memory: dict[str, int] = field(default_factory=dict)
 
 
 def free_ports(count: int) -> list[int]:
@@ -154,7 +155,7 @@ def timed(
         if process.returncode:
             words = log.read_text("utf-8", "replace").splitlines()[-3:]
             raise VerbFailed(verb=line[0], cause=f"{process.returncode}: {' '.join(words)}")
-    return Sample(seconds, cpu, peak.bytes)
+    return Sample(seconds, cpu, {PRODUCT: peak.bytes})
 
 
 class _Peak:
@@ -205,24 +206,54 @@ def cpu_seconds(pid: int) -> float:
     return ticks / TICKS
 
 
-def peak_memory(pid: int) -> int:
-    """Return the largest resident size, in bytes, that any process of a family has had."""
-    return max((_peak(one) for one in family(pid)), default=0)
+def peaks(pid: int, role: str, parts: Mapping[str, str] | None = None) -> dict[str, int]:
+    """Return the largest resident sizes, in bytes, that processes of a family have had, by role.
+
+    Parameters
+    ----------
+    role : str
+        Of the process itself; those below it are ``ROLE_other``.
+    parts : mapping of str
+        Word on the command line of its children, to their role.
+    """
+    found: dict[str, int] = {}
+    for one in family(pid):
+        name = role if one == pid else f"{role}_other"
+        if (values := _stat(one)) and int(values[1]) == pid:
+            line = _command_line(one)
+            name = next((part for word, part in (parts or {}).items() if word in line), name)
+        found[name] = max(found.get(name, 0), _peak(one))
+    return found
 
 
 def with_listener(sample: Sample, pid: int, before: float) -> Sample:
-    """Add what the listening end took.
+    """Add what the listening product took.
 
     Parameters
     ----------
     before : float
         Its processor seconds before the run.
     """
-    return Sample(
-        sample.seconds,
-        sample.cpu + cpu_seconds(pid) - before,
-        max(sample.memory, peak_memory(pid)),
-    )
+    largest = max([sample.memory.get(PRODUCT, 0), *peaks(pid, PRODUCT).values()])
+    cpu = sample.cpu + cpu_seconds(pid) - before
+    return Sample(sample.seconds, cpu, sample.memory | {PRODUCT: largest})
+
+
+def connections(pid: int, ports: Collection[int]) -> set[int]:
+    """Return those of the ports to which a process holds a TCP connection (proc(5), net/tcp)."""
+    held = set()
+    for link in Path(f"/proc/{pid}/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            held.add(str(link.readlink()))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for row in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+                words = row.split()
+                port = int(words[2].rpartition(":")[2], 16)
+                if port in ports and f"socket:[{words[9]}]" in held:
+                    found.add(port)
+    return found
 
 
 def _peak(pid: int) -> int:
@@ -231,6 +262,12 @@ def _peak(pid: int) -> int:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+def _command_line(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace").replace("\0", " ")
+    return ""
 
 
 def _stat(pid: int) -> list[str]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.errors import TodokeError
+from conformance.bench import caches
 from conformance.bench import series as series_of
 from conformance.bench import site as sites
 from conformance.bench.line import Quality
+from conformance.bench.pairing import Pair
 from conformance.bench.processes import Sample
 from conformance.bench.series import Series
 from conformance.bench.site import Site
@@ -44,10 +46,11 @@ class Group:
 
 @dataclass(slots=True)
 class Outcome:
-    """What an entrant did: its runs, or why there are none."""
+    """What an entrant did with a series of so many slices: its runs, or why there are none."""
 
     runs: list[Sample] = field(default_factory=list)
     failure: TodokeError | None = None
+    slices: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class Plan:
     ----------
     rounds, slices : int or None
         In place of a group's own.
+    command : str
+        As a person types it to run the same.
     """
 
     folder: Path
@@ -65,6 +70,7 @@ class Plan:
     quick: bool = False
     rounds: int | None = None
     slices: int | None = None
+    command: str = ""
 
     def rounds_of(self, group: Group) -> int:
         """Return the rounds of a group."""
@@ -77,31 +83,34 @@ class Plan:
 
 def run(
     group: Group,
-    names: Sequence[str],
-    entrants: dict[str, Entrant],
+    pair: Pair,
+    entrants: Mapping[str, Entrant],
     plan: Plan,
     tell: Callable[[str, int, Sample], None],
 ) -> dict[str, Outcome]:
-    """Run some entrants of a group in alternation; one that fails once is left out from then on.
+    """Run a group's entrants in alternation; one that fails once is left out from then on.
 
     Parameters
     ----------
-    names : sequence of str
-        Those of the group's entrants that are asked for.
     tell : callable
         Told the entrant, the round and the run.
     """
-    outcomes = {name: Outcome() for name in names}
-    folder = (plan.disk if group.disk else plan.folder) / group.name
-    with sites.opened(folder, group.quality) as site:
+    names = group.entrants
+    count = plan.slices_of(group)
+    outcomes = {name: Outcome(slices=count) for name in names}
+    folder = (plan.disk if group.disk else plan.folder) / group.name.replace("/", " ")
+    with sites.opened(folder, pair, group.quality) as site:
         for number in range(plan.rounds_of(group)):
-            # no entrant always comes first, or always after the same other
+            # no entrant always comes first
             turn = [*names[number % len(names) :], *names[: number % len(names)]]
             for name in [n for n in turn if outcomes[n].failure is None]:
                 # of its own: an instance that a receiver knows already would cost it less
                 seed = f"{group.name}/{number}/{name}"
-                made = series_of.make(folder / "series", plan.slices_of(group), seed)
-                os.sync()
+                made = series_of.make(folder / "series", count, seed)
+                if group.disk:
+                    caches.settle(folder, made.files)
+                else:
+                    os.sync()
                 try:
                     sample = entrants[name](site, made)
                 except TodokeError as error:

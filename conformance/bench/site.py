@@ -13,12 +13,12 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
+from common.errors import VerbFailed
 from conformance.bench.line import Quality
 from conformance.bench.ours import Ends
-from conformance.bench.peers import Identity, Products
+from conformance.bench.pairing import LISTENERS, Pair
+from conformance.bench.peers import Products
 from conformance.bench.processes import first_object, free_ports, running
-
-LISTENERS = ("dicom", "link", "peer")
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Site:
 
         with self._heard:
             if not self._heard.wait_for(found, patience):
-                raise TimeoutError(listener)
+                raise VerbFailed(verb="sender send", cause=f"{listener}: no byte came")
             return found()[0]
 
     def listen(self, line: Popen[str]) -> None:
@@ -62,31 +62,27 @@ class Site:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, quality: Quality | None) -> Iterator[Site]:
+def opened(folder: Path, pair: Pair, quality: Quality | None) -> Iterator[Site]:
     """Set a site up in a new folder, and remove it.
 
     Parameters
     ----------
+    pair : Pair
+        Our two ends, of which the site gets a copy.
     quality : Quality or None
         Of the line between; None for none at all.
     """
     folder.mkdir(parents=True)
-    ports = free_ports(2 * len(LISTENERS))
-    far = dict(zip(LISTENERS, ports, strict=False))
-    near = dict(zip(LISTENERS, ports[len(LISTENERS) :], strict=True)) if quality else far
-    identity = Identity.make(folder)
-    ours = {name: near[name] for name in ("dicom", "link")}
-    real = {name: far[name] for name in ("dicom", "link")}
-    site = Site(folder, Products(folder, identity), Ends(folder / "todoke", ours, real), near, far)
-    site.ends.folder.mkdir()
+    near = pair.near
+    far = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True)) if quality else near
+    ends = Ends(folder / "todoke", pair, far)
+    site = Site(folder, Products(folder, pair.identity), ends, near, far)
     try:
         with contextlib.ExitStack() as stack:
-            site.ends.pair()
-            site.ends.add_product("peer", near["peer"], identity)
             if quality is not None:
                 stack.enter_context(_line(site, quality))
-            stack.callback(site.ends.close)
-            site.ends.start()
+            stack.callback(ends.close)
+            ends.start()
             yield site
     finally:
         shutil.rmtree(folder)

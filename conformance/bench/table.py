@@ -7,47 +7,71 @@ from typing import Any
 
 from common.console import language
 
+ROLES = {"sender": "S", "receiver_dicom": "R"}  # of our processes, beside the largest
+HEADS = {
+    "ja": (
+        *("測定", "相手", "枚数 x 回数", "こちら 秒", "相手 秒", "比", "目標"),
+        *("CPU 秒", "最大 MB (S 送信, R 受信)"),
+    ),
+    "en": (
+        *("case", "peer", "slices x rounds", "ours, s", "peer, s", "ratio", "goal"),
+        *("CPU, s", "peak, MB (S sender, R receiver)"),
+    ),
+}
+
 
 def show(words: dict[str, Any]) -> None:
-    """Print the machine and one row a case."""
+    """Print the machine, one row a case, and what was left out."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    ja = language() == "ja"
+    lang = language()
     machine = words["machine"]
-    heads = (
-        ("測定", "相手", "こちら 秒", "相手 秒", "比", "目標", "CPU 秒", "最大 MB")
-        if ja
-        else ("case", "peer", "ours s", "peer s", "ratio", "goal", "CPU s", "peak MB")
-    )
-    table = Table(*heads, title=f"{machine['cpu']} x {machine['cores']}  {machine['date']}")
+    table = Table(*HEADS[lang], title=f"{machine['cpu']} x {machine['cores']}  {machine['date']}")
     for row in words["cases"]:
-        why = row["reason"]
-        table.add_row(
-            row["case"],
-            row["peer"],
-            spread(row["ours_s"]),
-            spread(row["peer_s"]),
-            why["ja" if ja else "en"] if why else verdict(row),
-            f"{row['goal']:g}",
-            _both(row["cpu_s"]),
-            _both(row["memory_mb"]),
-        )
-    Console(width=170).print(table)
+        table.add_row(*cells(row))
+    console = Console(width=190)
+    console.print(table)
+    console.print(machine["page_cache"][lang], style="dim")
+    for row in words["left_out"]:
+        console.print(escape(left_out(row, lang)), style="yellow")
 
 
-def verdict(row: dict[str, Any]) -> str:
-    """Return the ratio, marked where the goal is missed."""
-    return f"{row['ratio']:.2f}" + ("" if row["ratio"] >= row["goal"] else " ×")
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """Return a row as text: medians with the fastest and the slowest, ours / the peer's."""
+    cpu, memory = row["cpu_s"], row["memory_mb"]
+    roles = [f"{name} {memory[key]:g}" for key, name in ROLES.items() if memory[key] is not None]
+    mark = "" if reaches(row) else " ×"
+    return (
+        row["case"],
+        row["peer"],
+        f"{row['slices']} x {len(row['ours_s'])}",
+        spread(row["ours_s"]),
+        spread(row["peer_s"]),
+        f"{row['ratio']:.2f}{mark}",
+        f"{row['goal']:g}",
+        _both(cpu),
+        _both(memory) + (f" ({', '.join(roles)})" if roles else ""),
+    )
 
 
-def spread(seconds: list[float] | None) -> str:
+def reaches(row: dict[str, Any]) -> bool:
+    """Whether a row reaches its goal."""
+    return bool(row["ratio"] >= row["goal"])
+
+
+def left_out(row: dict[str, Any], lang: str) -> str:
+    """Return in one line why a row is not there."""
+    words = "測っていない" if lang == "ja" else "left out"
+    return f"{words}: {row['case']}, {row['peer']}: {row['reason'][lang]}"
+
+
+def spread(seconds: list[float]) -> str:
     """Return the median, and the fastest and the slowest beside it."""
-    if not seconds:
-        return "-"
     middle = f"{statistics.median(seconds):.2f}"
     return f"{middle} ({min(seconds):.2f}-{max(seconds):.2f})" if len(seconds) > 1 else middle
 
 
-def _both(pair: list[float | None]) -> str:
-    return " / ".join("-" if one is None else f"{one:g}" for one in pair)
+def _both(pair: dict[str, float | None]) -> str:
+    return " / ".join("-" if one is None else f"{one:g}" for one in (pair["ours"], pair["peer"]))

@@ -122,6 +122,14 @@ def test_wire_gives_each_its_turn() -> None:
     assert wire.leaves(250) == pytest.approx(first + 0.25)
 
 
+def test_wire_makes_up_for_a_carrier_that_came_late() -> None:
+    late, wire = 5.0, Wire(1000.0)
+    now = time.monotonic()
+    assert wire.leaves(500, late) < now  # it was through while nobody looked
+    assert wire.leaves(500, late) >= now + 1.0 - late, "but never faster than its rate"
+    assert wire.leaves(500) >= now + 0.5, "what has just come has just come"
+
+
 def test_cut_line_breaks_the_connection(echo: Echo) -> None:
     with Line(Quality(), cut_after=SIZE // 2) as line:
         near = line.route(echo.port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,15 @@ import pytest
 from common.errors import VerbFailed
 from conformance.bench import processes
 
+DIALS = """
+import socket, sys
+end = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print("up", flush=True)
+sys.stdin.readline()
+end.close()
+print("down", flush=True)
+sys.stdin.read()
+"""
 BUSY = "x = bytearray(60_000_000); sum(range(6_000_000)); sum(range(6_000_000))"
 
 
@@ -19,7 +29,7 @@ def test_cost_of_processes_that_end(tmp_path: Path) -> None:
     line = [sys.executable, "-c", BUSY]
     one = processes.timed([line], tmp_path / "log")
     two = processes.timed([line, line], tmp_path / "log")
-    assert 60e6 < one.memory < 300e6
+    assert 60e6 < one.memory[processes.PRODUCT] < 300e6
     assert 0 < one.cpu < two.cpu
     assert one.seconds > 0
 
@@ -35,9 +45,33 @@ def test_cost_of_a_family(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         assert len(processes.family(process.pid)) == 2
-        assert processes.peak_memory(process.pid) > 60e6
+        assert processes.peaks(process.pid, "own")["own_other"] > 60e6
+        named = processes.peaks(process.pid, "own", {"bytearray(60_000_000)": "part"})
+        assert named.keys() == {"own", "part"}
+        assert named["part"] > 60e6 > named["own"] > 0
         assert processes.cpu_seconds(process.pid) > 0
         process.communicate("")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_connections_are_those_of_the_process_to_the_ports() -> None:
+    here = ("127.0.0.1", 0)
+    with socket.create_server(here) as ours, socket.create_server(here) as other:
+        near, far = (int(one.getsockname()[1]) for one in (ours, other))
+        with subprocess.Popen(
+            [sys.executable, "-c", DIALS, str(near)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stdout.readline() == "up\n"
+            assert processes.connections(process.pid, [near, far]) == {near}
+            assert processes.connections(process.pid, [far]) == set()
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "down\n"
+            assert processes.connections(process.pid, [near, far]) == set()
+            process.communicate("")
 
 
 def test_process_that_fails_is_no_sample(tmp_path: Path) -> None:
