@@ -94,6 +94,12 @@ class Engine:
         with self._wake:
             self._wake.wait_for(lambda: not self._busy, timeout=30)
 
+    def look_again(self, transfer: str) -> None:
+        """Work on a transfer at once that waits for its next try; from any thread."""
+        self._due.pop(transfer, None)
+        with self._wake:
+            self._wake.notify_all()
+
     def close(self) -> None:
         """Close the outbox."""
         self.outbox.close()

@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from common import durable, tls
+from common.addresses import split_address
 from common.errors import (
     EqualInstitution,
     InvitationError,
@@ -136,6 +137,8 @@ def add_product(
     code: str | None = None,
     certificate: Path | None = None,
     key: Path | None = None,
+    commit: bool = False,
+    commit_listen: str = "",
 ) -> Partner:
     """Enter a DICOM product as a partner; it gets the objects alone, over TLS.
 
@@ -158,13 +161,18 @@ def add_product(
     certificate, key : Path, optional
         What it accepts from us; made here, with a CA file to hand over, if neither
         is given.
+    commit : bool
+        Ask it for Storage Commitment.
+    commit_listen : str
+        ADDRESS:PORT at which it may dial back with its report; implies `commit`.
 
     Raises
     ------
     UsageError
-        An AE title, a file or the name is wrong.
+        An AE title, an address, a file or the name is wrong.
     EqualInstitution
     """
+    _check_listen(commit_listen)
     if code is not None:
         check_not_own(node.institution.code, check_institution_code(code))
     for title in (aet, calling_aet):
@@ -188,6 +196,8 @@ def add_product(
         signing_certificate="",
         leaf=tls.fingerprint_of_pem(trust) if pin else "",
         file=partner_file(node.data, name),
+        commit=commit or bool(commit_listen),
+        commit_listen=commit_listen,
     )
     if partner.file.exists():
         raise UsageError(cause=f"{name}: 登録済み / known already")
@@ -200,6 +210,16 @@ def add_product(
         _make_own(node, partner)
     partner.save()
     return partner
+
+
+def _check_listen(commit_listen: str) -> None:
+    """Refuse to open a door to a partner on every interface."""
+    if commit_listen:
+        host, _ = split_address(commit_listen, "--commit-listen")
+        if host in {"0.0.0.0", "::", "*"}:  # noqa: S104 - refused here
+            raise UsageError(
+                cause=f"--commit-listen {host}: アドレスを1つ / one address, not every interface"
+            )
 
 
 def product_ca_file(partner: Partner) -> Path:

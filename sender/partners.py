@@ -53,6 +53,10 @@ class Partner:
         CA and host decide.
     file : Path
         Where it was read from; its keys lie beside.
+    commit : bool
+        Ask it for Storage Commitment; kind dicom only.
+    commit_listen : str
+        ADDRESS:PORT at which it may dial back with its report; empty for nowhere.
     """
 
     name: str
@@ -68,6 +72,8 @@ class Partner:
     signing_certificate: str
     leaf: str
     file: Path
+    commit: bool = False
+    commit_listen: str = ""
 
     @property
     def key(self) -> str:

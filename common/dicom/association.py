@@ -1,25 +1,35 @@
 """DICOM associations in both roles: the interface the rooms use.
 
-A requestor verifies and stores; an acceptor streams what arrives into a sink.
+A requestor verifies and stores; an acceptor streams what arrives into a sink, and
+hands the commands of other services to them.
 pynetdicom's words, our own mouth: its classes encode and decode the
 negotiation, the socket is driven here.
 """
 
 from common.dicom.acceptor import Acceptor
 from common.dicom.admission import CALLED_UNKNOWN, CALLING_UNKNOWN
+from common.dicom.negotiation import Role
+from common.dicom.normalized import NormalizedRequestor
 from common.dicom.peer import Context, Incoming, Outcome, Outgoing, Peer, Sink, Writing
 from common.dicom.requestor import Requestor
+from common.dicom.services import Collecting, Line, Notice, Services
 
 __all__ = [
     "CALLED_UNKNOWN",
     "CALLING_UNKNOWN",
     "Acceptor",
+    "Collecting",
     "Context",
     "Incoming",
+    "Line",
+    "NormalizedRequestor",
+    "Notice",
     "Outcome",
     "Outgoing",
     "Peer",
     "Requestor",
+    "Role",
+    "Services",
     "Sink",
     "Writing",
 ]

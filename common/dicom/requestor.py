@@ -17,7 +17,7 @@ from typing import Self
 
 from common.dicom import calling, commands, greeting, negotiation, statuses, uids
 from common.dicom.channel import Channel
-from common.dicom.negotiation import Proposal, Request, UserInformation
+from common.dicom.negotiation import Proposal, Request, Role, UserInformation
 from common.dicom.pdu_stream import (
     ABORT,
     ASSOCIATE_AC,
@@ -94,7 +94,8 @@ class Requestor:
         max_pdu: int = 1 << 20,
         connect_timeout: float = 10,
         timeout: float = 60,
-    ) -> Requestor:
+        roles: tuple[Role, ...] = (),
+    ) -> Self:
         """Connect, authenticate and negotiate.
 
         Parameters
@@ -113,6 +114,8 @@ class Requestor:
             Seconds for connection and TLS handshake together.
         timeout : float
             Seconds without a byte from the peer, or taken by it.
+        roles : tuple of Role
+            Proposed where we are not SCU of a class alone (PS3.7 D.3.3.4).
 
         Raises
         ------
@@ -129,7 +132,7 @@ class Requestor:
                 Proposal(2 * number + 1, c.abstract_syntax, (c.transfer_syntax,))
                 for number, c in enumerate(proposed)
             ),
-            UserInformation(max_pdu, window=(window, 1) if window > 1 else None),
+            UserInformation(max_pdu, window=(window, 1) if window > 1 else None, roles=roles),
         )
         channel = calling.reach(address, tls, server_hostname, connect_timeout)
         self = cls(channel, address, timeout, max_pdu)

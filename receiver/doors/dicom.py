@@ -1,4 +1,4 @@
-"""The DICOM door: C-STORE over mutual TLS from registered partners (PS3.15 B.12).
+"""The DICOM door: C-STORE and Storage Commitment from registered partners (PS3.15 B.12).
 
 Each peer is certificate, AE title and institution together; one without the
 others is refused and audited.  Success is answered only after the bytes are
@@ -18,6 +18,8 @@ from common.errors import PeerNotRegistered, TodokeError
 from common.proof.identity import Node
 from receiver import partners
 from receiver.arrivals import Arrival, Arrivals
+from receiver.commitment import Commitments
+from receiver.dial_back import DialBack
 from receiver.index import Index
 from receiver.store import Store
 
@@ -82,8 +84,17 @@ class DicomDoor:
         self.authority = node.ca
         self._known: dict[bytes | None, tuple[float, str]] = {}
         self.arrivals = Arrivals(index, store, self._alarm)
+        self.commitments = Commitments(
+            index, trail, self._institution, left=lambda code: self.dial_back.want(code)
+        )
+        self.dial_back = DialBack(index, node, self.commitments, aet=aet, profile=profile)
         self.acceptor = Acceptor(
-            address, tls=self._context, sink=self, admit=self.admit, refused=self._refused
+            address,
+            tls=self._context,
+            sink=self,
+            admit=self.admit,
+            refused=self._refused,
+            services=self.commitments,
         )
 
     def _context(self) -> ssl.SSLContext:
@@ -143,9 +154,11 @@ class DicomDoor:
 
     def start(self) -> None:
         """Open the door."""
+        self.dial_back.start()
         self.acceptor.start()
 
     def stop(self) -> None:
         """Let associations end, make safe what arrived, close."""
         self.acceptor.stop(5.0)
+        self.dial_back.stop()
         self.arrivals.close()
