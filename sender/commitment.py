@@ -82,6 +82,7 @@ class Settling:
         with open_transactions(self.outbox.path) as known:
             known.clock = self.clock
             standing = known.standing(transfer)
+            retried = fresh and not standing.parts  # all was reported before it was stored again
             if standing.parts:
                 try:
                     self._ask(known, transfer, standing)
@@ -95,7 +96,7 @@ class Settling:
             if standing.parts:
                 raise CommitmentPending(cause=self.partner.key)
             if standing.failed:
-                self._send_again(known, transfer, standing, asked_for=fresh)
+                self._send_again(known, transfer, standing, retried=retried)
                 return False
         commit(self.outbox, transfer)
         return True
@@ -161,10 +162,10 @@ class Settling:
             association.answer(request, status)
 
     def _send_again(
-        self, known: Transactions, transfer: str, standing: Standing, *, asked_for: bool
+        self, known: Transactions, transfer: str, standing: Standing, *, retried: bool
     ) -> None:
-        """Owe what was not committed to once more; `asked_for` by a person who retries."""
-        if standing.round >= ROUNDS and not asked_for:
+        """Owe what was not committed to once more, or again where a person retries."""
+        if standing.round >= ROUNDS and not retried:
             count = len(self.outbox.instances(transfer))
             reasons = Counter(standing.failed.values()).most_common()
             words = ", ".join(f"{_reason(reason)}: {times}" for reason, times in reasons)
