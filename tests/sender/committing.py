@@ -90,8 +90,8 @@ class Pacs:
             self.asked.append(request)
             self.changed.notify_all()
         if self.action_status == 0 and self.how in {"same", "dial"}:
-            work = {"same": self.on_same, "dial": self.call}[self.how]
-            threading.Thread(target=work, args=(self.judge(request), event.assoc)).start()
+            tell: Callable[..., object] = self.on_same if self.how == "same" else self.call
+            threading.Thread(target=tell, args=(self.judge(request), event.assoc)).start()
         return self.action_status, None
 
     def on_same(self, report: Report, association: Any) -> None:
@@ -101,20 +101,22 @@ class Pacs:
     def call(self, report: Report, _association: Any = None, **options: Any) -> bool:
         """Dial the sender's door; whether it let us in."""
         ae = AE(options.get("aet", "PACS"))
+        ae.dimse_timeout = 5
         ae.add_requested_context(UID(SOP_CLASS), UID(EXPLICIT))
         association = ae.associate(
             *self.dial,
             ae_title=options.get("called", self.partner.calling_aet),
-            tls_args=(options.get("client") or self.client, None),
+            tls_args=(options.get("client") or self.client, "localhost"),
             ext_neg=[build_role(UID(SOP_CLASS), scp_role=True)],
         )
-        if association.is_established:
-            self.tell(report, association)
-            association.release()
-            return True
-        return False
+        if not association.is_established:
+            return False
+        told = self.tell(report, association)
+        association.release()
+        # its reactor may take a response from its own caller: a report may be said again
+        return told or self.call(report, **options)
 
-    def tell(self, report: Report, association: Any) -> None:
+    def tell(self, report: Report, association: Any) -> bool:
         dataset = Dataset()
         dataset.TransactionUID = report.transaction
         dataset.ReferencedSOPSequence = [_item(one) for one in report.committed]
@@ -123,9 +125,11 @@ class Pacs:
         status, _ = association.send_n_event_report(
             dataset, report.event_type, UID(SOP_CLASS), UID(SOP_INSTANCE)
         )
-        with self.changed:
-            self.statuses.append(status.get("Status"))
-            self.changed.notify_all()
+        if "Status" in status:
+            with self.changed:
+                self.statuses.append(status.Status)
+                self.changed.notify_all()
+        return "Status" in status
 
     def wait(self, holds: Callable[[], bool]) -> None:
         with self.changed:

@@ -183,8 +183,20 @@ def storescp(
 
 
 @contextlib.contextmanager
-def orthanc(folder: Path, port: int, identity: Identity, aet: str) -> Iterator[httpx.Client]:
-    """Orthanc with a storage of its own; gives a client for its REST interface."""
+def orthanc(
+    folder: Path,
+    port: int,
+    identity: Identity,
+    aet: str,
+    modalities: dict[str, dict[str, object]] | None = None,
+) -> Iterator[httpx.Client]:
+    """Orthanc with a storage of its own; gives a client for its REST interface.
+
+    Parameters
+    ----------
+    modalities : dict, optional
+        The ends it may dial, as its settings have them.
+    """
     (web,) = free_ports(1)
     settings = {
         "Name": "peer",
@@ -204,6 +216,7 @@ def orthanc(folder: Path, port: int, identity: Identity, aet: str) -> Iterator[h
         "DicomTlsRemoteCertificateRequired": True,
         "AcceptedTransferSyntaxes": ["1.2.840.10008.1.*"],
         "UnknownSopClassAccepted": True,
+        "DicomModalities": modalities or {},
         "Plugins": [],
     }
     path = folder / "orthanc.json"
