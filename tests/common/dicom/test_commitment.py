@@ -24,7 +24,7 @@ from pynetdicom.dsutils import encode as pynetdicom_encode
 from common.dicom import commands, commitment, uids
 from common.dicom.commands import Command
 from common.dicom.commitment import MAX_INSTANCES, SOP_CLASS, SOP_INSTANCE, Reference
-from common.dicom.services import MAX_DATA_SET
+from common.dicom.services import MAX_DATA_SET, Collecting
 from common.errors import InputError, RequestTooLarge
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -204,3 +204,10 @@ def test_a_failure_reason_that_is_none_still_fails() -> None:
     bare = element(8, 0x1198, GOOD_ITEM)
     report = commitment.decode_report(UID_ELEMENT + bare, IMPLICIT)
     assert report.failed == ((Reference(CT, "1.2.3"), commitment.PROCESSING_FAILURE),)
+
+
+def test_no_more_is_gathered_than_the_budget() -> None:
+    gathering = Collecting(lambda *_: None)
+    gathering.write(memoryview(bytes(MAX_DATA_SET)))
+    with pytest.raises(RequestTooLarge):
+        gathering.write(memoryview(b".."))
