@@ -40,7 +40,7 @@ from tests.sender.committing import (
 )
 from tests.system.series import write_series
 
-pytestmark = [pytest.mark.peer]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(240)]
 
 
 @pytest.fixture
