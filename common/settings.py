@@ -238,6 +238,12 @@ class Sender(Settings):
         "スライドの全体写真を送る (ラベルが写ることがある)",
         "Send the macro photograph of slides (the label may be in it)",
     )
+    commit_minutes: int = option(
+        10,
+        "保管確約の返事がないとき、もう一度求めるまでの分数",
+        "Minutes without a report of Storage Commitment before it is asked for again",
+        _positive,
+    )
     profile: str = option(
         "jp-high13",
         "TLSの型。相手が TLS 1.2 しか話せないときだけ dicom-b12",

@@ -154,6 +154,27 @@ frames = Table(
     sqlite_with_rowid=False,
 )
 
+#: Storage Commitment that was asked for and not reported yet (PS3.4 annex J).
+commitments = Table(
+    "commitments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("institution", String(16), ForeignKey("partners.code"), nullable=False),
+    Column("transaction_uid", String(64), nullable=False),
+    Column("requested", LargeBinary, nullable=False),  # zlib of JSON: [SOP class, instance] pairs
+    Column("asked_at", String(32), nullable=False),
+    UniqueConstraint("institution", "transaction_uid"),
+)
+
+#: Where a product takes reports of Storage Commitment that we dial back with.
+commit_addresses = Table(
+    "commit_addresses",
+    metadata,
+    Column("institution", String(16), ForeignKey("partners.code"), primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("port", Integer, nullable=False),
+)
+
 #: What other processes of this receiver are told; read on a change of PRAGMA data_version.
 events = Table(
     "events",

@@ -93,11 +93,23 @@ class Delivery:
     def _objects_alone(self, transfer: Transfer) -> None:
         if transfer.kind == "slide":
             raise ContextNotAccepted(cause="a slide needs a todoke receiver")
-        owed = [i for i in self.outbox.instances(transfer.id) if not i.acked]
-        # each try begins elsewhere: an object at which the peer breaks off holds up no other
-        turn = transfer.attempts % max(1, len(owed))
-        self._store(transfer, owed[turn:] + owed[:turn])
-        self.outbox.set_state(transfer.id, TransferState.DELIVERED, finished=now())
+        while True:
+            owed = [i for i in self.outbox.instances(transfer.id) if not i.acked]
+            # each try begins elsewhere: an object at which the peer breaks off holds up no other
+            turn = transfer.attempts % max(1, len(owed))
+            self._store(transfer, owed[turn:] + owed[:turn])
+            if not self.partner.commit:
+                self.outbox.set_state(transfer.id, TransferState.DELIVERED, finished=now())
+            elif not self._settle(transfer):
+                continue  # instances that were not committed to are owed again
+            return
+
+    def _settle(self, transfer: Transfer) -> bool:
+        from sender.commitment import Settling
+
+        minutes = self.settings.commit_minutes
+        to = self._destination()
+        return Settling(self.outbox, self.partner, to, minutes, self.stop).settle(transfer.id)
 
     def _store(
         self,

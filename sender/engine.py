@@ -128,6 +128,11 @@ class Engine:
         dues = [self._rules_due, *list(self._due.values())]  # threads put some in
         return min([POLL, *(due - moment for due in dues if due > moment)])
 
+    def look_again(self, transfer: str) -> None:
+        """Work on a transfer at once that waits for its next try; from any thread."""
+        self._due.pop(transfer, None)
+        self.wake()
+
     def close(self) -> None:
         """Close the outbox and take the bell down."""
         self._bell.close()

@@ -94,9 +94,11 @@ def _engine_here(data: Path, job: int, watching: threading.Event) -> Iterator[Ca
         except DataInUse:
             yield lambda: False
             return
+        from sender.doors.commitment import open_doors
         from sender.engine import Engine
 
         engine = Engine(data)
+        held.enter_context(open_doors(engine))
         failure: list[BaseException] = []
 
         def run() -> None:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from common.dicom.association import Context, Outgoing, Paced, Requestor
 from common.dicom.dataset import DEFLATED
@@ -24,7 +25,9 @@ from sender.sources import FileSource
 
 Acknowledged = Callable[[Instance, str], None]
 GivesWay = Callable[[], bool]
+Association = TypeVar("Association", bound=Requestor)
 CONTEXTS = 128  # presentation contexts of one association, PS3.8 table 9-18
+WINDOW = 32  # instances unanswered at a time, where the peer has the window
 WARNINGS = {0xB000, 0xB006, 0xB007, 0x0107, 0x0116}  # stored all the same, PS3.4 B.2.3
 
 
@@ -87,7 +90,7 @@ def send(
     refused: list[TodokeError] = []
     for part in itertools.takewhile(lambda _: not gives_way(), _by_contexts(instances)):
         contexts = list(dict.fromkeys(_context(i) for i in part))
-        with _open(to, contexts) as association:
+        with open_association(to, contexts, Requestor) as association:
             able, unable = _able(to, part, association.accepted)
             refused += unable
             unhurried = itertools.takewhile(lambda _: not gives_way(), able)
@@ -128,25 +131,31 @@ def _send(
         several.acknowledged(instance)
 
     several = Several(
-        lambda: _open(to, contexts),
+        lambda: open_association(to, contexts, Requestor),
         lambda one, some: _store(one, some, told, even=to.even),
         to.associations,
     )
     return several.run(association, able)
 
 
-def _open(to: Destination, contexts: Sequence[Context]) -> Requestor:
+def open_association(
+    to: Destination,
+    contexts: Sequence[Context],
+    kind: type[Association],
+    window: int = WINDOW,
+) -> Association:
     """Open an association at the first address that answers."""
     failure: TodokeError = PeerUnreachable(peer=to.called_aet, cause="no address")
     for address in to.addresses:
         try:
-            return Requestor.open(
+            return kind.open(
                 address,
                 tls=to.tls,
                 server_hostname=to.host,
                 calling_aet=to.calling_aet,
                 called_aet=to.called_aet,
                 contexts=contexts,
+                window=window,
                 pieces=to.pieces,
             )
         except PeerUnreachable as unreachable:
