@@ -102,8 +102,9 @@ def test_what_was_not_committed_is_sent_once_more(tmp_path: Path, images: Path) 
 def test_what_stays_uncommitted_fails_in_words(tmp_path: Path, images: Path) -> None:
     pacs = Pacs(tmp_path / "pacs", judge=failing(0x0112, first=2))
     data = tmp_path / "sender"
-    with running(pacs, data), engine(data, pacs) as made:
-        transfer = send(made, images)
+    with running(pacs, data):
+        with engine(data, pacs) as made:
+            transfer = send(made, images)
         assert transfer.state is TransferState.FAILED
         assert transfer.error is not None
         assert transfer.error["number"] == "E-6012"
@@ -111,8 +112,8 @@ def test_what_stays_uncommitted_fails_in_words(tmp_path: Path, images: Path) -> 
         assert sorted(pacs.stored.values()) == [1, 2, 2]
         pacs.judge = everything
         retry(data, transfer.id)  # a person says: again
-        made.stop = threading.Event()
-        assert work(made, transfer.job).state is TransferState.COMMITTED
+        with engine(data, pacs) as again:
+            assert work(again, transfer.job).state is TransferState.COMMITTED
     assert sorted(pacs.stored.values()) == [1, 3, 3]
 
 
