@@ -202,7 +202,7 @@ def _value(raw: bytes, kind: bytes) -> int | str | None:
             raise ValueError(kind)
         return int.from_bytes(raw, "little")
     text = raw.rstrip(b"\0 " if kind == b"UI" else b" ").decode("ascii")
-    if "\\" in text or "\x1b" in text or "\0" in text:
+    if "\\" in text or not text.isprintable():
         raise ValueError(kind)
     if kind != b"IS":
         return text
