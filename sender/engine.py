@@ -18,6 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from common.errors import (
@@ -93,6 +94,8 @@ class Engine:
         StorageError
             Our own disk failed: nothing more is promised.
         """
+        # a third of a second that the first study would wait for
+        threading.Thread(target=import_module, args=("pydicom",), daemon=True).start()
         try:
             while not self.stop.is_set() and self._failure is None:
                 self._scans.assign(self._unscanned)
