@@ -28,6 +28,8 @@ FRAME_HEAD = struct.Struct("<HII32s")  # instance, frame, bytes on the wire, SHA
 
 PRIORITIES = ("urgent", "soon", "routine")
 PURPOSES = ("diagnosis", "advice")
+#: Transfer syntaxes that native pixels may be sent in: JPEG-LS and HTJ2K, both lossless.
+COMPRESSED = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.201"})
 _UID = re.compile(r"\d+(\.\d+)*", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{32}")
 _SHA = re.compile(r"[0-9a-f]{64}")
@@ -92,6 +94,15 @@ class Digest:
 
     For a slide level `d1` is the SHA-256 of its header and `root` the Merkle
     root of its frames; else `root` is empty.
+
+    Attributes
+    ----------
+    syntax : str
+        Of an instance that was compressed in flight the transfer syntax: which it was
+        sent in, or which the receiver holds it in.  Else empty; all other values are
+        those of each end's own bytes.
+    rest : str
+        Of such an instance the digest of all but its pixel element.
     """
 
     uid: str
@@ -100,6 +111,8 @@ class Digest:
     d2: str | None = None
     d3: str | None = None
     root: str = ""
+    syntax: str = ""
+    rest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +141,17 @@ class Receipt:
 
 
 def words(value: Opening | Closing | Receipt) -> dict[str, Any]:
-    """Return the JSON object of a sentence."""
-    return {"type": type(value).__name__.lower(), **asdict(value)}
+    """Return the JSON object of a sentence.
+
+    What only instances compressed in flight have is left out for the others: ends that
+    never compress need not know of it.
+    """
+    said = {"type": type(value).__name__.lower(), **asdict(value)}
+    if not isinstance(value, Opening):
+        for one in said["instances"]:
+            if not one["syntax"]:
+                del one["syntax"], one["rest"]
+    return said
 
 
 def read_opening(payload: dict[str, Any]) -> Opening:
@@ -188,8 +210,10 @@ def _digests(said: Iterable[dict[str, Any]]) -> tuple[Digest, ...]:
     for digest in found:
         check_uid(digest.uid)
         _require(type(digest.length) is int, "length")
-        for value in (digest.d1, digest.d2, digest.d3, digest.root or None):
+        for value in (digest.d1, digest.d2, digest.d3, digest.root or None, digest.rest or None):
             _require(value is None or _SHA.fullmatch(value), "a digest")
+        _require(digest.syntax in {"", *COMPRESSED}, "a transfer syntax")
+        _require(bool(digest.syntax) == bool(digest.rest), "a rest")
     return found
 
 
@@ -231,22 +255,40 @@ class _Checked:
             raise ProtocolError(cause=f"{self.kind}: {failure}") from failure
 
 
-def compare(ours: Iterable[Digest], theirs: Iterable[Digest]) -> list[str]:
+def compare(sent: Iterable[Digest], held: Iterable[Digest]) -> list[str]:
     """Return the UIDs of instances on which the two ends do not agree, sorted.
 
-    D2 and D3 count where both ends have them.
+    The bytes are equal: D2 and D3 count where both ends have them.  Or the sender says
+    that it compressed the instance in flight, and the receiver holds just that syntax,
+    the same samples (D3) and the same bytes outside the pixel element.
+
+    Parameters
+    ----------
+    sent, held : iterable of Digest
+        What the sender found in its source, and the receiver on its disk.
     """
-    left = {digest.uid: digest for digest in ours}
-    right = {digest.uid: digest for digest in theirs}
+    left = {digest.uid: digest for digest in sent}
+    right = {digest.uid: digest for digest in held}
     unequal = set(left) ^ set(right)
     for uid in set(left) & set(right):
-        a, b = left[uid], right[uid]
-        same = (a.length, a.d1, a.root) == (b.length, b.d1, b.root)
-        for x, y in ((a.d2, b.d2), (a.d3, b.d3)):
-            same = same and (x is None or y is None or x == y)
-        if not same:
+        if not (_bytes_equal(left[uid], right[uid]) or _samples_equal(left[uid], right[uid])):
             unequal.add(uid)
     return sorted(unequal)
+
+
+def _bytes_equal(a: Digest, b: Digest) -> bool:
+    same = (a.length, a.d1, a.root) == (b.length, b.d1, b.root)
+    for x, y in ((a.d2, b.d2), (a.d3, b.d3)):
+        same = same and (x is None or y is None or x == y)
+    return same
+
+
+def _samples_equal(sent: Digest, held: Digest) -> bool:
+    if sent.syntax not in COMPRESSED or sent.root or held.root:
+        return False
+    if not (sent.d3 and sent.rest):  # two digests that are not there prove nothing
+        return False
+    return (sent.syntax, sent.d3, sent.rest) == (held.syntax, held.d3, held.rest)
 
 
 @dataclass(frozen=True, slots=True)
