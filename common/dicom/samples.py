@@ -31,6 +31,9 @@ HTJ2K = "1.2.840.10008.1.2.4.201"
 HTJ2K_RPCL = "1.2.840.10008.1.2.4.202"
 #: Transfer syntaxes whose every codestream gives back the samples it was made from.
 LOSSLESS = JPEG_LOSSLESS | {RLE, JPEG_LS, JPEG_2000, HTJ2K, HTJ2K_RPCL}
+# (7FE0,0010) of undefined length; some write OW, which has no fragments (PS3.5 A.4)
+_ELEMENTS = {bytes.fromhex(f"e07f1000 {vr} 0000 ffffffff") for vr in ("4f42", "4f57")}
+_DELIMITER = bytes.fromhex("feffdde0 00000000")
 MOST_BYTES = 1 << 29  # of one native frame; a decoder takes a few times as much
 
 
@@ -171,10 +174,16 @@ Fragments = Sequence[tuple[int, int]]
 def _by_frame(fd: int, pixels: dataset.Pixels, count: int) -> list[Fragments]:
     """Return the fragments of each frame.
 
-    The Basic Offset Table may be empty.  One that is there must agree with the items
-    (PS3.5 A.4): a reader that follows it would show other frames than one that walks.
+    Nothing around them may be said otherwise: another VR of the element, say, would
+    keep a reader from frames that are all there.  The Basic Offset Table may be empty;
+    one that is there must agree with the items (PS3.5 A.4), for a reader that follows
+    it would show other frames than one that walks.
     """
     every = pixels.fragments
+    after = sum(every[-1]) if every else 0
+    around = durable.read_at(fd, 12, pixels.offset - 12), durable.read_at(fd, 8, after)
+    if around[0] not in _ELEMENTS or around[1] != _DELIMITER:
+        raise InputError(cause="Pixel Data element")
     (length,) = struct.unpack("<4xI", durable.read_at(fd, 8, pixels.offset))
     starts = [at - 8 - (pixels.offset + 8 + length) for at, _ in every]
     if not length:

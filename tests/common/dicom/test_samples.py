@@ -9,13 +9,14 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-import openjpeg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openjpeg.utils import decode as openjpeg_decode
 from pydicom import dcmread
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
+from pydicom.uid import RLELossless
 
 from common.dicom import dataset, digest, samples
 from common.dicom.samples import Shape
@@ -67,7 +68,7 @@ def native_value(ds: Any) -> bytes:
     else:
         count = int(ds.get("NumberOfFrames") or 1)
         frames = generate_frames(ds.PixelData, number_of_frames=count)
-        array = np.stack([openjpeg.decode(frame) for frame in frames])
+        array = np.stack([openjpeg_decode(frame) for frame in frames])
     if ds.get("SamplesPerPixel", 1) > 1 and ds.get("PlanarConfiguration") == 1:
         array = np.moveaxis(array, -1, -3)
     return bytes(array.astype(f"{array.dtype.kind}{ds.BitsAllocated // 8}").tobytes())
@@ -105,8 +106,9 @@ def test_lossless_jpeg_gives_the_samples_of_dcmtk(real_data: Path, tmp_path: Pat
         if UNCERTAIN in path.name:
             continue
         # DCMTK must not change colours or planes
-        command = ["/usr/bin/dcmdjpeg", "--conv-never", "--planar-auto", path, tmp_path / "native"]
-        done = subprocess.run(command, capture_output=True, check=False)
+        command = ["/usr/bin/dcmdjpeg", "--conv-never", "--planar-auto"]
+        files = [str(path), str(tmp_path / "native")]
+        done = subprocess.run([*command, *files], capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
         ds = dcmread(tmp_path / "native")
         frames = b"".join(our_frames(path))
@@ -150,9 +152,9 @@ def test_d3_of_lossy_pixels_is_never_made(real_data: Path) -> None:
 SHAPE = Shape(9, 7, 1, 16, 12, signed=True)
 FRAME = np.arange(-30, 33, dtype="<i2").reshape(9, 7)
 CODES = {
-    samples.HTJ2K: imagecodecs.htj2k_encode(FRAME, reversible=True),
-    samples.JPEG_2000: imagecodecs.jpeg2k_encode(FRAME, reversible=True, codecformat="j2k"),
-    samples.JPEG_LS: imagecodecs.jpegls_encode(FRAME.view("<u2")),
+    samples.HTJ2K: bytes(imagecodecs.htj2k_encode(FRAME, reversible=True)),
+    samples.JPEG_2000: bytes(imagecodecs.jpeg2k_encode(FRAME, reversible=True, codecformat="j2k")),
+    samples.JPEG_LS: bytes(imagecodecs.jpegls_encode(FRAME.view("<u2"))),
 }
 
 
@@ -200,20 +202,17 @@ def test_any_bytes_are_samples_or_an_input_error(code: bytes) -> None:
 
 
 @pytest.mark.parametrize("planar", [0, 1])
-@pytest.mark.parametrize("allocated", [8, 16, 32])
+@pytest.mark.parametrize("allocated", [8, 16])
 def test_runs_come_out_as_the_planes_of_the_header(planar: int, allocated: int) -> None:
-    from pydicom.pixels.encoders.base import EncodeRunner
-    from pydicom.pixels.encoders.native import _encode_frame
-    from pydicom.uid import RLELossless
-
     values = np.random.default_rng(3).integers(0, 250, (6, 5, 3)).astype(f"<u{allocated // 8}")
-    runner = EncodeRunner(RLELossless)
-    runner.set_options(
-        rows=6, columns=5, samples_per_pixel=3, bits_allocated=allocated, bits_stored=allocated,
-        pixel_representation=0, planar_configuration=0, photometric_interpretation="RGB",
-        number_of_frames=1,
-    )  # fmt: skip
-    code = bytes(_encode_frame(values.tobytes(), runner))
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.Rows, ds.Columns, ds.SamplesPerPixel = 6, 5, 3
+    ds.BitsAllocated = ds.BitsStored = allocated
+    ds.PixelRepresentation = ds.PlanarConfiguration = 0
+    ds.PhotometricInterpretation, ds.SOPInstanceUID = "RGB", "1.2"
+    ds.compress(RLELossless, values, encoding_plugin="pydicom", generate_instance_uid=False)
+    (code,) = generate_frames(ds.PixelData, number_of_frames=1)
     shape = Shape(6, 5, 3, allocated, allocated, planar=bool(planar))
     expected = np.moveaxis(values, 2, 0) if planar else values
     assert samples.decode(code, shape, samples.RLE) == expected.tobytes()
