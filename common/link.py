@@ -28,7 +28,8 @@ FRAME_HEAD = struct.Struct("<HII32s")  # instance, frame, bytes on the wire, SHA
 
 PRIORITIES = ("urgent", "soon", "routine")
 PURPOSES = ("diagnosis", "advice")
-#: Transfer syntaxes that native pixels may be sent in: JPEG-LS and HTJ2K, both lossless.
+NATIVE = "1.2.840.10008.1.2.1"  # Explicit VR Little Endian
+#: What native pixels may be sent in on the way: JPEG-LS and HTJ2K, both lossless.
 COMPRESSED = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.201"})
 _UID = re.compile(r"\d+(\.\d+)*", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -98,11 +99,10 @@ class Digest:
     Attributes
     ----------
     syntax : str
-        Of an instance that was compressed in flight the transfer syntax: which it was
-        sent in, or which the receiver holds it in.  Else empty; all other values are
-        those of each end's own bytes.
+        Where pixels may travel coded: the transfer syntax that the sender chose, or that
+        the receiver holds.  All digests are those of each end's own bytes.
     rest : str
-        Of such an instance the digest of all but its pixel element.
+        With `syntax`: the digest of all but the pixel element.
     """
 
     uid: str
@@ -143,8 +143,7 @@ class Receipt:
 def words(value: Opening | Closing | Receipt) -> dict[str, Any]:
     """Return the JSON object of a sentence.
 
-    What only instances compressed in flight have is left out for the others: ends that
-    never compress need not know of it.
+    What only instances have that may be compressed in flight is left out for the others.
     """
     said = {"type": type(value).__name__.lower(), **asdict(value)}
     if not isinstance(value, Opening):
@@ -212,7 +211,7 @@ def _digests(said: Iterable[dict[str, Any]]) -> tuple[Digest, ...]:
         _require(type(digest.length) is int, "length")
         for value in (digest.d1, digest.d2, digest.d3, digest.root or None, digest.rest or None):
             _require(value is None or _SHA.fullmatch(value), "a digest")
-        _require(digest.syntax in {"", *COMPRESSED}, "a transfer syntax")
+        _require(digest.syntax in {"", NATIVE, *COMPRESSED}, "a transfer syntax")
         _require(bool(digest.syntax) == bool(digest.rest), "a rest")
     return found
 
@@ -258,9 +257,10 @@ class _Checked:
 def compare(sent: Iterable[Digest], held: Iterable[Digest]) -> list[str]:
     """Return the UIDs of instances on which the two ends do not agree, sorted.
 
-    The bytes are equal: D2 and D3 count where both ends have them.  Or the sender says
-    that it compressed the instance in flight, and the receiver holds just that syntax,
-    the same samples (D3) and the same bytes outside the pixel element.
+    The bytes are equal: D2 and D3 count where both ends have them.  Or the source is
+    native, and the receiver holds it losslessly coded, with the same samples (D3) and
+    the same bytes outside the pixel element.  In which coding may differ from what the
+    sender chose now: the same instance may be there from before.
 
     Parameters
     ----------
@@ -284,11 +284,11 @@ def _bytes_equal(a: Digest, b: Digest) -> bool:
 
 
 def _samples_equal(sent: Digest, held: Digest) -> bool:
-    if sent.syntax not in COMPRESSED or sent.root or held.root:
+    if sent.syntax not in {NATIVE, *COMPRESSED} or held.syntax not in COMPRESSED:
         return False
-    if not (sent.d3 and sent.rest):  # two digests that are not there prove nothing
-        return False
-    return (sent.syntax, sent.d3, sent.rest) == (held.syntax, held.d3, held.rest)
+    if sent.root or held.root or not (sent.d3 and sent.rest):
+        return False  # two digests that are not there prove nothing
+    return (sent.d3, sent.rest) == (held.d3, held.rest)
 
 
 @dataclass(frozen=True, slots=True)

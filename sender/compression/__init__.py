@@ -5,10 +5,3 @@ transfer syntax (PS3.5 A.4), so it is spliced: the bytes before and after the pi
 element are sent as they lie in the file, and only that element is made anew.  What is
 not surely plain goes as it was.
 """
-
-from sender.compression.ahead import ahead
-from sender.compression.choice import Choice, Rate
-from sender.compression.eligible import Native, look
-from sender.compression.splice import Spliced, compress
-
-__all__ = ["Choice", "Native", "Rate", "Spliced", "ahead", "compress", "look"]

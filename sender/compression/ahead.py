@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ def ahead(
     cost: Callable[[Item], int],
     workers: int,
     budget: int = BUDGET,
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Yield the result for each item in order, while the next ones are made.
 
     What `work` raises is raised where its result was due.  A caller that stops early

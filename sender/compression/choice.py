@@ -16,6 +16,8 @@ from common.dicom.samples import HTJ2K, JPEG_LS
 USUAL_LINE = 12.5e6
 GAIN = 1.1  # by which coding must win: it takes the workstation's cores
 _LATEST = 0.2  # weight of the newest measurement
+#: Bytes that the two ends' socket buffers swallow at once, whatever the line is.
+_BUFFERED = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +72,29 @@ class Choice:
     ----------
     line : float or None
         Bytes a second measured before, if any.
-
-    Attributes
-    ----------
-    line : float
     """
 
     def __init__(self, line: float | None = None) -> None:
-        self.line = line or USUAL_LINE
+        self._line = line or USUAL_LINE
         self._rates = dict(USUAL)
-        self._measured: set[str] = set()
-        self._line_measured = line is not None
+        self._seen: set[str] = set()
+        self._bytes = 0
+        self._seconds = 0.0
+        self._swallowed = 0
         self._lock = threading.Lock()
+
+    @property
+    def line(self) -> float:
+        """Bytes a second."""
+        return self._line
 
     def encoded(self, syntax: str, native: int, coded: int, seconds: float) -> None:
         """Note that one core coded so many native bytes to so many; 0 where it gave up."""
         with self._lock:
             old = self._rates[syntax]
             new = Rate(native / max(seconds, 1e-9), native / coded if coded else 1.0)
-            weight = _LATEST if syntax in self._measured else 1.0
-            self._measured.add(syntax)
+            weight = _LATEST if syntax in self._seen else 1.0
+            self._seen.add(syntax)
             self._rates[syntax] = Rate(
                 old.encoded + weight * (new.encoded - old.encoded),
                 # the mean of sizes, not of ratios: one black image is no good line
@@ -97,15 +102,19 @@ class Choice:
             )
 
     def sent(self, count: int, seconds: float) -> None:
-        """Note that the line took so many bytes in the time that it was waited for."""
+        """Note that so many bytes were given to the line, which was waited for so long."""
         with self._lock:
-            new = count / max(seconds, 1e-9)
-            weight = _LATEST if self._line_measured else 1.0
-            self._line_measured = True
-            # the mean of times: what a socket's buffer swallows at once is no fast line
-            self.line = 1 / ((1 - weight) / self.line + weight / new)
+            self._swallowed += count
+            if self._swallowed <= _BUFFERED:
+                return
+            self._bytes += count
+            self._seconds += seconds
+            self._line = self._bytes / max(self._seconds, 1e-6)
+            if self._bytes > 8 * _BUFFERED:  # what was long ago counts less
+                self._bytes //= 2
+                self._seconds /= 2
 
     def syntax(self, accepted: Container[str], cores: int) -> str | None:
         """Return what the next instances are best sent in, None for as they are."""
         with self._lock:
-            return best(self._rates, accepted, self.line, cores)
+            return best(self._rates, accepted, self._line, cores)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import io
+import re
 import struct
 from dataclasses import dataclass
-from typing import Any
 
+from common.dicom import dataset, elements
+from common.dicom.elements import Elements
 from common.dicom.samples import Shape
 from common.errors import InputError
 
 LARGEST = 64 << 20  # bytes of native pixels: all frames of an instance are coded in memory
-_PIXELS = 0x7FE00010
-_MAC_PARAMETERS = 0x4FFE0001  # a signature may cover the pixels as they are encoded
-_OVERLAY_DATA = 0x3000
-_GREYS = frozenset({b"MONOCHROME1", b"MONOCHROME2"})
+_PIXELS = bytes.fromhex("e07f1000")
+_GREYS = frozenset({"MONOCHROME1", "MONOCHROME2"})
+#: What is found before the pixels of an image that is not plain, wherever it stands: a
+#: signature, which may cover the pixels as they are encoded; an overlay that begins at
+#: another bit than 0, so that it may lie in the pixels' unused bits; offset tables.
+_ODD = re.compile(
+    rb"\xfe\x4f\x01\x00SQ|[\x00-\xff]\x60\x02\x01US\x02\x00(?!\x00\x00)|\xe0\x7f[\x01\x02]\x00OV",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class Native:
         return self.value + self.length
 
 
-def look(data_set: bytes) -> Native | None:
+def look(data_set: bytes | bytearray) -> Native | None:
     """Return the pixels of a data set if they may be coded, else None.
 
     May be: 8 or 16 bit integers in cells of which nothing else takes a part, in grey, or
@@ -54,73 +60,37 @@ def look(data_set: bytes) -> Native | None:
     """
     if len(data_set) % 2:
         return None
-    try:
-        elements, element = _head(data_set)
-        shape = _shape(elements)
-    except Exception:  # pydicom raises anything on bytes that are odd
+    found = elements.scan(memoryview(data_set), 0, dataset.EXPLICIT_LE, whole=True)
+    if found is None or found.pixels_at is None or len(data_set) < found.pixels_at + 12:
         return None
-    if shape is None or len(data_set) < element + 12:
+    at, shape = found.pixels_at, _shape(found)
+    if shape is None or data_set[at : at + 4] != _PIXELS or _ODD.search(data_set, 0, at):
         return None
-    vr, reserved, length = struct.unpack_from("<2sHI", data_set, element + 4)
-    native = Native(shape, element, element + 12, length)
+    vr, reserved, length = struct.unpack_from("<2sHI", data_set, at + 4)
+    native = Native(shape, at, at + 12, length)
     whole = shape.frames * shape.frame_bytes
     plain = vr in {b"OB", b"OW"} and not reserved and length == whole + whole % 2
     return native if plain and length <= LARGEST and native.end <= len(data_set) else None
 
 
-def _head(data_set: bytes) -> tuple[dict[int, Any], int]:
-    """Return the values before the pixels by tag, and where the pixel element begins."""
-    from pydicom.filereader import data_element_generator
-
-    file = io.BytesIO(data_set)
-    elements = data_element_generator(
-        file, False, True, stop_when=lambda tag, _vr, _length: bool(tag >= _PIXELS & ~0xFFFF)
-    )
-    found = {int(element.tag): element.value for element in elements}
-    at = file.tell()
-    if struct.unpack_from("<HH", data_set, at) != (_PIXELS >> 16, _PIXELS & 0xFFFF):
-        raise InputError(cause="no Pixel Data")  # float pixels, offset tables, or none
-    return found, at
-
-
-def _shape(elements: dict[int, Any]) -> Shape | None:
-    def number(tag: int, default: int | None = None) -> int:
-        value = elements.get(tag)
-        if value is None and default is not None:
-            return default
-        (found,) = struct.unpack("<H", value or b"")  # one US, no more
-        return int(found)
-
-    samples, allocated = number(0x00280002), number(0x00280100)
-    stored, high = number(0x00280101), number(0x00280102)
-    colours = bytes(elements.get(0x00280004) or b"").strip(b" \0")
-    planar = number(0x00280006, 0)
-    shape = Shape(
-        number(0x00280010),
-        number(0x00280011),
-        samples,
-        allocated,
-        stored,
-        bool(number(0x00280103)),
-        frames=int(bytes(elements.get(0x00280008) or b"1")),
-    )
-    grey = samples == 1 and colours in _GREYS and allocated in {8, 16}
-    colour = samples == 3 and colours == b"RGB" and (allocated, stored) == (8, 8)
-    colour = colour and not planar and not shape.signed
-    plain = (
-        (grey or colour)
-        and high == stored - 1
-        and number(0x00280103) in {0, 1}
-        and _MAC_PARAMETERS not in elements
-        and not _overlays_in_cells(elements)
-    )
-    if not plain:
+def _shape(found: Elements) -> Shape | None:
+    get = found.get
+    try:
+        shape = Shape(
+            get("Rows", 0),
+            get("Columns", 0),
+            get("SamplesPerPixel", 0),
+            get("BitsAllocated", 0),
+            get("BitsStored", 0),
+            get("PixelRepresentation") == 1,
+            frames=1 if (frames := get("NumberOfFrames")) is None else frames,
+        )
+        shape.check()
+    except InputError:
         return None
-    shape.check()
-    return shape
-
-
-def _overlays_in_cells(elements: dict[int, Any]) -> bool:
-    """Whether an overlay has no data of its own, so that it lies in the pixels' unused bits."""
-    groups = {tag >> 16 for tag in elements if tag >> 24 == 0x60}
-    return any(group << 16 | _OVERLAY_DATA not in elements for group in groups)
+    colours = get("PhotometricInterpretation")
+    grey = shape.samples == 1 and colours in _GREYS and shape.allocated in {8, 16}
+    colour = shape.samples == 3 and colours == "RGB" and (shape.allocated, shape.stored) == (8, 8)
+    colour = colour and get("PlanarConfiguration") == 0 and not shape.signed
+    cells = get("HighBit") == shape.stored - 1 and get("PixelRepresentation") in {0, 1}
+    return shape if cells and (grey or colour) else None

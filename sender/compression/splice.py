@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from common.dicom import samples
-from common.dicom.layout import Layout
 from common.dicom.samples import HTJ2K, JPEG_LS, Shape
 from common.errors import InputError
 from sender.compression.eligible import Native
@@ -36,7 +35,7 @@ class Spliced:
 
 
 def compress(
-    data_set: bytes, native: Native, transfer_syntax_uid: str, *, check: bool
+    data_set: bytes | bytearray, native: Native, transfer_syntax_uid: str, *, check: bool
 ) -> Spliced | None:
     """Return a data set with its pixels in HTJ2K or JPEG-LS, both lossless.
 
@@ -52,6 +51,8 @@ def compress(
         None where the instance is to go as it was: a cell holds more than its sample,
         the codec fails, does not give the samples back, or saves nothing.
     """
+    from common.dicom.layout import Layout
+
     view = memoryview(data_set)
     codes: list[bytes] = []
     size, shape = native.shape.frame_bytes, native.shape
@@ -61,13 +62,20 @@ def compress(
         if code is None or (check and not _decodes(code, raw, shape, transfer_syntax_uid)):
             return None
         codes.append(code)
-    layout = Layout(data_set[: native.element], [len(code) for code in codes])
+    layout = Layout(bytes(view[: native.element]), [len(code) for code in codes])
     tail = view[native.end :]
     length = layout.length + len(tail)
     if length >= len(data_set):
         return None
     parts: list[bytes | memoryview] = [*layout.stream(lambda i: codes[i]), tail]
     return Spliced(transfer_syntax_uid, tuple(parts), length)
+
+
+def load() -> None:
+    """Load the codecs, before the first image needs them."""
+    import common.dicom.layout  # noqa: F401
+
+    _encoders()
 
 
 def _code(raw: memoryview, shape: Shape, transfer_syntax_uid: str) -> bytes | None:

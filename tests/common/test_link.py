@@ -199,7 +199,10 @@ def test_two_ends_agree_only_on_all_that_both_have(theirs: dict[str, Any], equal
         ({"d3": None}, {"d3": None}, False),
         ({}, {"rest": OTHER}, False),
         ({"rest": ""}, {"rest": ""}, False),
-        ({}, {"syntax": JPEG_LS}, False),
+        ({}, {"syntax": JPEG_LS}, True),  # there from before
+        ({"syntax": link.NATIVE}, {}, True),  # the same
+        ({}, {"syntax": link.NATIVE}, False),
+        ({}, {"syntax": "1.2.840.10008.1.2.4.81"}, False),
         ({}, {"syntax": ""}, False),
         ({"syntax": ""}, {"syntax": ""}, False),
         ({"syntax": "1.2.840.10008.1.2.4.50"}, {"syntax": "1.2.840.10008.1.2.4.50"}, False),
@@ -215,7 +218,7 @@ def test_what_was_compressed_in_flight_is_proven_by_samples_and_rest(
     assert (link.compare([replace(SENT, **sent)], [replace(HELD, **held)]) == []) is equal
 
 
-def test_only_the_sender_can_say_that_it_compressed() -> None:
+def test_only_a_sender_that_says_so_is_compared_by_samples() -> None:
     assert link.compare([replace(SENT, syntax="", rest="")], [HELD]) == ["1.2.3"]
 
 

@@ -52,14 +52,14 @@ def test_workers_go_on_while_nobody_takes_results_and_stop_at_the_bound() -> Non
     for _ in range(2 + SPARE):
         assert begun.acquire(timeout=DEADLINE)
     assert next(items) == 2 + SPARE, "no more were taken than may be ready"
-    results.close()  # type: ignore[attr-defined]
+    results.close()
 
 
 def test_a_caller_that_stops_ends_the_threads() -> None:
     begun: list[int] = []
     results = ahead(begun.append, range(1000), cost=lambda _: 1, workers=2)
     next(results)
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     count = len(begun)
     assert count < 1000
     assert not [t for t in threading.enumerate() if t.name.startswith("encode")]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.dicom.samples import HTJ2K, JPEG_LS
-from sender.compression.choice import GAIN, USUAL, Choice, Rate, best, delivered
+from sender.compression.choice import GAIN, USUAL, USUAL_LINE, Choice, Rate, best, delivered
 
 MEGABIT = 1e6 / 8
 BOTH = frozenset({HTJ2K, JPEG_LS})
@@ -64,10 +64,21 @@ def test_an_encoder_too_slow_for_the_line_gives_way() -> None:
     assert choice.syntax(BOTH, 1) == HTJ2K
 
 
-def test_a_line_is_measured_and_one_burst_does_not_hide_it() -> None:
+def test_a_line_is_measured_and_what_buffers_swallow_is_not() -> None:
     choice = Choice()
-    choice.sent(1_000_000, 1e-4)  # into the socket's buffer
+    for _ in range(8):
+        choice.sent(1 << 20, 1e-4)  # into the sockets' buffers
+    assert choice.line == USUAL_LINE
     for _ in range(20):
-        choice.sent(1_000_000, 0.08)
-    assert choice.line == pytest.approx(12.5e6, rel=0.05)
+        choice.sent(1_000_000, 0.02)
+    assert choice.line == pytest.approx(50e6)
     assert Choice(line=3e6).line == 3e6
+
+
+def test_a_line_that_changes_is_followed() -> None:
+    choice = Choice()
+    for _ in range(300):
+        choice.sent(1_000_000, 0.01)
+    for _ in range(300):
+        choice.sent(1_000_000, 0.1)
+    assert choice.line == pytest.approx(10e6, rel=0.2)
