@@ -8,7 +8,8 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from common.settings import Sender
 from common.states import TransferState
 from sender import sources
 from sender.acknowledgements import Acknowledgements
+from sender.compression.flight import Flight, cores
 from sender.links import dicom
 from sender.links.http import Incomplete, LinkClient, Unequal
 from sender.outbox import Instance, Outbox, Transfer, now
@@ -135,7 +137,8 @@ class Delivery:
             return gave_way
 
         try:
-            refused = dicom.send(self._destination(), owed, acknowledged, gives_way)
+            to = replace(self._destination(), flight=self._flight(transfer))
+            refused = dicom.send(to, owed, acknowledged, gives_way)
         finally:
             kept.flush()
         if gave_way:
@@ -163,6 +166,13 @@ class Delivery:
             associations=partner.most_associations(self.settings.associations),
             pieces=self.pace.pieces,
         )
+
+    def _flight(self, transfer: Transfer) -> Flight | None:
+        if self.partner.kind != "todoke":
+            return None  # nobody proves what it stores
+        encoders = max(0, cores() - self.settings.spare_cores)
+        keep = partial(self.outbox.send_as, transfer.id)
+        return Flight(self.partner.key, self.settings.compression, encoders, keep)
 
     # -- between two todoke ends --------------------------------------------
 
@@ -261,6 +271,7 @@ class Delivery:
                 sent_again += 1
                 if sent_again > AGAIN:
                     self._differ(transfer, uids)
+                self._as_they_are(transfer, uids)
             self.outbox.acknowledged(transfer.id, uids, held=0)
             self.outbox.set_state(transfer.id, TransferState.SENDING)
         raise IntegrityError(cause="acknowledged, but missing at the receiver")
@@ -277,6 +288,11 @@ class Delivery:
             found = list(beside.map(sources.digests, instances))
         self.outbox.digested(transfer.id, found)
         return found
+
+    def _as_they_are(self, transfer: Transfer, uids: list[str]) -> None:
+        """Compress none of these on the way any more."""
+        again = [i for i in self.outbox.instances(transfer.id) if i.sop_uid in set(uids)]
+        self.outbox.send_as(transfer.id, {i.sop_uid: i.transfer_syntax for i in again})
 
     def _differ(self, transfer: Transfer, uids: list[str]) -> None:
         self.outbox.keep(transfer.id, digests_equal=0)

@@ -26,7 +26,7 @@ from common.errors import DatabaseUnsafe, NotFound, TodokeError
 from common.link import Digest
 from common.states import AT_REST, TransferState, move
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE jobs(
   id INTEGER PRIMARY KEY, partner TEXT NOT NULL, paths TEXT NOT NULL, options TEXT NOT NULL,
@@ -48,10 +48,16 @@ CREATE TABLE instances(
   size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
   d1 TEXT, d2 TEXT, d3 TEXT, root TEXT NOT NULL DEFAULT '',
   frames INTEGER NOT NULL DEFAULT 0, acked INTEGER NOT NULL DEFAULT 0,
+  sent_as TEXT NOT NULL DEFAULT '',
   UNIQUE(transfer, sop_uid));
 CREATE TABLE watched(
   path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL);
 """
+#: What brings an outbox of version 1, 2, ... to the next.
+_STEPS = (
+    "ALTER TABLE transfers ADD COLUMN delivered TEXT",
+    "ALTER TABLE instances ADD COLUMN sent_as TEXT NOT NULL DEFAULT ''",
+)
 
 
 def now() -> str:
@@ -82,6 +88,9 @@ class Instance:
     acked : int
         1 once the receiver's acknowledgement was kept; for a slide level the
         number of frames that it holds.
+    sent_as : str
+        Transfer syntax that it is sent in, kept before it is sent, so that a further
+        try sends the same; empty until that was chosen.
     """
 
     sop_uid: str
@@ -101,6 +110,7 @@ class Instance:
     root: str = ""
     frames: int = 0
     acked: int = 0
+    sent_as: str = ""
 
 
 _COLUMNS = [field.name for field in fields(Instance)]
@@ -170,8 +180,9 @@ class Outbox:
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            elif version == 1:
-                db.execute("ALTER TABLE transfers ADD COLUMN delivered TEXT")
+            elif 0 < version < SCHEMA_VERSION:
+                for step in _STEPS[version - 1 :]:
+                    db.execute(step)
                 db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:
                 raise DatabaseUnsafe(cause=f"outbox {version}, program {SCHEMA_VERSION}")
@@ -354,6 +365,14 @@ class Outbox:
             db.executemany(
                 "UPDATE instances SET acked=? WHERE transfer=? AND sop_uid=?",
                 [(held, transfer, uid) for uid in uids],
+            )
+
+    def send_as(self, transfer: str, syntaxes: Mapping[str, str]) -> None:
+        """Keep in which transfer syntax instances are sent, by UID; before they are."""
+        with self._write() as db:
+            db.executemany(
+                "UPDATE instances SET sent_as=? WHERE transfer=? AND sop_uid=?",
+                [(syntax, transfer, uid) for uid, syntax in syntaxes.items()],
             )
 
     def digested(self, transfer: str, found: Iterable[Digest]) -> None:

@@ -173,6 +173,7 @@ def test_outbox_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
         (name,) = fill(box, (values(), [instance(1)]))
     with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as db:
         db.execute("ALTER TABLE transfers DROP COLUMN delivered")
+        db.execute("ALTER TABLE instances DROP COLUMN sent_as")
         db.execute("PRAGMA user_version=1")
         db.commit()
     with closing(Outbox(tmp_path)) as box:
@@ -180,6 +181,8 @@ def test_outbox_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
         box.set_state(name, TransferState.SENDING)
         box.set_state(name, TransferState.DELIVERED)
         assert box.transfer(name).delivered is not None
+        box.send_as(name, {"1.2.1": "1.2.840.10008.1.2.4.80"})
+        assert box.instances(name)[0].sent_as == "1.2.840.10008.1.2.4.80"
 
 
 def test_acknowledgements_are_kept_together_and_none_is_forgotten(box: Outbox) -> None:
