@@ -89,8 +89,9 @@ class Instance:
         1 once the receiver's acknowledgement was kept; for a slide level the
         number of frames that it holds.
     sent_as : str
-        Transfer syntax that it is sent in, kept before it is sent, so that a further
-        try sends the same; empty until that was chosen.
+        Transfer syntax that it is compressed to on the way, kept before it is sent, so
+        that a further try sends the same; its own where it must go as it is, empty
+        where each try may choose.
     """
 
     sop_uid: str

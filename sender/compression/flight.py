@@ -101,9 +101,10 @@ class Flight:
         """Yield each instance with the syntax that it is sent in, which is kept by then."""
         while some := list(itertools.islice(instances, TOGETHER)):
             syntaxes = {i.sop_uid: i.sent_as or self._syntax(i, accepted) for i in some}
-            fresh = {i.sop_uid for i in some if not i.sent_as}
-            if self.compression != "off" and fresh:
-                self.keep({uid: syntaxes[uid] for uid in fresh})
+            # what goes as it is needs no note: a further try may choose anew
+            fresh = [i for i in some if syntaxes[i.sop_uid] not in (i.sent_as, i.transfer_syntax)]
+            if fresh:
+                self.keep({i.sop_uid: syntaxes[i.sop_uid] for i in fresh})
             for instance in some:
                 syntax = syntaxes[instance.sop_uid]
                 taken = Context(instance.sop_class, syntax) in accepted
