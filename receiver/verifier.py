@@ -35,8 +35,9 @@ def answer(request: dict[str, Any]) -> bytes:
     Parameters
     ----------
     request : dict
-        ``do`` is ``instance``; ``samples``, the same with all pixels decoded; ``plain``, the same by D1 alone, with nothing parsed or
-        decoded; ``level`` to begin a slide level, ``more`` to go on with it.
+        ``do`` is ``instance``; ``samples``, the same with all pixels decoded;
+        ``plain``, the same by D1 alone, with nothing parsed or decoded; ``level`` to
+        begin a slide level, ``more`` to go on with it.
 
     Returns
     -------
