@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from common import memory
 from common.errors import (
     NotFound,
     PeerError,
@@ -72,6 +73,7 @@ class Engine:
     """
 
     def __init__(self, data: Path) -> None:
+        memory.give_back()
         self.data = data
         self.node = Node.load(data, Role.REQUESTER)
         self.settings = Sender.load(data)

@@ -137,7 +137,6 @@ def describe(outbox: Outbox, transfer: Transfer) -> dict[str, Any]:
     held, total, held_bytes, total_bytes = outbox.progress(transfer.job).get(
         transfer.id, (0, 0, 0, 0)
     )
-    instances = outbox.instances(transfer.id)
     words = WORDS[transfer.state]
     return {
         "id": transfer.id,
@@ -151,7 +150,7 @@ def describe(outbox: Outbox, transfer: Transfer) -> dict[str, Any]:
         "purpose": transfer.purpose,
         "study_uid": transfer.study,
         "test": transfer.test,
-        "instances": len(instances),
+        "instances": outbox.count(transfer.id),
         "held": held,
         "of": total,
         "bytes_held": held_bytes,
