@@ -14,7 +14,7 @@ import json
 import re
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from common.errors import IntegrityError, ProtocolError
@@ -141,15 +141,18 @@ class Receipt:
 
 
 def words(value: Opening | Closing | Receipt) -> dict[str, Any]:
-    """Return the JSON object of a sentence.
+    """Return the JSON object of a sentence; its instances are objects once they are written."""
+    return {"type": type(value).__name__.lower(), **fields_of(value)}
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """Return a dataclass's own fields: what JSON asks for when it meets one.
 
     What only instances have that may be compressed in flight is left out for the others.
     """
-    said = {"type": type(value).__name__.lower(), **asdict(value)}
-    if not isinstance(value, Opening):
-        for one in said["instances"]:
-            if not one["syntax"]:
-                del one["syntax"], one["rest"]
+    said = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Digest) and not value.syntax:
+        del said["syntax"], said["rest"]
     return said
 
 
@@ -162,7 +165,7 @@ def read_opening(payload: dict[str, Any]) -> Opening:
         Something is missing, of another type, or of an unknown version.
     """
     with _Checked("opening", payload) as said:
-        opening = Opening(**{**said, "instances": tuple(Slot(**s) for s in said["instances"])})
+        opening = Opening(**{**said, "instances": _slots(said["instances"])})
         _require(_ID.fullmatch(opening.transfer), "transfer")
         _require(opening.kind in {"dicom", "slide"}, "kind")
         _require(opening.priority in PRIORITIES, "priority")
@@ -176,6 +179,16 @@ def read_opening(payload: dict[str, Any]) -> Opening:
         for slot in opening.instances:
             _check_slot(slot, opening.kind)
         return opening
+
+
+def _slots(said: Iterable[dict[str, Any]]) -> tuple[Slot, ...]:
+    """Make the slots; what thousands of them share they hold in common."""
+    known: dict[Any, Any] = {}
+    shared = ("sop_class", "transfer_syntax", "series")
+    return tuple(
+        Slot(**{**slot, **{name: known.setdefault(slot[name], slot[name]) for name in shared}})
+        for slot in said
+    )
 
 
 def _check_slot(slot: Slot, kind: str) -> None:
@@ -316,7 +329,7 @@ def pack_frame(instance: int, frame: int, data: bytes, digest: bytes) -> bytes:
     return FRAME_HEAD.pack(instance, frame, len(data), digest) + data
 
 
-def unpack_frames(batch: bytes) -> Iterator[Frame]:
+def unpack_frames(batch: bytes | bytearray) -> Iterator[Frame]:
     """Read a batch of frames.
 
     Raises
@@ -377,4 +390,4 @@ def unpack_bits(bitmap: str, count: int) -> set[int]:
 
 def dumps(value: Any) -> bytes:
     """Return JSON in UTF-8, without spaces."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=fields_of).encode()

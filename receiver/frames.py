@@ -56,14 +56,14 @@ class Frames:
         self._being_written: set[tuple[int, int]] = set()
         self._lock = threading.Lock()
 
-    def lay_out(self, row: Row[Any], slot: Slot, packed: bytes) -> None:
+    def lay_out(self, row: Row[Any], slot: Slot, packed: bytes | bytearray) -> None:
         """Make the final file of a level from its frame lengths.
 
         Parameters
         ----------
         row : Row
             The level's row of the index.
-        packed : bytes
+        packed : bytes-like
             uint32 LE, length of each frame with prefix, without padding.
 
         Raises
@@ -144,7 +144,9 @@ class Frames:
                 self._levels.popitem(last=False)
         return level
 
-    def take(self, transfer: str, study: str, levels: dict[int, Level], batch: bytes) -> int:
+    def take(
+        self, transfer: str, study: str, levels: dict[int, Level], batch: bytes | bytearray
+    ) -> int:
         """Write a batch of frames, make them safe and index them.
 
         Parameters
@@ -153,7 +155,7 @@ class Frames:
             Id of the transfer and key of the study.
         levels : dict
             Level of each place in the opening.
-        batch : bytes
+        batch : bytes-like
             As :func:`common.link.unpack_frames` reads it.
 
         Returns
@@ -227,7 +229,7 @@ class Frames:
                 raise SameUidOtherContent(path=f"frame {frame.frame}")
         return [(at, frame) for at, frame in checked if (at.id, frame.frame) not in held]
 
-    def _checked(self, levels: dict[int, Level], batch: bytes) -> Iterator[link.Frame]:
+    def _checked(self, levels: dict[int, Level], batch: bytes | bytearray) -> Iterator[link.Frame]:
         for frame in list(link.unpack_frames(batch)):
             level = levels.get(frame.instance)
             if level is None or frame.frame >= level.layout.frames:

@@ -222,7 +222,11 @@ class Index:
         # without a limit above: the event loop asks here too, and must not wait for threads;
         # values stay out of errors, and so out of logs
         self.engine: Engine = create_engine(
-            url, hide_parameters=True, pool_size=CONNECTIONS, max_overflow=-1
+            url,
+            hide_parameters=True,
+            pool_size=CONNECTIONS,
+            max_overflow=-1,
+            pool_use_lifo=True,  # each that is used fills a cache of its own
         )
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _checked)

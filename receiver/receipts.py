@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from common import durable, link
 from common.errors import IntegrityError, StorageError
@@ -55,6 +55,11 @@ class Receipts:
         self.verifiers.close()
         self._pool.shutdown()
 
+    def running(self, transfer: str) -> Future[str] | None:
+        """Return the verification that is under way for a transfer, if one is."""
+        with self._lock:
+            return self._running.get(transfer)
+
     def begin(self, transfer: str, closing: Closing, statement: str) -> Future[str]:
         """Keep the closing of a transfer of which nothing is missing, and verify it in its turn.
 
@@ -68,14 +73,14 @@ class Receipts:
         Future
             Of the receipt (JWS); fails with IntegrityError naming the instances.
         """
-        with self._lock:
-            if (running := self._running.get(transfer)) is not None:
-                return running
+        if (running := self.running(transfer)) is not None:
+            return running
         with self.index.write() as db:
             row = transfers.known(db, transfer)
-            if row.receipt is not None and row.closing == statement:
+            receipt = transfers.statement(db, transfer, _transfers.c.receipt)
+            if receipt and transfers.statement(db, transfer, _transfers.c.closing) == statement:
                 there: Future[str] = Future()
-                there.set_result(str(row.receipt))
+                there.set_result(receipt)
                 return there
             transfers.set_state(
                 db, row, TransferState.DELIVERED, closing=statement, closed_at=index.now()
@@ -86,7 +91,8 @@ class Receipts:
                 running.set_running_or_notify_cancel()  # one who no longer waits stops it for none
                 self._running[transfer] = running
                 running.add_done_callback(lambda ended: self._forget(transfer, ended))
-                self._pool.submit(self._verify, transfer, closing, statement, running)
+                answered = hashlib.sha256(statement.encode()).hexdigest()
+                self._pool.submit(self._verify, transfer, closing, answered, running)
             return running
 
     def _forget(self, transfer: str, ended: Future[str]) -> None:
@@ -94,32 +100,38 @@ class Receipts:
             if self._running.get(transfer) is ended:
                 del self._running[transfer]
 
-    def _verify(
-        self, transfer: str, closing: Closing, statement: str, running: Future[str]
-    ) -> None:
-        """Begin to read a transfer back; `running` gets its receipt when all of it is read."""
+    def _verify(self, transfer: str, closing: Closing, answered: str, running: Future[str]) -> None:
+        """Begin to read a transfer back; `running` gets its receipt when all of it is read.
+
+        Parameters
+        ----------
+        answered : str
+            SHA-256 of the closing as signed.
+        """
         try:
             with self.index.read() as db:
                 row = transfers.known(db, transfer)
                 asked = select(*COLUMNS).where(_instances.c.transfer == transfer)
                 rows: list[Row[Any]] = list(db.execute(asked.order_by(_instances.c.id)))
             slide = row.kind == "slide"
-            reading = self.verifiers.read_back(row.priority, rows, slide=slide)
+            said = {digest.uid: digest for digest in closing.instances}
+            reading = self.verifiers.read_back(row.priority, rows, slide=slide, said=said)
         except Exception as failure:
             running.set_exception(failure)
             return
 
-        def conclude() -> str:
-            found = [reading.result().get(one.id, _nothing(one)) for one in rows]
-            return self._conclude(row, closing, statement, rows, found)
+        def conclude(read: Future[dict[int, Digest]]) -> str:
+            found = [read.result().get(one.id, _nothing(one)) for one in rows]
+            return self._conclude(row, closing, answered, rows, found)
 
-        reading.add_done_callback(lambda _: self._pool.submit(_settle, running, conclude))
+        # no circle: what is held for ten thousand instances goes with its last use
+        reading.add_done_callback(lambda read: self._pool.submit(_settle, running, conclude, read))
 
     def _conclude(
         self,
         row: Row[Any],
         closing: Closing,
-        statement: str,
+        answered: str,
         rows: list[Row[Any]],
         found: list[Digest],
     ) -> str:
@@ -130,7 +142,7 @@ class Receipts:
             self._give_up(row.id, gone)
             cause = f"{len(unequal)} / {len(rows)}"
             raise IntegrityError(cause=cause, unequal=sorted(unequal))
-        return self._countersign(row, statement, rows, found)
+        return self._countersign(row, answered, rows, found)
 
     def _give_up(self, transfer: str, rows: list[Row[Any]]) -> None:
         """Keep what differs aside and wait for it again; the transfer is not receipted."""
@@ -150,41 +162,24 @@ class Receipts:
             transfers.set_state(db, transfers.known(db, transfer), TransferState.SENDING)
 
     def _countersign(
-        self, known: Row[Any], statement: str, rows: list[Row[Any]], found: list[Digest]
+        self, known: Row[Any], answered: str, rows: list[Row[Any]], found: list[Digest]
     ) -> str:
         receipt = Receipt(
             transfer=known.id,
             sender=known.institution,
             receiver=self.node.institution.code,
-            closing=hashlib.sha256(statement.encode()).hexdigest(),
+            closing=answered,
             instances=tuple(found),
             facts=self.facts,
             receipted_at=index.now(),
         )
         signed = jws.sign(link.words(receipt), self.node)
-        verified = [
-            {
-                "verified": row.id,
-                "read": row.path,
-                "final": self._final_name(row),
-                "own_d1": here.d1,
-                "own_d2": here.d2 or here.root or None,
-                "own_d3": here.d3,
-            }
-            for row, here in zip(rows, found, strict=True)
-        ]
-        values = {
-            "state": InstanceState.VERIFIED,
-            "path": bindparam("final"),
-            **{digest: bindparam(f"own_{digest}") for digest in ("d1", "d2", "d3")},
-        }
-        same = (_instances.c.id == bindparam("verified")) & (_instances.c.path == bindparam("read"))
-        statements = update(_instances).where(same).values(**values)
+        pairs = list(zip(rows, found, strict=True))
+        names = {row.id: self._final_name(row) for row in rows if _unnamed(row)}
         with self.index.write() as db:
             row = transfers.known(db, known.id)
-            if verified and db.execute(statements, verified).rowcount != len(verified):
-                # another transfer found one of them damaged meanwhile
-                raise StorageError(cause="an instance changed while it was verified")
+            for start in range(0, len(pairs), transfers.TOGETHER):
+                _keep_verified(db, pairs[start : start + transfers.TOGETHER], names)
             transfers.set_state(
                 db,
                 row,
@@ -202,11 +197,40 @@ class Receipts:
     def _final_name(self, row: Row[Any]) -> str:
         """Give a level that was filled frame by frame its final name."""
         path = self.store.where(row.path)
-        if path.suffix != ".part":
-            return self.store.relative(path)
         final = path.with_suffix(".dcm")
         durable.publish(path, final)
         return self.store.relative(final)
+
+
+def _keep_verified(
+    db: Connection, pairs: Sequence[tuple[Row[Any], Digest]], names: Mapping[int, str]
+) -> None:
+    """Write what was found of instances, and where each file lies now.
+
+    Raises
+    ------
+    StorageError
+        Another transfer found one of them damaged meanwhile.
+    """
+    verified = [
+        {
+            "verified": row.id,
+            "read": row.path,
+            "final": names.get(row.id, row.path),
+            "own_d1": here.d1,
+            "own_d2": here.d2 or here.root or None,
+            "own_d3": here.d3,
+        }
+        for row, here in pairs
+    ]
+    values = {
+        "state": InstanceState.VERIFIED,
+        "path": bindparam("final"),
+        **{digest: bindparam(f"own_{digest}") for digest in ("d1", "d2", "d3")},
+    }
+    same = (_instances.c.id == bindparam("verified")) & (_instances.c.path == bindparam("read"))
+    if db.execute(update(_instances).where(same).values(**values), verified).rowcount != len(pairs):
+        raise StorageError(cause="an instance changed while it was verified")
 
 
 def _stands(row: Row[Any], here: Digest, opened_at: str) -> bool:
@@ -221,14 +245,23 @@ def _stands(row: Row[Any], here: Digest, opened_at: str) -> bool:
     return bool(row.state == InstanceState.VERIFIED or row.stored_at < opened_at)
 
 
+def _unnamed(row: Row[Any]) -> bool:
+    """Whether a file has the name that it has while it is being filled."""
+    return str(row.path).endswith(".part")
+
+
 def _nothing(row: Row[Any]) -> Digest:
     """Return what is found where nothing could be read back: equal to no digest."""
     return Digest(row.sop_uid, -1, "0" * 64)
 
 
-def _settle(running: Future[str], conclude: Callable[[], str]) -> None:
+def _settle(
+    running: Future[str],
+    conclude: Callable[[Future[dict[int, Digest]]], str],
+    read: Future[dict[int, Digest]],
+) -> None:
     try:
-        signed = conclude()
+        signed = conclude(read)
     except Exception as failure:
         running.set_exception(failure)
     else:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from typing import Any
 
 from pydicom.filereader import read_dataset
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
+from sqlalchemy import Column, Connection, Row, and_, bindparam, func, insert, select, update
 
 from common.errors import (
     MixedPatients,
@@ -27,10 +27,14 @@ from receiver.store import Store
 
 #: Key beside the tags of a study of which no image is here: they are what the opening says.
 ANNOUNCED = "announced"
+TOGETHER = 500  # rows of a statement: it holds all their values, several times over
 #: Patient ID, its issuer, birth date: what tells two patients of one institution apart (DAT-04).
 _PATIENT = ("00100020", "00100021", "00100030")
 
 _transfers, _studies, _instances = index.transfers, index.studies, index.instances
+#: What both ends signed of a transfer: megabytes each, so no row holds them unasked.
+STATEMENTS = (_transfers.c.opening, _transfers.c.closing, _transfers.c.receipt)
+_LIGHT = [column for column in _transfers.c if all(column is not one for one in STATEMENTS)]
 
 
 def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) -> str:
@@ -88,7 +92,14 @@ def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) 
 
 def _announce_slots(db: Connection, institution: str, opening: Opening) -> None:
     """Make or take over the rows of an opening, in few statements: others wait meanwhile."""
-    known = _known_slots(db, institution, opening)
+    for start in range(0, len(opening.instances), TOGETHER):
+        _announce_some(db, institution, opening, opening.instances[start : start + TOGETHER])
+
+
+def _announce_some(
+    db: Connection, institution: str, opening: Opening, slots: Sequence[Slot]
+) -> None:
+    known = _known_slots(db, institution, slots)
     for row in known.values():
         # a slide level is filled by the transfer that laid it out
         theirs = opening.kind == "slide" and row.transfer != opening.transfer
@@ -121,24 +132,21 @@ def _announce_slots(db: Connection, institution: str, opening: Opening) -> None:
             "prefix": slot.prefix_bytes() or None,
             "attributes": _announced_attributes(slot, opening),
         }
-        for slot in opening.instances
+        for slot in slots
         if slot.uid not in known
     ]
     if fresh:
         db.execute(insert(_instances), fresh)
 
 
-def _known_slots(db: Connection, institution: str, opening: Opening) -> dict[str, Row[Any]]:
-    uids = [slot.uid for slot in opening.instances]
+def _known_slots(db: Connection, institution: str, slots: Iterable[Slot]) -> dict[str, Row[Any]]:
     columns = _instances.c.id, _instances.c.sop_uid, _instances.c.study_uid, _instances.c.transfer
-    known: dict[str, Row[Any]] = {}
-    for start in range(0, len(uids), 500):
-        query = select(*columns).where(
-            _instances.c.institution == institution,
-            _instances.c.sop_uid.in_(uids[start : start + 500]),
-        )
-        known |= {row.sop_uid: row for row in db.execute(query)}
-    return known
+    query = select(*columns).where(
+        _instances.c.institution == institution,
+        _instances.c.sop_uid.in_([slot.uid for slot in slots]),
+    )
+    rows: Iterable[Row[Any]] = db.execute(query)
+    return {row.sop_uid: row for row in rows}
 
 
 def _announced_attributes(slot: Slot, opening: Opening) -> bytes | None:
@@ -164,13 +172,18 @@ def _announced_attributes(slot: Slot, opening: Opening) -> bytes | None:
 
 
 def find(db: Connection, transfer: str) -> Row[Any] | None:
-    """Return the row of a transfer, or None."""
-    return db.execute(select(_transfers).where(_transfers.c.id == transfer)).one_or_none()
+    """Return the row of a transfer without its statements, or None."""
+    return db.execute(select(*_LIGHT).where(_transfers.c.id == transfer)).one_or_none()
 
 
 def known(db: Connection, transfer: str) -> Row[Any]:
-    """Return the row of a transfer that has to be there."""
-    return db.execute(select(_transfers).where(_transfers.c.id == transfer)).one()
+    """Return the row, as :func:`find`, of a transfer that has to be there."""
+    return db.execute(select(*_LIGHT).where(_transfers.c.id == transfer)).one()
+
+
+def statement(db: Connection, transfer: str, which: Column[Any]) -> str | None:
+    """Return one of the :data:`STATEMENTS` of a transfer, as it was signed."""
+    return db.execute(select(which).where(_transfers.c.id == transfer)).scalar()
 
 
 def owned(db: Connection, transfer: str, institution: str) -> Row[Any]:

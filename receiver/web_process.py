@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from common import audit, console, logs, tls
+from common import audit, console, logs, memory, tls
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Receiver
@@ -92,5 +92,6 @@ def _stop(listeners: Iterable[Listener]) -> None:
 
 if __name__ == "__main__":
     logs.begin()
+    memory.give_back()
     with attended(Path(sys.argv[1]), "web"):
         asyncio.run(serve(Path(sys.argv[1])))

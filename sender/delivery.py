@@ -199,7 +199,8 @@ class Delivery:
         """Open the transfer over a new connection, with the same words as before if it was."""
         client = self._connect()
         try:
-            client.open(transfer.opening or self._opening(transfer, slide))
+            kept = self.outbox.statement(transfer.id, "opening")
+            client.open(kept or self._opening(transfer, slide))
         except BaseException:
             client.close()
             raise
@@ -210,7 +211,7 @@ class Delivery:
 
         What arrives ahead of its opening is stored, acknowledged and joined to it.
         """
-        begun = transfer.opening is not None
+        begun = self.outbox.statement(transfer.id, "opening") is not None
         with ThreadPoolExecutor(1, thread_name_prefix="opening") as beside:
             opening = beside.submit(self._open, transfer)
             try:
@@ -283,9 +284,10 @@ class Delivery:
         ------
         SourceChanged
         """
-        instances = self.outbox.instances(transfer.id)
+        found: list[Digest] = []
         with ThreadPoolExecutor(DIGESTERS, thread_name_prefix="digest") as beside:
-            found = list(beside.map(sources.digests, instances))
+            for part in self.outbox.parts(transfer.id):  # what waits in a pool takes memory too
+                found += beside.map(sources.digests, part)
         self.outbox.digested(transfer.id, found)
         return found
 
@@ -313,11 +315,11 @@ class Delivery:
 
     def _opening(self, transfer: Transfer, slide: Slide | None) -> str:
         """Sign the opening and keep it before it is sent, so that it is always the same."""
-        instances = self.outbox.instances(transfer.id)
         if slide is None:
             slots = [
                 Slot(i.sop_uid, i.sop_class, i.transfer_syntax, i.series, i.number, i.length)
-                for i in instances
+                for part in self.outbox.parts(transfer.id)
+                for i in part
             ]
         else:
             slots = [
@@ -327,7 +329,9 @@ class Delivery:
                     header=_base64(level.header),
                     prefix=_base64(level.prefix),
                 )
-                for i, level in zip(instances, slide.instances, strict=True)
+                for i, level in zip(
+                    self.outbox.instances(transfer.id), slide.instances, strict=True
+                )
             ]  # fmt: skip
         opening = Opening(
             transfer=transfer.id,
@@ -382,7 +386,9 @@ class Delivery:
     ) -> None:
         """Sign the closing, wait for the receipt and compare it with our own digests."""
         statement = self._closing(transfer.id, found, source)
+        closing = hashlib.sha256(statement.encode()).hexdigest()
         signed = client.complete(transfer.id, statement)
+        del statement  # megabytes, while the receiver reads all back
         while signed is None:
             if self.stop.is_set():
                 return
@@ -393,7 +399,7 @@ class Delivery:
             transfer.id,
             self.node.institution.code,
             self.partner.code,
-            hashlib.sha256(statement.encode()).hexdigest(),
+            closing,
         )
         if named != ours:
             raise IntegrityError(cause="receipt of something else")
@@ -414,7 +420,7 @@ class Delivery:
 
         A receipt that was made while we were away answers that one.
         """
-        kept = self.outbox.transfer(transfer).closing
+        kept = self.outbox.statement(transfer, "closing")
         if kept is not None:
             said = link.read_closing(jws.verify(kept, self.node.signing_certificate))
             if (said.instances, said.source) == (tuple(found), source):

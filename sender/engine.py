@@ -21,6 +21,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+from common import memory
 from common.errors import (
     NotFound,
     PeerError,
@@ -73,6 +74,7 @@ class Engine:
     """
 
     def __init__(self, data: Path) -> None:
+        memory.give_back()
         self.data = data
         self.node = Node.load(data, Role.REQUESTER)
         self.settings = Sender.load(data)

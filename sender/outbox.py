@@ -116,6 +116,7 @@ class Instance:
 
 _COLUMNS = [field.name for field in fields(Instance)]
 _values = attrgetter(*_COLUMNS)
+_PART = 512  # instances that are read at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +141,6 @@ class Transfer:
     request: dict[str, Any]
     test: bool
     slide: str | None
-    opening: str | None
-    closing: str | None
-    receipt: str | None
     error: dict[str, str] | None
     digests_equal: bool | None
     attempts: int
@@ -163,6 +161,10 @@ class Job:
     created: str
     scanned: bool
     found: int
+
+
+_OF_TRANSFER = ", ".join(field.name for field in fields(Transfer))
+STATEMENTS = ("opening", "closing", "receipt")
 
 
 class Outbox:
@@ -311,7 +313,7 @@ class Outbox:
 
     def _transfers(self, where: str = "", *values: Any) -> list[Transfer]:
         order = "CASE priority WHEN 'urgent' THEN 0 WHEN 'soon' THEN 1 ELSE 2 END, rowid"
-        rows = self._rows(f"SELECT * FROM transfers {where} ORDER BY {order}", *values)
+        rows = self._rows(f"SELECT {_OF_TRANSFER} FROM transfers {where} ORDER BY {order}", *values)
         return [_transfer(row) for row in rows]
 
     def owed(self) -> list[Transfer]:
@@ -326,10 +328,17 @@ class Outbox:
         ------
         NotFound
         """
-        rows = self._rows("SELECT * FROM transfers WHERE id LIKE ? || '%'", name)
+        like = "id LIKE ? || '%'"
+        rows = self._rows(f"SELECT {_OF_TRANSFER} FROM transfers WHERE {like}", name)
         if len(rows) != 1 or not name.isalnum():
             raise NotFound(thing=name)
         return _transfer(rows[0])
+
+    def statement(self, transfer: str, kind: str) -> str | None:
+        """Return what was signed of a transfer: one of :data:`STATEMENTS`, megabytes each."""
+        column = STATEMENTS[STATEMENTS.index(kind)]
+        rows = self._rows(f"SELECT {column} FROM transfers WHERE id=?", transfer)
+        return rows[0][0] if rows else None
 
     def set_state(self, transfer: str, state: TransferState, **values: Any) -> None:
         """Move a transfer to another state, as the table of moves allows."""
@@ -349,8 +358,27 @@ class Outbox:
 
     def instances(self, transfer: str) -> list[Instance]:
         """Return the instances of a transfer in the order of its opening."""
-        rows = self._rows("SELECT * FROM instances WHERE transfer=? ORDER BY id", transfer)
-        return [Instance(*(row[name] for name in _COLUMNS)) for row in rows]
+        return [one for part in self.parts(transfer) for one in part]
+
+    def parts(self, transfer: str) -> Iterator[list[Instance]]:
+        """Yield the instances of a transfer in the order of its opening, some at a time."""
+        ends = "SELECT MIN(id), MAX(id) FROM instances WHERE transfer=?"
+        first, last = self._rows(ends, transfer)[0]
+        if first is None:
+            return
+        some = f"SELECT {', '.join(_COLUMNS)} FROM instances WHERE id BETWEEN ? AND ?"
+        known: dict[str, str] = {}  # equal UIDs are kept once
+        for start in range(first, last + 1, _PART):
+            ids = start, start + _PART - 1
+            part = []
+            for row in self._rows(f"{some} AND +transfer=? ORDER BY id", *ids, transfer):
+                alike = (known.setdefault(uid, uid) for uid in row[1:4])
+                part.append(Instance(*[row[0], *alike, *row[4:]]))
+            yield part
+
+    def count(self, transfer: str) -> int:
+        """Return the number of instances of a transfer."""
+        return int(self._rows("SELECT COUNT(*) FROM instances WHERE transfer=?", transfer)[0][0])
 
     def stored(self, transfer: str, digests: Mapping[str, str]) -> None:
         """Keep that the receiver holds instances, with D1 of what it was sent, by UID."""

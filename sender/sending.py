@@ -139,7 +139,6 @@ def describe(outbox: Outbox, transfer: Transfer) -> dict[str, Any]:
     held, total, held_bytes, total_bytes = outbox.progress(transfer.job).get(
         transfer.id, (0, 0, 0, 0)
     )
-    instances = outbox.instances(transfer.id)
     words = WORDS[transfer.state]
     return {
         "id": transfer.id,
@@ -153,7 +152,7 @@ def describe(outbox: Outbox, transfer: Transfer) -> dict[str, Any]:
         "purpose": transfer.purpose,
         "study_uid": transfer.study,
         "test": transfer.test,
-        "instances": len(instances),
+        "instances": outbox.count(transfer.id),
         "held": held,
         "of": total,
         "bytes_held": held_bytes,

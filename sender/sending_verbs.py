@@ -237,7 +237,7 @@ def show(
         with contextlib.closing(Outbox(_data(data))) as outbox:
             row = outbox.transfer(transfer)
             words = sending.describe(outbox, row)
-            words["receipt"] = row.receipt
+            words["receipt"] = outbox.statement(row.id, "receipt")
             words["instances"] = [
                 {"uid": i.sop_uid, "acked": i.acked, "of": max(1, i.frames),
                  "length": i.length, "d1": i.d1, "path": i.path}

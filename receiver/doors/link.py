@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Column, Row
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from common import audit, link, tls
@@ -41,7 +42,10 @@ from receiver.receipts import Receipts
 
 log = logging.getLogger("todoke.link")
 Partner = Row[Any]
-KEPT_OPENINGS = 64  # checked once, asked for with every batch
+Answer = Response | Future[str]
+_transfers = index.transfers
+KEPT_SLOTS = 2_000  # of openings checked once and asked for with every batch; a slide has ten
+PIECE = 1 << 16  # bytes of a receipt that are written at a time
 LONG_POLL = 20.0  # seconds that a question for a receipt may wait
 
 
@@ -84,9 +88,10 @@ class _Door:
     def __init__(self, services: LinkServices) -> None:
         self.services = services
         self._openings: OrderedDict[str, Opening] = OrderedDict()
+        self._lock = threading.Lock()
 
     def answer(
-        self, handler: Callable[[Request, Partner, bytes], Response | Future[str]]
+        self, handler: Callable[[Request, Partner, bytearray], Answer]
     ) -> Callable[[Request], Awaitable[Response]]:
         """Wrap a handler: peer, body under a limit, errors in words."""
 
@@ -121,17 +126,24 @@ class _Door:
     def _transfer(self, request: Request, partner: Partner) -> tuple[Row[Any], Opening]:
         with self.services.index.read() as db:
             row = transfers.owned(db, request.path_params["transfer"], partner.code)
-        if row.opening is None:
-            raise NotFound(thing=row.id)
         opening = self._openings.get(row.id)
         if opening is None:
-            opening = link.read_opening(jws.verify(row.opening, partner.signing_certificate))
-            self._openings[row.id] = opening
-            while len(self._openings) > KEPT_OPENINGS:
-                self._openings.popitem(last=False)
+            statement = self._statement(row, _transfers.c.opening)
+            opening = link.read_opening(jws.verify(statement, partner.signing_certificate))
+            with self._lock:
+                self._openings[row.id] = opening
+                while sum(len(kept.instances) for kept in self._openings.values()) > KEPT_SLOTS:
+                    self._openings.popitem(last=False)
         return row, opening
 
-    def hello(self, _request: Request, partner: Partner, _body: bytes) -> Response:
+    def _statement(self, row: Row[Any], which: Column[Any]) -> str:
+        with self.services.index.read() as db:
+            found = transfers.statement(db, row.id, which)
+        if found is None:
+            raise NotFound(thing=f"{which.name} of {row.id}")
+        return found
+
+    def hello(self, _request: Request, partner: Partner, _body: bytearray) -> Response:
         """Say who we are and what time it is here."""
         words = {
             "version": link.VERSION,
@@ -141,7 +153,7 @@ class _Door:
         }
         return _json(words)
 
-    def open(self, _request: Request, partner: Partner, body: bytes) -> Response:
+    def open(self, _request: Request, partner: Partner, body: bytearray) -> Response:
         """Open a transfer; idempotent."""
         statement = _text(body)
         opening = link.read_opening(jws.verify(statement, partner.signing_certificate))
@@ -152,7 +164,7 @@ class _Door:
         self.services.receipts.verifiers.prepare()  # while the images are on their way
         return _json({"transfer": opening.transfer}, 201)
 
-    def state(self, request: Request, partner: Partner, _body: bytes) -> Response:
+    def state(self, request: Request, partner: Partner, _body: bytearray) -> Response:
         """Say how far a transfer is."""
         with self.services.index.read() as db:
             row = transfers.owned(db, request.path_params["transfer"], partner.code)
@@ -167,7 +179,7 @@ class _Door:
         }
         return _json(words)
 
-    def missing(self, request: Request, partner: Partner, _body: bytes) -> Response:
+    def missing(self, request: Request, partner: Partner, _body: bytearray) -> Response:
         """Say what must still be sent: the only truth about it."""
         row, opening = self._transfer(request, partner)
         with self.services.index.read() as db:
@@ -182,7 +194,7 @@ class _Door:
                     words["levels"][str(place)] = link.pack_bits(held, slot.frames)
         return _json(words)
 
-    def lengths(self, request: Request, partner: Partner, body: bytes) -> Response:
+    def lengths(self, request: Request, partner: Partner, body: bytearray) -> Response:
         """Take the frame lengths of one level and lay its file out."""
         row, opening = self._transfer(request, partner)
         place = request.path_params["place"]
@@ -196,7 +208,7 @@ class _Door:
         self.services.frames.lay_out(here, slot, body)
         return Response(status_code=204)
 
-    def frames(self, request: Request, partner: Partner, body: bytes) -> Response:
+    def frames(self, request: Request, partner: Partner, body: bytearray) -> Response:
         """Take a batch of frames; answer with those that readers wait for."""
         row, opening = self._transfer(request, partner)
         places = {frame.instance for frame in link.unpack_frames(body)}
@@ -230,7 +242,9 @@ class _Door:
         with self.services.index.write() as db:
             return frames.take_wanted(db, places)
 
-    def complete(self, request: Request, partner: Partner, body: bytes) -> Response | Future[str]:
+    def complete(
+        self, request: Request, partner: Partner, body: bytearray
+    ) -> Response | Future[str]:
         """Close a transfer: 409 with what is missing, else verify and countersign."""
         row, opening = self._transfer(request, partner)
         statement = _text(body)
@@ -255,21 +269,27 @@ class _Door:
                 or (slot.frames and transfers.count_frames(db, here.id) < slot.frames)
             ]
 
-    def receipt(self, request: Request, partner: Partner, _body: bytes) -> Response | Future[str]:
+    def receipt(
+        self, request: Request, partner: Partner, _body: bytearray
+    ) -> Response | Future[str]:
         """Give the receipt, waiting a while for a verification that is under way.
 
         What a verification found damaged is missing again: 409 says so.
         """
+        with self.services.index.read() as db:
+            row = transfers.owned(db, request.path_params["transfer"], partner.code)
+            receipt = transfers.statement(db, row.id, _transfers.c.receipt)
+        if receipt is not None:
+            return _countersigned(receipt)
+        if (running := self.services.receipts.running(row.id)) is not None:
+            return running
         row, opening = self._transfer(request, partner)
-        if row.receipt is not None:
-            return _json({"receipt": row.receipt})
-        if row.closing is None:
-            raise NotFound(thing=f"closing of {row.id}")
+        statement = self._statement(row, _transfers.c.closing)
         missing = self._incomplete(row, opening)
         if missing:
             return _json({"missing": missing}, 409)
-        closing = link.read_closing(jws.verify(row.closing, partner.signing_certificate))
-        return self.services.receipts.begin(row.id, closing, row.closing)
+        closing = link.read_closing(jws.verify(statement, partner.signing_certificate))
+        return self.services.receipts.begin(row.id, closing, statement)
 
 
 async def _receipt(verifying: Future[str]) -> Response:
@@ -280,13 +300,27 @@ async def _receipt(verifying: Future[str]) -> Response:
         waited.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return _json({"receipt": None}, 202)
     try:
-        return _json({"receipt": waited.result()})
+        return _countersigned(waited.result())
     except IntegrityError as error:
         unequal = error.facts.get("unequal", [])
         return _json({"unequal": unequal, "error": error.as_json()}, 422)
 
 
-async def _body(request: Request) -> bytes:
+def _countersigned(receipt: str) -> Response:
+    """Answer with a receipt, megabytes of letters that JSON has as they are, piece by piece."""
+    before, after = b'{"receipt":"', b'"}'
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield before
+        for start in range(0, len(receipt), PIECE):
+            yield receipt[start : start + PIECE].encode("ascii")
+        yield after
+
+    length = {"Content-Length": str(len(before) + len(receipt) + len(after))}
+    return StreamingResponse(pieces(), headers=length, media_type="application/json")
+
+
+async def _body(request: Request) -> bytearray:
     """Read a request's body under its limit.
 
     Raises
@@ -295,19 +329,20 @@ async def _body(request: Request) -> bytes:
         It is larger; the rest is not read.
     """
     limit = link.BATCH_LIMIT if request.url.path.endswith("/frames") else link.WORDS_LIMIT
-    parts: list[bytes] = []
-    size = 0
+    body = bytearray()
     async for part in request.stream():
-        size += len(part)
-        if size > limit:
+        if len(body) + len(part) > limit:
             raise ProtocolError(cause=f"more than {limit} bytes")
-        parts.append(part)
-    return b"".join(parts)
+        body += part
+    return body
 
 
-def _text(body: bytes) -> str:
+def _text(body: bytearray) -> str:
+    """Return a body as text, and empty it: a request holds it to its end."""
     try:
-        return body.decode("ascii")
+        text = body.decode("ascii")
+        body.clear()
+        return text
     except UnicodeDecodeError as failure:
         raise ProtocolError(cause="JWS") from failure
 

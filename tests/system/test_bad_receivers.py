@@ -80,7 +80,7 @@ def test_a_bad_receiver_never_makes_it_received(bad: Bad, name: str) -> None:
     assert transfer["state"] == TransferState.HELD
     assert bad.said[name].code == IntegrityError.exit_code
     with bad.ends.outbox() as box:
-        assert box.transfer(transfer["id"]).receipt is None
+        assert box.statement(transfer["id"], "receipt") is None
 
 
 @pytest.mark.requirement("DCM-06")

@@ -70,7 +70,7 @@ def spoil_frames() -> None:
     take = Frames.take
 
     def taking(
-        self: Frames, transfer: str, study: str, levels: dict[int, Level], batch: bytes
+        self: Frames, transfer: str, study: str, levels: dict[int, Level], batch: bytes | bytearray
     ) -> int:
         repeats = take(self, transfer, study, levels, batch)
         for frame in link.unpack_frames(batch):
@@ -88,10 +88,10 @@ def spoil_receipts() -> None:
 
     countersign, conclude = Receipts._countersign, Receipts._conclude
 
-    def countersigning(self: Receipts, known: Any, statement: str, rows: Any, found: Any) -> str:
+    def countersigning(self: Receipts, known: Any, answered: str, rows: Any, found: Any) -> str:
         if fault("countersigns-others"):
             found = [replace(found[0], d1="0" * 64), *found[1:]]
-        return countersign(self, known, statement, rows, found)
+        return countersign(self, known, answered, rows, found)
 
     def concluding(self: Receipts, *verified: Any) -> str:
         if fault("replays-a-receipt"):
