@@ -223,7 +223,7 @@ def test_only_a_sender_that_says_so_is_compared_by_samples() -> None:
 
 
 def test_ends_that_never_compress_hear_nothing_of_it() -> None:
-    first, second = link.words(COMPRESSED)["instances"]
+    first, second = json.loads(link.dumps(link.words(COMPRESSED)))["instances"]
     assert {"syntax", "rest"} < first.keys()
     assert not {"syntax", "rest"} & second.keys()
 

@@ -74,8 +74,8 @@ def test_a_study_is_stored_coded_and_receipted_by_its_samples(
         assert row.length < sources[row.sop_uid].stat().st_size / 2
     with ends.outbox() as box:
         assert {i.sent_as for i in box.instances(transfer)} == {syntax}
-        receipt = box.transfer(transfer).receipt
-        closing = box.transfer(transfer).closing
+        receipt = box.statement(transfer, "receipt")
+        closing = box.statement(transfer, "closing")
     certificates = [Node.load(end, role).signing_certificate for end, role in
                     ((ends.sender, Role.REQUESTER), (ends.receiver, Role.SUPPORTER))]  # fmt: skip
     said = link.read_closing(jws.verify(closing or "", certificates[0]))
