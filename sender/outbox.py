@@ -22,42 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from common import durable
-from common.errors import DatabaseUnsafe, NotFound, TodokeError
+from common.errors import NotFound, TodokeError
 from common.link import Digest
 from common.states import AT_REST, TransferState, move
-
-SCHEMA_VERSION = 3
-_SCHEMA = """
-CREATE TABLE jobs(
-  id INTEGER PRIMARY KEY, partner TEXT NOT NULL, paths TEXT NOT NULL, options TEXT NOT NULL,
-  created TEXT NOT NULL, scanned TEXT, found INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE refused(
-  job INTEGER NOT NULL REFERENCES jobs, path TEXT NOT NULL,
-  number TEXT NOT NULL, ja TEXT NOT NULL, en TEXT NOT NULL);
-CREATE TABLE transfers(
-  id TEXT PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs, partner TEXT NOT NULL,
-  kind TEXT NOT NULL, state TEXT NOT NULL, priority TEXT NOT NULL, purpose TEXT NOT NULL,
-  study TEXT NOT NULL, attributes TEXT NOT NULL, request TEXT NOT NULL, test INTEGER NOT NULL,
-  slide TEXT, opening TEXT, closing TEXT, receipt TEXT, error TEXT, digests_equal INTEGER,
-  attempts INTEGER NOT NULL DEFAULT 0, created TEXT NOT NULL, started TEXT,
-  delivered TEXT, finished TEXT);
-CREATE TABLE instances(
-  id INTEGER PRIMARY KEY, transfer TEXT NOT NULL REFERENCES transfers, sop_uid TEXT NOT NULL,
-  sop_class TEXT NOT NULL, transfer_syntax TEXT NOT NULL, series TEXT NOT NULL, number INTEGER,
-  path TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
-  size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
-  d1 TEXT, d2 TEXT, d3 TEXT, root TEXT NOT NULL DEFAULT '',
-  frames INTEGER NOT NULL DEFAULT 0, acked INTEGER NOT NULL DEFAULT 0,
-  sent_as TEXT NOT NULL DEFAULT '',
-  UNIQUE(transfer, sop_uid));
-CREATE TABLE watched(
-  path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL);
-"""
-#: What brings an outbox of version 1, 2, ... to the next.
-_STEPS = (
-    "ALTER TABLE transfers ADD COLUMN delivered TEXT",
-    "ALTER TABLE instances ADD COLUMN sent_as TEXT NOT NULL DEFAULT ''",
-)
+from sender import schema
 
 
 def now() -> str:
@@ -178,17 +146,7 @@ class Outbox:
         self._lock = threading.RLock()
         durable.safe_sqlite(self._db)
         with self._write() as db:
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            elif 0 < version < SCHEMA_VERSION:
-                for step in _STEPS[version - 1 :]:
-                    db.execute(step)
-                db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
-                raise DatabaseUnsafe(cause=f"outbox {version}, program {SCHEMA_VERSION}")
+            schema.prepare(db)
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:

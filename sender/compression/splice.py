@@ -81,8 +81,7 @@ def load() -> None:
 def _code(raw: memoryview, shape: Shape, transfer_syntax_uid: str) -> bytes | None:
     import numpy as np
 
-    size = (shape.rows, shape.columns) + ((shape.samples,) if shape.samples > 1 else ())
-    frame = np.frombuffer(raw, shape.word).reshape(size)
+    frame = np.frombuffer(raw, shape.word).reshape(shape.rows, shape.columns)
     if not _only_samples(frame, shape):
         return None
     try:
@@ -108,10 +107,7 @@ def _encoders() -> dict[str, Callable[[Frame], bytes]]:
     import imagecodecs
 
     return {
-        # no colour transform: Photometric Interpretation stays what it is
-        HTJ2K: lambda frame: bytes(
-            imagecodecs.htj2k_encode(frame, reversible=True, rgb=False, planar=False)
-        ),
+        HTJ2K: lambda frame: bytes(imagecodecs.htj2k_encode(frame, reversible=True)),
         JPEG_LS: lambda frame: _without_spiff(
             bytes(imagecodecs.jpegls_encode(frame.view(f"u{frame.itemsize}")))
         ),
@@ -119,7 +115,7 @@ def _encoders() -> dict[str, Callable[[Frame], bytes]]:
 
 
 def _without_spiff(code: bytes) -> bytes:
-    """Take out the file header that the library writes: DICOM has none, and it says RGB."""
+    """Take out the file header that the library writes: DICOM has none, and its says RGB."""
     at = 2
     while code[at : at + 2] == b"\xff\xe8":
         at += 2 + int.from_bytes(code[at + 2 : at + 4], "big")

@@ -133,7 +133,8 @@ def _send(
         with contextlib.closing(_on_their_way(to, association, able)) as going:
             # asked when one is about to be sent, and not when it is coded ahead
             unhurried = itertools.takewhile(lambda _: not gives_way(), going)
-            return _store(association, unhurried, acknowledged, even=to.even)
+            answered = to.flight.answered if to.flight else None
+            return _store(association, unhurried, acknowledged, even=to.even, answered=answered)
 
     def told(instance: Instance, d1: str) -> None:
         acknowledged(instance, d1)
@@ -192,6 +193,7 @@ def _store(
     acknowledged: Acknowledged,
     *,
     even: bool,
+    answered: Callable[[Instance], None] | None = None,
 ) -> list[TodokeError]:
     refused: list[TodokeError] = []
     under_way: dict[str, Instance] = {}
@@ -206,6 +208,8 @@ def _store(
     for outcome in association.store(sent()):
         uid = outcome.outgoing.sop_instance_uid
         instance, d1 = under_way.pop(uid), digests.pop(uid, "")
+        if answered is not None:
+            answered(instance)
         if outcome.error is None and (outcome.status == 0 or outcome.status in WARNINGS):
             acknowledged(instance, d1)
         elif outcome.error is not None:
