@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from common import tls
 from common.dicom.association import Context, Outgoing, Paced, Requestor
+from common.dicom.calling import Reach, reach
 from common.dicom.dataset import DEFLATED
 from common.errors import (
     ContextNotAccepted,
@@ -23,6 +25,7 @@ from common.errors import (
 from sender.compression.flight import Coded, Flight
 from sender.links.several import Several
 from sender.outbox import Instance
+from sender.partners import Partner
 from sender.sources import FileSource
 
 Acknowledged = Callable[[Instance, str], None]
@@ -50,6 +53,8 @@ class Destination:
         Most at a time, where the peer has no window.
     pieces : callable, optional
         Gives what is to be sent in the pieces, and at the moments, that a cap allows.
+    reach : callable
+        Gives a connection, which may have been made while the job was read.
     flight : Flight, optional
         Chooses what is compressed on the way to an end that proves what it stored.
     """
@@ -62,7 +67,21 @@ class Destination:
     even: bool = False
     associations: int = 4
     pieces: Paced | None = None
+    reach: Reach = reach
     flight: Flight | None = None
+
+
+def tls_towards(partner: Partner, profile: str) -> ssl.SSLContext | None:
+    """Return the TLS of associations to a partner, None where it has none."""
+    if not partner.ca:
+        return None
+    own = partner.credentials
+    return tls.client_context(
+        own if own.key.exists() else None,
+        [partner.ca],
+        profile=profile,
+        check_host=not partner.leaf,
+    )
 
 
 def send(
@@ -176,6 +195,7 @@ def open_association(
                 contexts=contexts,
                 window=window,
                 pieces=to.pieces,
+                reach=to.reach,
             )
         except PeerUnreachable as unreachable:
             failure = unreachable

@@ -26,7 +26,7 @@ Real files over mutual TLS, by transfer syntax: what was the same at the other e
 |---|---|
 | bytes | データセットがバイト単位で同じ / the data set is the same, byte for byte |
 | elements | 全要素とD2 (画素) が同じ。相手が書き直した / every element and D2 equal, written anew |
-| samples | 先に届いた同じ画像の別の符号化 / another coding of the same image, which came first and stays |
+| samples | 先に届いた同じ画像の別の符号化 / another coding of what came first and stays |
 | refused | 受け手が理由を述べて断った / refused by the receiving end, with its reason |
 | not sent | 送る側が理由を述べて送らなかった / kept back by the sending end, with its reason |
 
