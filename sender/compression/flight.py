@@ -133,7 +133,7 @@ class Flight:
         if native is None:
             return instance, None
         since = time.perf_counter()
-        spliced = compress(data_set, native, syntax, check=False)
+        spliced = compress(data_set, native, syntax)
         seconds = time.perf_counter() - since
         self.choice.encoded(syntax, len(data_set), spliced.length if spliced else 0, seconds)
         return instance, None if spliced is None else Coded(instance, spliced, d1)
