@@ -347,15 +347,17 @@ def test_a_codec_that_fails_keeps_an_image_as_it_was(
 
 
 TOGETHER = """
-import threading
+import sys, threading
 import imagecodecs, numpy as np
 from common.dicom.samples import HTJ2K
 from sender.compression import splice
 frame = (np.indices((64, 64)).sum(axis=0) * 37 % 4000).astype("<i2")
+encode = splice._encoders()[HTJ2K]
 codes, both = [b""] * 8, threading.Barrier(8)
+sys.setswitchinterval(1e-5)
 def work(place):
     both.wait()
-    codes[place] = splice._encoders()[HTJ2K](frame)
+    codes[place] = encode(frame)
 threads = [threading.Thread(target=work, args=(place,)) for place in range(8)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
