@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import os
 import secrets
 import sqlite3
@@ -24,6 +25,8 @@ from common.errors import DatabaseUnsafe, DataInUse, DiskFull, StorageError
 
 _seek_lock = threading.Lock()  # one for the portable forms, which share a file position
 _MOST_PLACES = 512  # of one call; IOV_MAX is 1024 on Linux and macOS
+_DIRECT = getattr(os, "O_DIRECT", 0)
+BLOCK = 4096  # bytes; what a write past the page cache is a multiple of
 _NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -161,10 +164,53 @@ def make_folder(folder: Path) -> None:
         sync_folder(name.parent)
 
 
-def create(path: Path | str) -> int:
-    """Open a new file for reading and writing; it must not exist yet."""
+def create(path: Path | str, *, direct: bool = False) -> int:
+    """Open a new file for reading and writing; it must not exist yet.
+
+    Parameters
+    ----------
+    direct : bool
+        For :func:`write_direct` alone.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with _named(path):
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        return os.open(path, flags | (_DIRECT if direct else 0), 0o600)
+
+
+def write_direct(fd: int, buffer: memoryview, length: int) -> None:
+    """Write the first `length` bytes of a buffer as a whole file, past the page cache.
+
+    Parameters
+    ----------
+    buffer : memoryview
+        Begins at a page and has room up to the end of the last block of `length`;
+        what lies there is set to zero.
+    """
+    end = -(-length // BLOCK) * BLOCK
+    buffer[length:end] = bytes(end - length)
+    write_at(fd, buffer[:end], 0)
+    with _named(f"fd {fd}"):
+        os.ftruncate(fd, length)
+
+
+def direct_works(folder: Path) -> bool:
+    """Try whether :func:`write_direct` gives back what it was given, in a folder that is there."""
+    if not _DIRECT:
+        return False
+    path = folder / f".direct.{secrets.token_hex(8)}"
+    length = BLOCK + 1
+    with contextlib.suppress(OSError, StorageError), mmap.mmap(-1, 2 * BLOCK) as block:
+        block[:length] = bytes(range(256)) * (BLOCK // 256) + b"x"
+        fd = create(path, direct=True)
+        try:
+            with memoryview(block) as view:
+                write_direct(fd, view, length)
+            sync_data(fd)
+            return path.read_bytes() == block[:length]
+        finally:
+            os.close(fd)
+            path.unlink()
+    return False
 
 
 def open_file(path: Path, *, writable: bool = False) -> int:

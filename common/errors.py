@@ -192,6 +192,14 @@ class NotCarried(InputError):
     en = "This kind or coding of image is not carried yet ({cause}). Export it in another form"
 
 
+class RequestTooLarge(InputError):
+    number = "E-2009"
+    dimse_status = 0x0213  # resource limitation, PS3.7 C.5.24
+    http_status = 413
+    ja = "要求が大きすぎます ({cause})。いくつかに分けて送ってください"
+    en = "The request is too large ({cause}). Split it into several"
+
+
 class MixedPatients(InputError):
     number = "E-2104"
     exit_code = 26
@@ -367,6 +375,22 @@ class ProtocolError(PeerError):
     retryable = False
     ja = "相手の言葉が規格に合いません ({cause})。相手の製品と版を確かめてください"
     en = "The peer broke the protocol ({cause}). Check its product and version"
+
+
+class CommitmentPending(PeerError):
+    number = "E-6011"
+    ja = "相手の保管確約を待っています ({cause})。画像は届いています。自動で確かめ直します"
+    en = "Waiting for the peer's storage commitment ({cause}). The images arrived; no action needed"
+
+
+class NotCommitted(PeerError):
+    number = "E-6012"
+    exit_code = 65
+    retryable = False
+    ja = "相手が保管を確約しませんでした ({cause})。元の画像を残し、相手の管理者に確かめてください"
+    en = (
+        "The peer did not commit to storage ({cause}). Keep the originals and ask its administrator"
+    )
 
 
 class WrongService(ProtocolError):

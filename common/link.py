@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -28,6 +28,9 @@ FRAME_HEAD = struct.Struct("<HII32s")  # instance, frame, bytes on the wire, SHA
 
 PRIORITIES = ("urgent", "soon", "routine")
 PURPOSES = ("diagnosis", "advice")
+NATIVE = "1.2.840.10008.1.2.1"  # Explicit VR Little Endian
+#: What native pixels may be sent in on the way: JPEG-LS and HTJ2K, both lossless.
+COMPRESSED = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.201"})
 _UID = re.compile(r"\d+(\.\d+)*", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{32}")
 _SHA = re.compile(r"[0-9a-f]{64}")
@@ -92,6 +95,14 @@ class Digest:
 
     For a slide level `d1` is the SHA-256 of its header and `root` the Merkle
     root of its frames; else `root` is empty.
+
+    Attributes
+    ----------
+    syntax : str
+        Where pixels may travel coded: the transfer syntax that the sender chose, or that
+        the receiver holds.  All digests are those of each end's own bytes.
+    rest : str
+        With `syntax`: the digest of all but the pixel element.
     """
 
     uid: str
@@ -100,6 +111,8 @@ class Digest:
     d2: str | None = None
     d3: str | None = None
     root: str = ""
+    syntax: str = ""
+    rest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +146,14 @@ def words(value: Opening | Closing | Receipt) -> dict[str, Any]:
 
 
 def fields_of(value: Any) -> dict[str, Any]:
-    """Return a dataclass's own fields: what JSON asks for when it meets one."""
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    """Return a dataclass's own fields: what JSON asks for when it meets one.
+
+    What only instances have that may be compressed in flight is left out for the others.
+    """
+    said = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Digest) and not value.syntax:
+        del said["syntax"], said["rest"]
+    return said
 
 
 def read_opening(payload: dict[str, Any]) -> Opening:
@@ -146,7 +165,7 @@ def read_opening(payload: dict[str, Any]) -> Opening:
         Something is missing, of another type, or of an unknown version.
     """
     with _Checked("opening", payload) as said:
-        opening = Opening(**{**said, "instances": _slots(said["instances"])})
+        opening = Opening(**{**said, "instances": tuple(map(_slot, said["instances"]))})
         _require(_ID.fullmatch(opening.transfer), "transfer")
         _require(opening.kind in {"dicom", "slide"}, "kind")
         _require(opening.priority in PRIORITIES, "priority")
@@ -162,14 +181,46 @@ def read_opening(payload: dict[str, Any]) -> Opening:
         return opening
 
 
-def _slots(said: Iterable[dict[str, Any]]) -> tuple[Slot, ...]:
-    """Make the slots; what thousands of them share they hold in common."""
+def slots() -> Callable[[Any], Any]:
+    """Return what makes slots of an opening's entries as they are read; else as they are.
+
+    What thousands of them share they hold in common.
+    """
     known: dict[Any, Any] = {}
-    shared = ("sop_class", "transfer_syntax", "series")
-    return tuple(
-        Slot(**{**slot, **{name: known.setdefault(slot[name], slot[name]) for name in shared}})
-        for slot in said
-    )
+
+    def entry(said: Any) -> Any:
+        try:
+            for name in ("sop_class", "transfer_syntax", "series"):
+                said[name] = known.setdefault(said[name], said[name])
+            return Slot(**said)
+        except (TypeError, KeyError):
+            return said  # read_opening says what is wrong
+
+    return entry
+
+
+def digests(known: Iterable[Digest] = ()) -> Callable[[Any], Any]:
+    """Return what makes digests of a closing's or receipt's entries; else as they are.
+
+    Parameters
+    ----------
+    known : iterable of Digest
+        One that is equal is given instead: thousands are not held twice.
+    """
+    same = {digest: digest for digest in known}
+
+    def entry(said: Any) -> Any:
+        try:
+            made = Digest(**said)
+            return same.get(made, made)
+        except TypeError:
+            return said  # read_closing says what is wrong
+
+    return entry
+
+
+def _slot(said: Any) -> Slot:
+    return said if isinstance(said, Slot) else Slot(**said)
 
 
 def _check_slot(slot: Slot, kind: str) -> None:
@@ -198,13 +249,15 @@ def read_receipt(payload: dict[str, Any]) -> Receipt:
         return Receipt(**{**said, "instances": _digests(said["instances"])})
 
 
-def _digests(said: Iterable[dict[str, Any]]) -> tuple[Digest, ...]:
-    found = tuple(Digest(**digest) for digest in said)
+def _digests(said: Iterable[Any]) -> tuple[Digest, ...]:
+    found = tuple(one if isinstance(one, Digest) else Digest(**one) for one in said)
     for digest in found:
         check_uid(digest.uid)
         _require(type(digest.length) is int, "length")
-        for value in (digest.d1, digest.d2, digest.d3, digest.root or None):
+        for value in (digest.d1, digest.d2, digest.d3, digest.root or None, digest.rest or None):
             _require(value is None or _SHA.fullmatch(value), "a digest")
+        _require(digest.syntax in {"", NATIVE, *COMPRESSED}, "a transfer syntax")
+        _require(bool(digest.syntax) == bool(digest.rest), "a rest")
     return found
 
 
@@ -246,22 +299,41 @@ class _Checked:
             raise ProtocolError(cause=f"{self.kind}: {failure}") from failure
 
 
-def compare(ours: Iterable[Digest], theirs: Iterable[Digest]) -> list[str]:
+def compare(sent: Iterable[Digest], held: Iterable[Digest]) -> list[str]:
     """Return the UIDs of instances on which the two ends do not agree, sorted.
 
-    D2 and D3 count where both ends have them.
+    The bytes are equal: D2 and D3 count where both ends have them.  Or the source is
+    native, and the receiver holds it losslessly coded, with the same samples (D3) and
+    the same bytes outside the pixel element.  In which coding may differ from what the
+    sender chose now: the same instance may be there from before.
+
+    Parameters
+    ----------
+    sent, held : iterable of Digest
+        What the sender found in its source, and the receiver on its disk.
     """
-    left = {digest.uid: digest for digest in ours}
-    right = {digest.uid: digest for digest in theirs}
+    left = {digest.uid: digest for digest in sent}
+    right = {digest.uid: digest for digest in held}
     unequal = set(left) ^ set(right)
     for uid in set(left) & set(right):
-        a, b = left[uid], right[uid]
-        same = (a.length, a.d1, a.root) == (b.length, b.d1, b.root)
-        for x, y in ((a.d2, b.d2), (a.d3, b.d3)):
-            same = same and (x is None or y is None or x == y)
-        if not same:
+        if not (_bytes_equal(left[uid], right[uid]) or _samples_equal(left[uid], right[uid])):
             unequal.add(uid)
     return sorted(unequal)
+
+
+def _bytes_equal(a: Digest, b: Digest) -> bool:
+    same = (a.length, a.d1, a.root) == (b.length, b.d1, b.root)
+    for x, y in ((a.d2, b.d2), (a.d3, b.d3)):
+        same = same and (x is None or y is None or x == y)
+    return same
+
+
+def _samples_equal(sent: Digest, held: Digest) -> bool:
+    if sent.syntax not in {NATIVE, *COMPRESSED} or held.syntax not in COMPRESSED:
+        return False
+    if sent.root or held.root or not (sent.d3 and sent.rest):
+        return False  # two digests that are not there prove nothing
+    return (sent.d3, sent.rest) == (held.d3, held.rest)
 
 
 @dataclass(frozen=True, slots=True)

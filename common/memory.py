@@ -22,7 +22,6 @@ def give_back() -> None:
     ever.  What is loaded now is left out of every later search for circles, which is
     then short and frequent.  Elsewhere than on glibc the allocator stays as it is.
     """
-    gc.collect()
     gc.freeze()
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # musl has no mallopt

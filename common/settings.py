@@ -49,6 +49,15 @@ def check_aet(value: str) -> str | None:
     return None if fine else "AE: 1-16 ASCII"
 
 
+def _not_negative(value: int) -> str | None:
+    return None if value >= 0 else "0以上 / 0 or more"
+
+
+def _compression(value: str) -> str | None:
+    names = "auto", "off", "htj2k", "jpegls"
+    return None if value in names else " / ".join(names)
+
+
 def _aet_or_derived(value: str) -> str | None:
     return check_aet(value) if value else None
 
@@ -238,11 +247,31 @@ class Sender(Settings):
         "スライドの全体写真を送る (ラベルが写ることがある)",
         "Send the macro photograph of slides (the label may be in it)",
     )
+    commit_minutes: int = option(
+        10,
+        "保管確約の返事がないとき、もう一度求めるまでの分数",
+        "Minutes without a report of Storage Commitment before it is asked for again",
+        _positive,
+    )
     profile: str = option(
         "jp-high13",
         "TLSの型。相手が TLS 1.2 しか話せないときだけ dicom-b12",
         "TLS profile; dicom-b12 only where a partner speaks nothing newer than TLS 1.2",
         _profile,
+    )
+    compression: str = option(
+        "auto",
+        "送信中の可逆圧縮: auto (回線と計算機の実測で選ぶ)、off、htj2k、jpegls。"
+        "相手が todoke のときだけ",
+        "Lossless compression in flight: auto (by measured line and machine), off, htj2k, jpegls;"
+        " only to a partner that runs todoke",
+        _compression,
+    )
+    spare_cores: int = option(
+        1,
+        "圧縮に使わず装置の仕事に残すプロセッサーのコア数",
+        "Processor cores that compression leaves to the workstation's own work",
+        _not_negative,
     )
 
 

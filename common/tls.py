@@ -53,6 +53,7 @@ def server_context(
     *,
     profile: str = "jp-high13",
     client_required: bool = True,
+    strict: bool = True,
 ) -> ssl.SSLContext:
     """Return the context of a listener.
 
@@ -65,6 +66,9 @@ def server_context(
     profile : {'jp-high13', 'dicom-b12'}
     client_required : bool
         False only for pairing and viewer, where no certificate exists yet.
+    strict : bool
+        False only where `trust` is the very certificate of a product, entered by
+        hand, as for ``check_host`` of :func:`client_context`.
 
     Raises
     ------
@@ -77,6 +81,8 @@ def server_context(
     _present(context, own)
     if client_required:
         context.verify_mode = ssl.CERT_REQUIRED
+        if not strict:
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         _trust(context, trust)
         # a resumed session would outlive the certificate it began with
         context.num_tickets = 0

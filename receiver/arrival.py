@@ -122,15 +122,25 @@ class Arrival:
             raise NotDicom(cause="after its end")
         return self._buffer
 
-    def _spill(self) -> None:
-        """Write a full buffer out: an instance may be of any size, its memory not."""
+    def _spill(self, *, whole: bool = False) -> None:
+        """Write a buffer out: an instance may be of any size, its memory not.
+
+        Parameters
+        ----------
+        whole : bool
+            The buffer holds the whole file.
+        """
+        direct = whole and self.store.direct
         if self.fd < 0:
-            self.fd = durable.create(self.path)
-        with memoryview(self._held()) as whole, whole[: self._used] as used:
+            self.fd = durable.create(self.path, direct=direct)
+        with memoryview(self._held()) as buffer, buffer[: self._used] as used:
             start = 0 if self._written else len(self.prefix)
             with used[start:] as fresh:
                 self.digest.update(fresh)
-            durable.write_at(self.fd, used, self._written)
+            if direct:
+                durable.write_direct(self.fd, buffer, self._used)
+            else:
+                durable.write_at(self.fd, used, self._written)
         self._written += self._used
         self._used = 0
 
@@ -157,8 +167,8 @@ class Arrival:
         InputError
             The data set cannot be read, or is not the instance that was announced.
         """
-        found = self._scan() if not self._written else None
-        self._spill()
+        found = None if self._written else self._scan()
+        self._spill(whole=not self._written)
         durable.sync_data(self.fd)
         self.d1 = self.digest.hexdigest()
         try:

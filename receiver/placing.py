@@ -10,6 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from common import link
+from common.dicom import digest
 from common.errors import MixedPatients, SameUidOtherContent, TodokeError
 from common.states import InstanceState
 from receiver import index, transfers
@@ -35,6 +37,9 @@ _OF_STUDIES = select(
 ).where(
     _studies.c.institution == bindparam("institution"),
     _studies.c.study_uid.in_(bindparam("uids", expanding=True)),
+)
+_STORED = select(_instances.c.path, _instances.c.prefix_length, _instances.c.transfer_syntax).where(
+    _instances.c.id == bindparam("place"), _instances.c.path.is_not(None)
 )
 _NEW = insert(_instances)
 _ARRIVED = update(_instances).where(_instances.c.id == bindparam("place"))
@@ -157,10 +162,28 @@ class Placing:
 
     def _again(self, arrival: Arrival, known: _Known) -> TodokeError | None:
         """The same instance again is a success and counted; another content is kept aside."""
-        if known.d1 == arrival.d1:
+        if known.d1 == arrival.d1 or self._same_samples(arrival, known):
             arrival.final.unlink(missing_ok=True)
             transfers.count_repeats(self.db, known.transfer, 1)
             return None
         arrival.store.keep_aside(arrival.final)
         self.alarm(arrival.institution, "same UID, other content")
         return SameUidOtherContent(path="SOP Instance UID")
+
+    def _same_samples(self, arrival: Arrival, known: _Known) -> bool:
+        """Whether one is the other, native or losslessly coded: no other element differs."""
+        row = self.db.execute(_STORED, {"place": known.id}).one_or_none()
+        codings = {link.NATIVE, *link.COMPRESSED}
+        if row is None or not {row.transfer_syntax, arrival.transfer_syntax_uid} < codings:
+            return False
+        both = (
+            (arrival.store.where(row.path), row.prefix_length, row.transfer_syntax),
+            (arrival.final, len(arrival.prefix), arrival.transfer_syntax_uid),
+        )
+        try:
+            one, other = (digest.of_file(*instance, decoded=True) for instance in both)
+        except (OSError, TodokeError):
+            return False
+        if one.d3 is None or one.rest is None:
+            return False
+        return (one.d3, one.rest) == (other.d3, other.rest)

@@ -7,7 +7,6 @@ compared with one made at the same end.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -22,13 +21,13 @@ from common.link import Closing, Digest, Receipt
 from common.proof import jws
 from common.proof.identity import Node
 from common.states import InstanceState, TransferState
-from receiver import index, transfers
+from receiver import index, statements, transfers
 from receiver.index import Index
 from receiver.store import Store
 from receiver.verifying import COLUMNS, Verifiers
 
 log = logging.getLogger("todoke.receipts")
-_instances, _transfers = index.instances, index.transfers
+_instances = index.instances
 
 
 class Receipts:
@@ -77,22 +76,20 @@ class Receipts:
             return running
         with self.index.write() as db:
             row = transfers.known(db, transfer)
-            receipt = transfers.statement(db, transfer, _transfers.c.receipt)
-            if receipt and transfers.statement(db, transfer, _transfers.c.closing) == statement:
+            receipt = statements.read(db, transfer, "receipt")
+            if receipt and statements.read(db, transfer, "closing") == statement:
                 there: Future[str] = Future()
                 there.set_result(receipt)
                 return there
-            transfers.set_state(
-                db, row, TransferState.DELIVERED, closing=statement, closed_at=index.now()
-            )
+            statements.write(db, transfer, "closing", statement)
+            transfers.set_state(db, row, TransferState.DELIVERED, closed_at=index.now())
         with self._lock:
             if (running := self._running.get(transfer)) is None:
                 running = Future()
                 running.set_running_or_notify_cancel()  # one who no longer waits stops it for none
                 self._running[transfer] = running
                 running.add_done_callback(lambda ended: self._forget(transfer, ended))
-                answered = hashlib.sha256(statement.encode()).hexdigest()
-                self._pool.submit(self._verify, transfer, closing, answered, running)
+                self._pool.submit(self._verify, transfer, closing, jws.name(statement), running)
             return running
 
     def _forget(self, transfer: str, ended: Future[str]) -> None:
@@ -180,11 +177,11 @@ class Receipts:
             row = transfers.known(db, known.id)
             for start in range(0, len(pairs), transfers.TOGETHER):
                 _keep_verified(db, pairs[start : start + transfers.TOGETHER], names)
+            statements.write(db, row.id, "receipt", signed)
             transfers.set_state(
                 db,
                 row,
                 TransferState.RECEIPTED,
-                receipt=signed,
                 receipted_at=receipt.receipted_at,
             )
             mine = _instances.c.transfer == row.id

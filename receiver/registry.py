@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from common import durable, tls
+from common.addresses import join_address, split_address
 from common.errors import UsageError
 from common.proof import certificates
 from common.proof.identity import Institution, Node, check_not_own
@@ -17,6 +18,7 @@ from receiver import index
 from receiver.index import Index
 
 _partners = index.partners
+_addresses = index.commit_addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,15 @@ class Partner:
     fingerprint: str | None
     signing_sha256: str | None
     added_at: str
+    commit_address: str | None  # HOST:PORT that reports of Storage Commitment are dialled to
 
 
 def list_partners(db_index: Index) -> list[Partner]:
     """Return every partner, by code."""
     with db_index.read() as db:
         rows = db.execute(select(_partners).order_by(_partners.c.code)).all()
+        known = db.execute(select(_addresses))
+        addresses = {row.institution: join_address(row.host, row.port) for row in known}
     return [
         Partner(
             row.code,
@@ -45,6 +50,7 @@ def list_partners(db_index: Index) -> list[Partner]:
             row.fingerprint,
             tls.fingerprint_of_pem(row.signing_certificate) if row.signing_certificate else None,
             row.added_at,
+            addresses.get(row.code),
         )
         for row in rows
     ]
@@ -101,6 +107,7 @@ def add_product(
     certificate: Path | None = None,
     ca: Path | None = None,
     issue: Path | None = None,
+    commit_address: str = "",
 ) -> Partner:
     """Enter a DICOM product that is not todoke.
 
@@ -114,11 +121,13 @@ def add_product(
         The CA of `certificate` (PEM); the certificate itself where it is self-signed.
     issue : Path, optional
         Instead: folder to write a key and a certificate of our CA into, for the product.
+    commit_address : str
+        HOST:PORT where it takes reports of Storage Commitment; empty for none.
 
     Raises
     ------
     UsageError
-        AE title wrong or taken, or not exactly one way to a certificate.
+        AE title wrong or taken, address wrong, or not exactly one way to a certificate.
     EqualInstitution
         The code is our own.
     """
@@ -127,6 +136,7 @@ def add_product(
         raise UsageError(cause=f"{aet}: {wrong}")
     if (certificate is None) == (issue is None):
         raise UsageError(cause="--cert | --issue")
+    address = split_address(commit_address, "--commit-address") if commit_address else None
     if certificate is not None:
         leaf = certificates.to_pem(certificates.from_pem(_text(certificate)))
         trust = _text(ca) if ca is not None else leaf
@@ -146,6 +156,12 @@ def add_product(
             ca=trust or None,
             added_at=index.now(),
         )
+        db.execute(delete(_addresses).where(_addresses.c.institution == institution.code))
+        if address is not None:
+            host, port = address
+            db.execute(
+                insert(_addresses).values(institution=institution.code, host=host, port=port)
+            )
     return next(one for one in list_partners(db_index) if one.code == institution.code)
 
 

@@ -221,6 +221,9 @@ def partner_add(
         Path | None,
         typer.Option(help="代わりに鍵と証明書を発行するフォルダー / issue one here instead"),
     ] = None,
+    commit_address: Annotated[
+        str, typer.Option(help="保管確約の返事をかける HOST:PORT / where commitments are reported")
+    ] = "",
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -241,6 +244,7 @@ def partner_add(
                 certificate=cert,
                 ca=ca,
                 issue=issue,
+                commit_address=commit_address,
             )
         digits = spoken(added.fingerprint or "")
         say(f"{name} を登録しました: {aet} {digits}", f"Added {name}: {aet} {digits}")
@@ -250,6 +254,11 @@ def partner_add(
                 f"Put the key and certificate in {issue} into the product, then delete them here.",
             )
         _say_firewall(settings)
+        if added.commit_address:
+            say(
+                f"外向きTCP: {added.commit_address}  保管確約の返事",
+                f"Outward TCP: {added.commit_address}  reports of Storage Commitment",
+            )
         if as_json:
             emit(asdict(added))
 

@@ -47,6 +47,7 @@ class Store:
         self._folders: dict[tuple[str, str], Path] = {}
         for folder in (self.incoming, self.set_aside):
             durable.make_folder(folder)
+        self.direct = durable.direct_works(self.incoming)
 
     @property
     def incoming(self) -> Path:

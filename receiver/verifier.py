@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common import durable, logs
+from common import durable, link, logs
 from common.dicom import digest
 from common.dicom.digest import Digests
 from common.errors import NotDicom, StorageError
@@ -57,11 +57,17 @@ def _instance(request: dict[str, Any]) -> dict[str, Any]:
         found = _plain(path, base)
     else:
         try:
-            found = digest.of_file(path, base, request["syntax"])
+            # what may have been compressed in flight is proven by its samples
+            coded = request["syntax"] in link.COMPRESSED
+            found = digest.of_file(path, base, request["syntax"], decoded=coded)
         except NotDicom:  # D1 needs no parser, and says whether the bytes are those that came
             found = _plain(path, base)
     length = path.stat().st_size - base
-    return {"length": length, "digests": dataclasses.asdict(found)}
+    digests: dict[str, str | None] = dataclasses.asdict(found)
+    rest = digests.pop("rest")
+    if rest is not None and request["syntax"] in link.COMPRESSED:
+        digests |= {"rest": rest, "syntax": request["syntax"]}
+    return {"length": length, "digests": digests}
 
 
 def _plain(path: Path, base: int) -> Digests:

@@ -215,9 +215,10 @@ class Verifiers:
         if answer is None or "failed" in answer:
             log.error("%s cannot be read back: %s", row.path, answer and answer["failed"])
         else:
-            found = Digest(row.sop_uid, answer["length"], **answer["digests"])
-            if (said := reading.said.get(row.sop_uid)) == found:
-                found = said  # thousands of equal values are held once
+            said = reading.said.get(row.sop_uid)
+            held = {} if said is None else {text: text for text in (said.d1, said.d2, said.d3)}
+            digests = {name: held.get(text, text) for name, text in answer["digests"].items()}
+            found = Digest(row.sop_uid, answer["length"], **digests)
             with self._lock:
                 reading.found[row.id] = found
         with self._lock:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from common.settings import Sender
 from common.states import TransferState
 from sender import sources
 from sender.acknowledgements import Acknowledgements
+from sender.compression.flight import Flight, cores
 from sender.links import dicom
 from sender.links.http import Incomplete, LinkClient, Unequal
 from sender.outbox import Instance, Outbox, Transfer, now
@@ -93,11 +94,23 @@ class Delivery:
     def _objects_alone(self, transfer: Transfer) -> None:
         if transfer.kind == "slide":
             raise ContextNotAccepted(cause="a slide needs a todoke receiver")
-        owed = [i for i in self.outbox.instances(transfer.id) if not i.acked]
-        # each try begins elsewhere: an object at which the peer breaks off holds up no other
-        turn = transfer.attempts % max(1, len(owed))
-        self._store(transfer, owed[turn:] + owed[:turn])
-        self.outbox.set_state(transfer.id, TransferState.DELIVERED, finished=now())
+        while True:
+            owed = [i for i in self.outbox.instances(transfer.id) if not i.acked]
+            # each try begins elsewhere: an object at which the peer breaks off holds up no other
+            turn = transfer.attempts % max(1, len(owed))
+            self._store(transfer, owed[turn:] + owed[:turn])
+            if not self.partner.commit:
+                self.outbox.set_state(transfer.id, TransferState.DELIVERED, finished=now())
+            elif not self._settle(transfer):
+                continue  # instances that were not committed to are owed again
+            return
+
+    def _settle(self, transfer: Transfer) -> bool:
+        from sender.commitment import Settling
+
+        minutes = self.settings.commit_minutes
+        to = self._destination()
+        return Settling(self.outbox, self.partner, to, minutes, self.stop).settle(transfer.id)
 
     def _store(
         self,
@@ -123,7 +136,8 @@ class Delivery:
             return gave_way
 
         try:
-            refused = dicom.send(self._destination(), owed, acknowledged, gives_way)
+            to = replace(self._destination(), flight=self._flight(transfer))
+            refused = dicom.send(to, owed, acknowledged, gives_way)
         finally:
             kept.flush()
         if gave_way:
@@ -151,6 +165,13 @@ class Delivery:
             associations=partner.most_associations(self.settings.associations),
             pieces=self.pace.pieces,
         )
+
+    def _flight(self, transfer: Transfer) -> Flight | None:
+        if self.partner.kind != "todoke":
+            return None  # nobody proves what it stores
+        encoders = max(0, cores() - self.settings.spare_cores)
+        keep = partial(self.outbox.send_as, transfer.id)
+        return Flight(self.partner.key, self.settings.compression, encoders, keep)
 
     # -- between two todoke ends --------------------------------------------
 
@@ -250,6 +271,7 @@ class Delivery:
                 sent_again += 1
                 if sent_again > AGAIN:
                     self._differ(transfer, uids)
+                self._as_they_are(transfer, uids)
             self.outbox.acknowledged(transfer.id, uids, held=0)
             self.outbox.set_state(transfer.id, TransferState.SENDING)
         raise IntegrityError(cause="acknowledged, but missing at the receiver")
@@ -267,6 +289,11 @@ class Delivery:
                 found += beside.map(sources.digests, part)
         self.outbox.digested(transfer.id, found)
         return found
+
+    def _as_they_are(self, transfer: Transfer, uids: list[str]) -> None:
+        """Compress none of these on the way any more."""
+        again = [i for i in self.outbox.instances(transfer.id) if i.sop_uid in set(uids)]
+        self.outbox.send_as(transfer.id, {i.sop_uid: i.transfer_syntax for i in again})
 
     def _differ(self, transfer: Transfer, uids: list[str]) -> None:
         self.outbox.keep(transfer.id, digests_equal=0)
@@ -358,14 +385,16 @@ class Delivery:
     ) -> None:
         """Sign the closing, wait for the receipt and compare it with our own digests."""
         statement = self._closing(transfer.id, found, source)
-        closing = hashlib.sha256(statement.encode()).hexdigest()
+        closing = jws.name(statement)
         signed = client.complete(transfer.id, statement)
         del statement  # megabytes, while the receiver reads all back
         while signed is None:
             if self.stop.is_set():
                 return
             signed = client.receipt(transfer.id)
-        receipt = link.read_receipt(jws.verify(signed, self.partner.signing_certificate))
+        receipt = link.read_receipt(
+            jws.verify(signed, self.partner.signing_certificate, link.digests(found))
+        )
         named = (receipt.transfer, receipt.sender, receipt.receiver, receipt.closing)
         ours = (
             transfer.id,
@@ -394,7 +423,9 @@ class Delivery:
         """
         kept = self.outbox.statement(transfer, "closing")
         if kept is not None:
-            said = link.read_closing(jws.verify(kept, self.node.signing_certificate))
+            said = link.read_closing(
+                jws.verify(kept, self.node.signing_certificate, link.digests(found))
+            )
             if (said.instances, said.source) == (tuple(found), source):
                 return kept
         closing = Closing(transfer, tuple(found), source, now())

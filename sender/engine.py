@@ -18,9 +18,9 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
-from common import memory
 from common.errors import (
     NotFound,
     PeerError,
@@ -73,7 +73,6 @@ class Engine:
     """
 
     def __init__(self, data: Path) -> None:
-        memory.give_back()
         self.data = data
         self.node = Node.load(data, Role.REQUESTER)
         self.settings = Sender.load(data)
@@ -95,6 +94,8 @@ class Engine:
         StorageError
             Our own disk failed: nothing more is promised.
         """
+        # a third of a second that the first study would wait for
+        threading.Thread(target=import_module, args=("pydicom",), daemon=True).start()
         try:
             while not self.stop.is_set() and self._failure is None:
                 self._scans.assign(self._unscanned)
@@ -129,6 +130,11 @@ class Engine:
         moment = time.monotonic()
         dues = [self._rules_due, *list(self._due.values())]  # threads put some in
         return min([POLL, *(due - moment for due in dues if due > moment)])
+
+    def look_again(self, transfer: str) -> None:
+        """Work on a transfer at once that waits for its next try; from any thread."""
+        self._due.pop(transfer, None)
+        self.wake()
 
     def close(self) -> None:
         """Close the outbox and take the bell down."""

@@ -126,12 +126,13 @@ def scan(
     found = Found()
     studies: dict[tuple[str, ...], Study] = {}
     first: dict[str, Instance] = {}
+    alike: dict[str, str] = {}
     for path in files_below(job.paths):
         found.files += 1
         try:
             if not stat.S_ISREG(os.lstat(path).st_mode):
                 raise NotAnImage(cause="no regular file, or a folder that cannot be listed")
-            if (image := identity.read(path)) is not None:
+            if (image := identity.read(path, alike)) is not None:
                 _take_dicom(image, studies, first, others)
             else:
                 found.transfers.append(_take_slide(Path(path), job, rules))

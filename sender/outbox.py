@@ -22,36 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from common import durable
-from common.errors import DatabaseUnsafe, NotFound, TodokeError
+from common.errors import NotFound, TodokeError
 from common.link import Digest
 from common.states import AT_REST, TransferState, move
-
-SCHEMA_VERSION = 2
-_SCHEMA = """
-CREATE TABLE jobs(
-  id INTEGER PRIMARY KEY, partner TEXT NOT NULL, paths TEXT NOT NULL, options TEXT NOT NULL,
-  created TEXT NOT NULL, scanned TEXT, found INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE refused(
-  job INTEGER NOT NULL REFERENCES jobs, path TEXT NOT NULL,
-  number TEXT NOT NULL, ja TEXT NOT NULL, en TEXT NOT NULL);
-CREATE TABLE transfers(
-  id TEXT PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs, partner TEXT NOT NULL,
-  kind TEXT NOT NULL, state TEXT NOT NULL, priority TEXT NOT NULL, purpose TEXT NOT NULL,
-  study TEXT NOT NULL, attributes TEXT NOT NULL, request TEXT NOT NULL, test INTEGER NOT NULL,
-  slide TEXT, opening TEXT, closing TEXT, receipt TEXT, error TEXT, digests_equal INTEGER,
-  attempts INTEGER NOT NULL DEFAULT 0, created TEXT NOT NULL, started TEXT,
-  delivered TEXT, finished TEXT);
-CREATE TABLE instances(
-  id INTEGER PRIMARY KEY, transfer TEXT NOT NULL REFERENCES transfers, sop_uid TEXT NOT NULL,
-  sop_class TEXT NOT NULL, transfer_syntax TEXT NOT NULL, series TEXT NOT NULL, number INTEGER,
-  path TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
-  size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
-  d1 TEXT, d2 TEXT, d3 TEXT, root TEXT NOT NULL DEFAULT '',
-  frames INTEGER NOT NULL DEFAULT 0, acked INTEGER NOT NULL DEFAULT 0,
-  UNIQUE(transfer, sop_uid));
-CREATE TABLE watched(
-  path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL);
-"""
+from sender import statements, tables
 
 
 def now() -> str:
@@ -82,6 +56,10 @@ class Instance:
     acked : int
         1 once the receiver's acknowledgement was kept; for a slide level the
         number of frames that it holds.
+    sent_as : str
+        Transfer syntax that it is compressed to on the way, kept before it is sent, so
+        that a further try sends the same; its own where it must go as it is, empty
+        where each try may choose.
     """
 
     sop_uid: str
@@ -101,6 +79,7 @@ class Instance:
     root: str = ""
     frames: int = 0
     acked: int = 0
+    sent_as: str = ""
 
 
 _COLUMNS = [field.name for field in fields(Instance)]
@@ -153,7 +132,6 @@ class Job:
 
 
 _OF_TRANSFER = ", ".join(field.name for field in fields(Transfer))
-STATEMENTS = ("opening", "closing", "receipt")
 
 
 class Outbox:
@@ -167,16 +145,7 @@ class Outbox:
         self._lock = threading.RLock()
         durable.safe_sqlite(self._db)
         with self._write() as db:
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            elif version == 1:
-                db.execute("ALTER TABLE transfers ADD COLUMN delivered TEXT")
-                db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
-                raise DatabaseUnsafe(cause=f"outbox {version}, program {SCHEMA_VERSION}")
+            tables.bring_up(db)
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
@@ -323,10 +292,8 @@ class Outbox:
         return _transfer(rows[0])
 
     def statement(self, transfer: str, kind: str) -> str | None:
-        """Return what was signed of a transfer: one of :data:`STATEMENTS`, megabytes each."""
-        column = STATEMENTS[STATEMENTS.index(kind)]
-        rows = self._rows(f"SELECT {column} FROM transfers WHERE id=?", transfer)
-        return rows[0][0] if rows else None
+        """Return what was signed of a transfer: its opening, closing or receipt."""
+        return statements.join(self._rows(statements.READ, transfer, kind))
 
     def set_state(self, transfer: str, state: TransferState, **values: Any) -> None:
         """Move a transfer to another state, as the table of moves allows."""
@@ -384,6 +351,14 @@ class Outbox:
                 [(held, transfer, uid) for uid in uids],
             )
 
+    def send_as(self, transfer: str, syntaxes: Mapping[str, str]) -> None:
+        """Keep in which transfer syntax instances are sent, by UID; before they are."""
+        with self._write() as db:
+            db.executemany(
+                "UPDATE instances SET sent_as=? WHERE transfer=? AND sop_uid=?",
+                [(syntax, transfer, uid) for uid, syntax in syntaxes.items()],
+            )
+
     def digested(self, transfer: str, found: Iterable[Digest]) -> None:
         """Keep the digests of instances, taken from their source."""
         with self._write() as db:
@@ -420,6 +395,11 @@ def _insert(db: sqlite3.Connection, table: str, values: dict[str, Any]) -> None:
 
 
 def _update(db: sqlite3.Connection, transfer: str, values: dict[str, Any]) -> None:
+    for kind in statements.KINDS:
+        if kind in values:
+            statements.write(db, transfer, kind, values.pop(kind))
+    if not values:
+        return
     names = ", ".join(f"{name}=?" for name in values)
     db.execute(f"UPDATE transfers SET {names} WHERE id=?", (*values.values(), transfer))
 

@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from common import durable, tls
+from common.addresses import split_address
 from common.errors import (
     EqualInstitution,
     InvitationError,
@@ -138,6 +139,8 @@ def add_product(
     key: Path | None = None,
     limits: Sequence[str] = (),
     associations: int = 0,
+    commit: bool = False,
+    commit_listen: str = "",
 ) -> Partner:
     """Enter a DICOM product as a partner; it gets the objects alone, over TLS.
 
@@ -162,13 +165,18 @@ def add_product(
         is given.
     limits, associations
         See :meth:`sender.partners.Partner.with_line`.
+    commit : bool
+        Ask it for Storage Commitment.
+    commit_listen : str
+        ADDRESS:PORT at which it may dial back with its report; implies `commit`.
 
     Raises
     ------
     UsageError
-        An AE title, a file or the name is wrong.
+        An AE title, an address, a file or the name is wrong.
     EqualInstitution
     """
+    _check_listen(commit_listen)
     if code is not None:
         check_not_own(node.institution.code, check_institution_code(code))
     for title in (aet, calling_aet):
@@ -192,6 +200,8 @@ def add_product(
         signing_certificate="",
         leaf=tls.fingerprint_of_pem(trust) if pin else "",
         file=partner_file(node.data, name),
+        commit=commit or bool(commit_listen),
+        commit_listen=commit_listen,
     ).with_line(limits, associations)
     if partner.file.exists():
         raise UsageError(cause=f"{name}: 登録済み / known already")
@@ -204,6 +214,16 @@ def add_product(
         _make_own(node, partner)
     partner.save()
     return partner
+
+
+def _check_listen(commit_listen: str) -> None:
+    """Refuse to open a door to a partner on every interface."""
+    if commit_listen:
+        host, _ = split_address(commit_listen, "--commit-listen")
+        if host in {"0.0.0.0", "::", "*"}:  # noqa: S104 - refused here
+            raise UsageError(
+                cause=f"--commit-listen {host}: アドレスを1つ / one address, not every interface"
+            )
 
 
 def product_ca_file(partner: Partner) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from common.addresses import split_address
 from common.console import emit, say, verb
 from common.errors import UsageError
 from common.settings import Sender, data_folder
@@ -154,6 +155,13 @@ def partner_add(
     key: Annotated[Path | None, typer.Option(help="その鍵 PEM / its key")] = None,
     limit: Limit = None,
     associations: Associations = None,
+    commit: Annotated[
+        bool, typer.Option("--commit", help="保管確約を求める / ask for Storage Commitment")
+    ] = False,
+    commit_listen: Annotated[
+        str,
+        typer.Option(help="返事を受ける ADDRESS:PORT (--commit を含む) / where it may dial back"),
+    ] = "",
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -178,6 +186,8 @@ def partner_add(
             key=key,
             limits=limit or (),
             associations=associations or 0,
+            commit=commit,
+            commit_listen=commit_listen,
         )
         say(f"{name} を登録しました。", f"Added {name}.")
         made = pairing.product_ca_file(added)
@@ -188,6 +198,11 @@ def partner_add(
             )
         rows = pairing.firewall(added)
         _say_firewall(rows)
+        if added.commit_listen:
+            say(
+                f"この相手だけに内向きTCP {added.commit_listen} (保管確約の返事)。",
+                f"Inward TCP {added.commit_listen}, for this partner alone (commitment reports).",
+            )
         if as_json:
             emit(_shown(added) | {"firewall": [asdict(row) for row in rows]})
 
@@ -259,11 +274,10 @@ def modality_add(
 
 def _addresses(lines: Sequence[str]) -> tuple[list[str], int]:
     """Split HOST:PORT lines; one product listens on one port."""
-    pairs = [line.rpartition(":") for line in lines]
-    ports = {port for _, _, port in pairs}
-    if len(ports) != 1 or not all(host and port.isdecimal() for host, _, port in pairs):
+    pairs = [split_address(line, "--address") for line in lines]
+    if len({port for _, port in pairs}) != 1:
         raise UsageError(cause="--address HOST:PORT")
-    return [host.strip("[]") for host, _, _ in pairs], int(ports.pop())
+    return [host for host, _ in pairs], pairs[0][1]
 
 
 def _identity(node: Node) -> dict[str, Any]:

@@ -60,6 +60,10 @@ class Partner:
         Caps on its line, as :mod:`sender.pace` reads them; empty for none.
     associations : int
         Most associations at a time without the window, 0 for the sender's setting.
+    commit : bool
+        Ask it for Storage Commitment; kind dicom only.
+    commit_listen : str
+        ADDRESS:PORT at which it may dial back with its report; empty for nowhere.
     """
 
     name: str
@@ -77,6 +81,8 @@ class Partner:
     file: Path
     limits: tuple[str, ...] = ()
     associations: int = 0
+    commit: bool = False
+    commit_listen: str = ""
 
     @property
     def key(self) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from common import durable
 from common.dicom import digest
 from common.errors import NotDicom, SourceChanged, TodokeError
-from common.link import Digest
+from common.link import NATIVE, Digest
 from sender.outbox import Instance, stamp
 
 
@@ -92,4 +93,8 @@ def digests(instance: Instance) -> Digest:
         raise SourceChanged(path=path) from failure
     if instance.d1 not in (None, found.d1):
         raise SourceChanged(path=path)
-    return Digest(instance.sop_uid, instance.length, found.d1, found.d2, found.d3)
+    known = Digest(instance.sop_uid, instance.length, found.d1, found.d2, found.d3)
+    if instance.transfer_syntax != NATIVE or found.rest is None:
+        return known
+    # it may have been sent coded, now or before
+    return replace(known, syntax=instance.sent_as or NATIVE, rest=found.rest)

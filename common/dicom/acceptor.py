@@ -21,6 +21,7 @@ from collections.abc import Callable
 from common.dicom import admission, greeting, negotiation, uids
 from common.dicom.channel import Channel
 from common.dicom.peer import Sink
+from common.dicom.services import Services
 from common.dicom.serving import Association
 from common.errors import AssociationAborted, ProtocolError
 
@@ -56,6 +57,8 @@ class Acceptor:
         Seconds for TLS, for the A-ASSOCIATE-RQ, and between signs of life.
     max_associations, max_pending : int
         Most open associations; most connections that are not yet one.
+    services : Services, optional
+        Performs what is neither C-ECHO nor C-STORE.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Acceptor:
         idle_timeout: float = 60,
         max_associations: int = 100,
         max_pending: int = 200,
+        services: Services | None = None,
     ) -> None:
         self._sink = sink
         self._refused = refused
@@ -85,6 +89,7 @@ class Acceptor:
             max_pdu=max_pdu,
             handshake_timeout=handshake_timeout,
             request_timeout=request_timeout,
+            services=services,
         )
         self._idle_timeout = idle_timeout
         self._max_associations = max_associations
@@ -239,7 +244,9 @@ class Acceptor:
         """Bring a connection as far as A-ASSOCIATE-AC, or refuse it, once."""
         try:
             terms, acceptance = admission.negotiate(channel, address, self._rules, self._has_room)
-            association = Association(channel, terms, self._sink, self._idle_timeout)
+            association = Association(
+                channel, terms, self._sink, self._idle_timeout, self._rules.services
+            )
             with self._lock:
                 self._pending.pop(channel, None)
                 self._serving[channel] = association

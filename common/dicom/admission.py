@@ -13,9 +13,17 @@ from dataclasses import dataclass
 
 from common.dicom import greeting, negotiation, uids
 from common.dicom.channel import Channel
-from common.dicom.negotiation import Acceptance, Proposal, Request, Result, UserInformation
+from common.dicom.negotiation import (
+    Acceptance,
+    Proposal,
+    Request,
+    Result,
+    Role,
+    UserInformation,
+)
 from common.dicom.pdu_stream import ASSOCIATE_RQ, UNEXPECTED_PDU, Pdu, PduReader
 from common.dicom.peer import Peer, peer_of
+from common.dicom.services import Services
 from common.errors import AssociationRejected, PeerNotRegistered, ProtocolError, TodokeError
 
 #: Fact ``reason`` of PeerNotRegistered or AssociationRejected from ``admit`` (PS3.8 table 9-21).
@@ -39,6 +47,7 @@ class Rules:
     max_pdu: int
     handshake_timeout: float
     request_timeout: float
+    services: Services | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +190,13 @@ def _rejection(error: TodokeError) -> tuple[int, int, int]:
 
 
 def _accept(request: Request, peer: Peer, reader: PduReader, rules: Rules) -> tuple[Terms, bytes]:
-    results = tuple(_result(proposal, rules.supported) for proposal in request.proposals)
+    roles = _roles(request, rules.services)
+    results = tuple(
+        _result(proposal, rules.supported)
+        if proposal.abstract_syntax not in roles
+        else _service(proposal, roles[proposal.abstract_syntax])
+        for proposal in request.proposals
+    )
     proposed = {proposal.id: proposal.abstract_syntax for proposal in request.proposals}
     window, item = 1, None
     if request.user.window is not None:
@@ -190,7 +205,9 @@ def _accept(request: Request, peer: Peer, reader: PduReader, rules: Rules) -> tu
         item = (window, 1)
     acceptance = Acceptance(
         results,
-        UserInformation(rules.max_pdu, window=item),
+        UserInformation(
+            rules.max_pdu, window=item, roles=tuple(role for role in roles.values() if role)
+        ),
         called_aet=peer.called_aet,
         calling_aet=peer.calling_aet,
     )
@@ -218,6 +235,28 @@ def _result(proposal: Proposal, supported: Callable[[str, str], bool]) -> Result
     known = any(supported(proposal.abstract_syntax, s) for s in uids.TRANSFER_SYNTAXES)
     reason = negotiation.TRANSFER_NOT_SUPPORTED if known else negotiation.ABSTRACT_NOT_SUPPORTED
     return Result(proposal.id, reason, proposal.transfer_syntaxes[0])
+
+
+def _roles(request: Request, services: Services | None) -> dict[str, Role | None]:
+    """Return what is agreed for each class of a service; None where no role was proposed."""
+    agreed: dict[str, Role | None] = {}
+    if services is not None:
+        proposed = {role.sop_class: role for role in request.user.roles}
+        for abstract in {proposal.abstract_syntax for proposal in request.proposals}:
+            if (may := services.roles(abstract)) is not None:
+                role = proposed.get(abstract)
+                agreed[abstract] = role and Role(abstract, role.scu and may[0], role.scp and may[1])
+    return agreed
+
+
+def _service(proposal: Proposal, role: Role | None) -> Result:
+    """Take a service's context, unless the requestor would be neither SCU nor SCP of it.
+
+    One that proposes no role is let in whatever it will be: many report so.
+    """
+    if role is not None and not (role.scu or role.scp):
+        return Result(proposal.id, negotiation.USER_REJECTION, proposal.transfer_syntaxes[0])
+    return _result(proposal, _verification)
 
 
 def _verification(_abstract: str, transfer: str) -> bool:

@@ -15,12 +15,21 @@ from common.errors import ProtocolError
 
 C_STORE_RQ = 0x0001
 C_ECHO_RQ = 0x0030
+N_EVENT_REPORT_RQ = 0x0100
+N_ACTION_RQ = 0x0130
 C_CANCEL_RQ = 0x0FFF
 RESPONSE = 0x8000  # set in the command field of every response
 
 SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110
+NO_SUCH_OBJECT_INSTANCE = 0x0112
+NO_SUCH_EVENT_TYPE = 0x0113
+NO_SUCH_ARGUMENT = 0x0114
+INVALID_ARGUMENT_VALUE = 0x0115
+NO_SUCH_SOP_CLASS = 0x0118
+CLASS_INSTANCE_CONFLICT = 0x0119
 SOP_CLASS_NOT_SUPPORTED = 0x0122
+NO_SUCH_ACTION = 0x0123
 NOT_AUTHORIZED = 0x0124
 UNRECOGNIZED_OPERATION = 0x0211
 DATA_SET_MISMATCH = 0xA900
@@ -33,13 +42,16 @@ MAX_COMMAND = 16384
 
 _ELEMENT = struct.Struct("<HHL")
 _US = struct.Struct("<H")
+#: Elements of Event Type ID and Action Type ID, by command field without the response bit.
+_TYPES = {N_EVENT_REPORT_RQ: 0x1002, N_ACTION_RQ: 0x1008}
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """The fields of a command set that C-STORE and C-ECHO use (PS3.7 9.3).
+    """The fields of a command set that the services here use (PS3.7 9.3 and 10.3).
 
-    ``message_id`` is that of the request, in a response the one responded to.
+    ``message_id`` is that of the request, in a response the one responded to;
+    ``type_id`` the Event Type ID of N-EVENT-REPORT or the Action Type ID of N-ACTION.
     Text that is no ASCII is kept as empty, which no check accepts as a UID.
     """
 
@@ -50,6 +62,7 @@ class Command:
     status: int = SUCCESS
     has_data_set: bool = False
     comment: str = ""
+    type_id: int | None = None
 
     @property
     def is_response(self) -> bool:
@@ -73,13 +86,15 @@ class Command:
             sop_instance=self.sop_instance,
             status=status,
             comment=comment,
+            type_id=self.type_id,
         ).encode()
 
     def encode(self) -> bytes:
         """Return the bytes of the command set, group length first."""
         parts: list[bytes] = []
+        requested = self.field == N_ACTION_RQ  # a class and instance that are there already
         if self.sop_class:
-            parts.append(_text(0x0002, self.sop_class, b"\0"))
+            parts.append(_text(0x0003 if requested else 0x0002, self.sop_class, b"\0"))
         parts.append(_number(0x0100, self.field))
         parts.append(_number(0x0120 if self.is_response else 0x0110, self.message_id))
         if self.field == C_STORE_RQ:
@@ -90,7 +105,9 @@ class Command:
             if self.comment:
                 parts.append(_text(0x0902, self.comment[:64], b" "))
         if self.sop_instance:
-            parts.append(_text(0x1000, self.sop_instance, b"\0"))
+            parts.append(_text(0x1001 if requested else 0x1000, self.sop_instance, b"\0"))
+        if self.type_id is not None:
+            parts.append(_number(_TYPES[self.field & ~RESPONSE], self.type_id))
         body = b"".join(parts)
         return _ELEMENT.pack(0, 0, 4) + struct.pack("<L", len(body)) + body
 
@@ -118,6 +135,7 @@ def decode(data: bytes | bytearray) -> Command:
     values = _elements(bytes(data))
     field = _us(values, 0x0100)
     responding = bool(field & RESPONSE) or field == C_CANCEL_RQ
+    kind = _TYPES.get(field & ~RESPONSE)
     return Command(
         field=field,
         message_id=_us(values, 0x0120 if responding else 0x0110),
@@ -126,6 +144,7 @@ def decode(data: bytes | bytearray) -> Command:
         status=_us(values, 0x0900) if field & RESPONSE else SUCCESS,
         has_data_set=_us(values, 0x0800) != NO_DATA_SET,
         comment=_string(values.get(0x0902, b"")),
+        type_id=_us(values, kind) if kind in values else None,
     )
 
 

@@ -18,7 +18,7 @@ from common.dicom.testmark import TEST_BLOCK, TEST_ELEMENT, TEST_GROUP
 
 #: Keyword by tag, as (element << 16 | group) as little endian bytes give it.
 _WANTED = {
-    element << 16 | group: (keyword, vr)
+    element << 16 | group: (keyword, vr.encode())
     for group, element, keyword, vr in (
         (0x0008, 0x0016, "SOPClassUID", "UI"),
         (0x0008, 0x0018, "SOPInstanceUID", "UI"),
@@ -134,6 +134,8 @@ def _walk_explicit(data: bytes | memoryview, at: int, values: dict[str, Any]) ->
             raise ValueError(vr)
         at = value + length
         if tag in _WANTED:
+            if vr != _WANTED[tag][1]:
+                raise ValueError(vr)
             _keep(values, tag, data[value:at], length)
         elif tag & 0xFFFF == TEST_GROUP:
             creator, marked = _mark(tag >> 16, data[value:at], creator, marked)
@@ -193,16 +195,16 @@ def _implicit(data: bytes | memoryview, at: int) -> tuple[int, int, int, _Reader
     return tag, length, at + 8, _implicit
 
 
-def _value(raw: bytes, kind: str) -> int | str | None:
+def _value(raw: bytes, kind: bytes) -> int | str | None:
     """Return a value; ValueError for whatever is not plain."""
-    if kind == "US":
+    if kind == b"US":
         if len(raw) != 2:
             raise ValueError(kind)
         return int.from_bytes(raw, "little")
-    text = raw.rstrip(b"\0 " if kind == "UI" else b" ").decode("ascii")
-    if "\\" in text or "\x1b" in text or "\0" in text:
+    text = raw.rstrip(b"\0 " if kind == b"UI" else b" ").decode("ascii")
+    if "\\" in text or not text.isprintable():
         raise ValueError(kind)
-    if kind != "IS":
+    if kind != b"IS":
         return text
     if not text.strip():
         return None

@@ -27,6 +27,7 @@ from pynetdicom.pdu_items import (
     MaximumLengthSubItem,
     PresentationContextItemAC,
     PresentationContextItemRQ,
+    SCP_SCU_RoleSelectionSubItem,
     TransferSyntaxSubItem,
     UserInformationItem,
 )
@@ -39,7 +40,7 @@ from common.errors import ProtocolError
 SMALLEST_PDU = 128
 _MAX_IDENTITY = 4096
 
-ACCEPTED, ABSTRACT_NOT_SUPPORTED, TRANSFER_NOT_SUPPORTED = 0, 3, 4
+ACCEPTED, USER_REJECTION, ABSTRACT_NOT_SUPPORTED, TRANSFER_NOT_SUPPORTED = 0, 1, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,28 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Role:
+    """What the requestor is for one SOP class: item 54H (PS3.7 D.3.3.4)."""
+
+    sop_class: str
+    scu: bool
+    scp: bool
+
+
+@dataclass(frozen=True, slots=True)
 class UserInformation:
     """What an end says of itself (PS3.7 D.3.3).
 
     ``window`` is the pair of item 53H, operations invoked and performed by
-    the requestor, 0 for unlimited; None where the item is absent.
+    the requestor, 0 for unlimited; None where the item is absent.  ``roles``
+    are proposed by a request and agreed by an acceptance.
     """
 
     max_pdu: int
     implementation_class_uid: str | None = uids.IMPLEMENTATION_CLASS_UID
     implementation_version: str | None = uids.IMPLEMENTATION_VERSION
     window: tuple[int, int] | None = None
+    roles: tuple[Role, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +212,7 @@ def decode_request(data: bytes) -> Request:
         called_aet=_title(data[10:26]),
         calling_aet=_title(data[26:42]),
         proposals=proposals,
-        user=_user(pdu.user_information),
+        user=_user(pdu.user_information, user_items),
         application_context=str(pdu.application_context_name or ""),
         protocol_version=version,
         oversize_identity=any(t == 0x58 and len(b) > _MAX_IDENTITY for t, b in user_items),
@@ -215,14 +227,14 @@ def decode_acceptance(data: bytes) -> Acceptance:
     ProtocolError
         An item reaches past the end or a value is not allowed.
     """
-    _, kept = _walk(data, {0x10, 0x21, 0x50})
+    user_items, kept = _walk(data, {0x10, 0x21, 0x50})
     pdu = A_ASSOCIATE_AC()
     _decode(pdu, data, kept)
     results = tuple(
         Result(int(item.context_id or 0), int(item.result or 0), str(item.transfer_syntax or ""))
         for item in pdu.presentation_context
     )
-    return Acceptance(results=results, user=_user(pdu.user_information))
+    return Acceptance(results=results, user=_user(pdu.user_information, user_items))
 
 
 Items = list[tuple[int, bytes]]
@@ -283,7 +295,7 @@ def _proposal(item: PresentationContextItemRQ) -> Proposal:
     return Proposal(int(item.context_id or 0), str(item.abstract_syntax), syntaxes)
 
 
-def _user(item: UserInformationItem | None) -> UserInformation:
+def _user(item: UserInformationItem | None, inner: Items) -> UserInformation:
     if item is None:
         raise _invalid("no user information")
     max_pdu = int(item.maximum_length or 0)
@@ -298,7 +310,17 @@ def _user(item: UserInformationItem | None) -> UserInformation:
         implementation_class_uid=_text(item.implementation_class_uid),
         implementation_version=_text(item.implementation_version_name),
         window=pair,
+        roles=tuple(_role(body) for kind, body in inner if kind == 0x54),
     )
+
+
+def _role(body: bytes) -> Role:
+    """Read item 54H, which may be there for each SOP class."""
+    length = int.from_bytes(body[:2], "big")
+    if len(body) != length + 4 or length > 64:
+        raise _invalid("user information item 54")
+    sop_class = body[2:-2].rstrip(b"\0").decode("ascii", "replace")
+    return Role(sop_class, scu=body[-2] == 1, scp=body[-1] == 1)
 
 
 def _text(value: object) -> str | None:
@@ -336,6 +358,11 @@ def _user_item(user: UserInformation) -> UserInformationItem:
         window.maximum_number_operations_invoked = user.window[0]
         window.maximum_number_operations_performed = user.window[1]
         item.user_data.append(window)
+    for role in user.roles:
+        selection = SCP_SCU_RoleSelectionSubItem()
+        selection.sop_class_uid = role.sop_class
+        selection.scu_role, selection.scp_role = int(role.scu), int(role.scp)
+        item.user_data.append(selection)
     version = ImplementationVersionNameSubItem()
     version.implementation_version_name = user.implementation_version
     item.user_data.append(version)

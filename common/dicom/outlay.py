@@ -6,6 +6,7 @@ once: from the disk's cache into the socket's own memory.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Iterator, Sequence
 
 from common.dicom.pdu_stream import DATA_HEADER_SIZE, command_pdus, data_places
@@ -19,7 +20,7 @@ class Outlay:
     """One association's buffer; only what is used of it takes memory."""
 
     def __init__(self) -> None:
-        self._buffer = memoryview(bytearray(PIECE))
+        self._buffer = memoryview(mmap.mmap(-1, PIECE))
 
     def pieces(
         self, context: int, command: bytes, outgoing: Outgoing, limit: int

@@ -235,6 +235,15 @@ def data_places(
             return at, places
 
 
+def data_pdus(context: int, data: bytes, limit: int) -> bytes:
+    """Return the P-DATA PDUs of a small data set that is at hand; as :func:`data_places`."""
+    buffer = memoryview(bytearray(laid_out(len(data), limit)))
+    _, places = data_places(buffer, 0, context, len(data), 0, limit)
+    for place in places:
+        place[:], data = data[: len(place)], data[len(place) :]
+    return bytes(buffer)
+
+
 def laid_out(length: int, limit: int) -> int:
     """Return the bytes that so many bytes of a data set take as P-DATA PDUs."""
     return length + DATA_HEADER_SIZE * max(1, -(-length // (limit - 6)))

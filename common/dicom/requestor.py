@@ -17,7 +17,7 @@ from typing import Self
 
 from common.dicom import calling, commands, greeting, negotiation, statuses, uids
 from common.dicom.channel import Channel
-from common.dicom.negotiation import Proposal, Request, UserInformation
+from common.dicom.negotiation import Proposal, Request, Role, UserInformation
 from common.dicom.outlay import Outlay
 from common.dicom.pdu_stream import (
     ABORT,
@@ -98,7 +98,8 @@ class Requestor:
         connect_timeout: float = 10,
         timeout: float = 60,
         pieces: Paced | None = None,
-    ) -> Requestor:
+        roles: tuple[Role, ...] = (),
+    ) -> Self:
         """Connect, authenticate and negotiate.
 
         Parameters
@@ -119,6 +120,8 @@ class Requestor:
             Seconds without a byte from the peer, or taken by it.
         pieces : callable, optional
             Cuts what is to be sent, and gives each piece when it may go.
+        roles : tuple of Role
+            Proposed where we are not SCU of a class alone (PS3.7 D.3.3.4).
 
         Raises
         ------
@@ -135,7 +138,7 @@ class Requestor:
                 Proposal(2 * number + 1, c.abstract_syntax, (c.transfer_syntax,))
                 for number, c in enumerate(proposed)
             ),
-            UserInformation(max_pdu, window=(window, 1) if window > 1 else None),
+            UserInformation(max_pdu, window=(window, 1) if window > 1 else None, roles=roles),
         )
         channel = calling.reach(address, tls, server_hostname, connect_timeout)
         self = cls(channel, address, timeout, max_pdu)
@@ -274,7 +277,7 @@ class Requestor:
     def _transmit(self, outgoing: Outgoing, number: int) -> TodokeError | None:
         """Send one instance; return the error of its source, if that failed."""
         begun = False
-        pieces = self._message(outgoing, number)
+        pieces = self._laid_out(outgoing, number)
         while True:
             try:
                 piece = next(pieces, None)
@@ -292,7 +295,7 @@ class Requestor:
                     self._send(part)
             begun = True
 
-    def _message(self, outgoing: Outgoing, number: int) -> Iterator[memoryview]:
+    def _laid_out(self, outgoing: Outgoing, number: int) -> Iterator[memoryview]:
         """Yield the bytes of the C-STORE-RQ and its data set."""
         context = self._contexts[Context(outgoing.sop_class_uid, outgoing.transfer_syntax_uid)]
         command = commands.Command(

@@ -27,6 +27,7 @@ from common.dicom.pdu_stream import (
     command_pdus,
 )
 from common.dicom.peer import Incoming, Placing, Sink, Writing
+from common.dicom.services import QUIET, Line, Services
 from common.errors import AssociationAborted, ProtocolError, TodokeError
 
 _BUFFER = 1 << 18
@@ -45,9 +46,18 @@ class Association:
         What was agreed.
     idle_timeout : float
         Seconds without a byte from the peer and without an answer for it.
+    services : Services, optional
+        Performs the commands of the classes it names.
     """
 
-    def __init__(self, channel: Channel, terms: Terms, sink: Sink, idle_timeout: float) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        terms: Terms,
+        sink: Sink,
+        idle_timeout: float,
+        services: Services | None = None,
+    ) -> None:
         self._channel = channel
         self._terms = terms
         self._sink = sink
@@ -67,6 +77,14 @@ class Association:
         self._writing: Writing | None = None
         self._placing: Placing | None = None  # the same, where it says where bytes go
         self._refusal: tuple[int, str] | None = None
+        self._services = services
+        self._requests: deque[bytes] = deque()  # of services to the peer
+        own = {
+            abstract: (context, transfer)
+            for context, (abstract, transfer) in terms.contexts.items()
+            if services is not None and services.roles(abstract) is not None
+        }
+        self._line = Line(terms.peer, own, terms.limit, self._leave_request)
 
     def run(self) -> None:
         """Serve until release.
@@ -87,6 +105,8 @@ class Association:
         self._channel.can_be_woken()
         buffer = memoryview(bytearray(_BUFFER))
         try:
+            if self._services is not None and self._line.contexts:
+                self._services.opened(self._line)
             while not self._over:
                 self._flush()
                 if self._stopping and self._at_rest():
@@ -100,6 +120,7 @@ class Association:
         finally:
             self._over = True
             self._abandon()
+            self._line.close()
 
     def stop(self) -> None:
         """End the association after what is under way; from any thread."""
@@ -119,13 +140,14 @@ class Association:
         """Read into `buffer`; 0 when there is an answer to be sent instead."""
         self._sleeping = True
         # an answer left before the flag was up woke nobody
-        waits = not self._answers
+        waits = not self._answers and not self._requests
         if self._foreign:
             self._channel.acknowledge_at_once()
         try:
-            count = self._channel.fill(buffer, time.monotonic() + self._idle if waits else 0.0)
+            patience = min(QUIET, self._idle) if self._line.waits else self._idle
+            count = self._channel.fill(buffer, time.monotonic() + patience if waits else 0.0)
         except TimeoutError:
-            if waits:
+            if waits and not self._line.speak():
                 raise
             return 0
         finally:
@@ -182,7 +204,9 @@ class Association:
         command = commands.decode(self._command)
         self._command.clear()
         if command.is_response:
-            raise _invalid("response to no request of ours")
+            if command.has_data_set or not self._line.answered(command):
+                raise _invalid("response to no request of ours")
+            return
         if command.field == commands.C_CANCEL_RQ:
             return
         self._refusal = self._begin(command, event.context)
@@ -197,6 +221,8 @@ class Association:
         if command.field == commands.C_ECHO_RQ:
             known = abstract == uids.VERIFICATION and not command.has_data_set
             return None if known else (commands.SOP_CLASS_NOT_SUPPORTED, "")
+        if self._services is not None and abstract in self._line.contexts:
+            return self._begin_service(self._services, command, transfer)
         if command.field != commands.C_STORE_RQ or abstract == uids.VERIFICATION:
             return commands.UNRECOGNIZED_OPERATION, ""
         if command.sop_class != abstract or not command.has_data_set:
@@ -211,6 +237,17 @@ class Association:
         except TodokeError as error:
             return _refusal(error)
         self._placing = self._writing if isinstance(self._writing, Placing) else None
+        return None
+
+    def _begin_service(
+        self, services: Services, command: Command, transfer: str
+    ) -> tuple[int, str] | None:
+        if not command.has_data_set:
+            return commands.NO_SUCH_ARGUMENT, "data set missing"
+        try:
+            self._writing = services.begin(self._line, command, transfer)
+        except TodokeError as error:
+            return _refusal(error)
         return None
 
     def _on_data(self, event: Fragment) -> None:
@@ -258,7 +295,17 @@ class Association:
         if self._sleeping:
             self._channel.wake()
 
+    def _leave_request(self, pdus: bytes) -> None:
+        """Queue a request of a service to the peer; from any thread."""
+        self._requests.append(pdus)
+        self._news.set()
+        if self._sleeping:
+            self._channel.wake()
+
     def _flush(self) -> None:
+        while self._requests:  # behind the answers: a report follows the response to its request
+            self._answers.append(self._requests.popleft())
+            self._unanswered += 1
         due = []
         while self._answers:
             due.append(self._answers.popleft())

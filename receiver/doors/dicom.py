@@ -1,4 +1,4 @@
-"""The DICOM door: C-STORE over mutual TLS from registered partners (PS3.15 B.12).
+"""The DICOM door: C-STORE and Storage Commitment from registered partners (PS3.15 B.12).
 
 Each peer is certificate, AE title and institution together; one without the
 others is refused and audited.  Success is answered only after the bytes are
@@ -20,6 +20,8 @@ from common.errors import PeerNotRegistered, TodokeError
 from common.proof.identity import Node
 from receiver import partners
 from receiver.arrivals import Arrival, Arrivals
+from receiver.commitment import Commitments
+from receiver.dial_back import DialBack
 from receiver.index import Index
 from receiver.store import Store
 
@@ -93,6 +95,13 @@ class DicomDoor:
         self.authority = node.ca
         self._known: dict[bytes | None, tuple[float, str, bool]] = {}
         self.arrivals = Arrivals(index, store, self._alarm)
+        self.commitments = Commitments(
+            index,
+            trail,
+            lambda certificate: self._partner(certificate)[0],
+            left=lambda code: self.dial_back.want(code),
+        )
+        self.dial_back = DialBack(index, node, self.commitments, aet=aet, profile=profile)
         self.acceptor = Acceptor(
             address,
             tls=self._context,
@@ -100,6 +109,7 @@ class DicomDoor:
             admit=self.admit,
             refused=self._refused,
             supported=partial(uids.is_storable, others=others),
+            services=self.commitments,
         )
 
     def _context(self) -> ssl.SSLContext:
@@ -161,9 +171,11 @@ class DicomDoor:
 
     def start(self) -> None:
         """Open the door."""
+        self.dial_back.start()
         self.acceptor.start()
 
     def stop(self) -> None:
         """Let associations end, make safe what arrived, close."""
         self.acceptor.stop(5.0)
+        self.dial_back.stop()
         self.arrivals.close()

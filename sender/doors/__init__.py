@@ -15,8 +15,10 @@ def open_doors(engine: Engine) -> Iterator[dict[str, Any]]:
     """Open the doors that the settings name; give their addresses.
 
     Neither faces the WAN: the modality door listens on a named LAN address only,
-    and without one not at all.
+    and without one not at all.  The doors for Storage Commitment are a partner's
+    own, where its entry names an address.
     """
+    from sender.doors import commitment
     from sender.doors.folder import FolderDoor
     from sender.doors.modality import ModalityDoor
 
@@ -30,4 +32,5 @@ def open_doors(engine: Engine) -> Iterator[dict[str, Any]]:
             words["modality"] = {"address": door.address[0], "port": door.address[1]}
         if settings.watch:
             opened.enter_context(FolderDoor(engine.outbox, settings, submitted=engine.wake))
+        words["commitment"] = opened.enter_context(commitment.open_doors(engine))
         yield words

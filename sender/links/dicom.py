@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from common.dicom.association import Context, Outgoing, Paced, Requestor
 from common.dicom.dataset import DEFLATED
@@ -18,13 +20,17 @@ from common.errors import (
     PeerUnreachable,
     TodokeError,
 )
+from sender.compression.flight import Coded, Flight
 from sender.links.several import Several
 from sender.outbox import Instance
 from sender.sources import FileSource
 
 Acknowledged = Callable[[Instance, str], None]
 GivesWay = Callable[[], bool]
+Association = TypeVar("Association", bound=Requestor)
+Going = tuple[Instance, Coded | None]  # None: as it lies in its file
 CONTEXTS = 128  # presentation contexts of one association, PS3.8 table 9-18
+WINDOW = 32  # instances unanswered at a time, where the peer has the window
 WARNINGS = {0xB000, 0xB006, 0xB007, 0x0107, 0x0116}  # stored all the same, PS3.4 B.2.3
 
 
@@ -44,6 +50,8 @@ class Destination:
         Most at a time, where the peer has no window.
     pieces : callable, optional
         Gives what is to be sent in the pieces, and at the moments, that a cap allows.
+    flight : Flight, optional
+        Chooses what is compressed on the way to an end that proves what it stored.
     """
 
     addresses: tuple[tuple[str, int], ...]
@@ -54,6 +62,7 @@ class Destination:
     even: bool = False
     associations: int = 4
     pieces: Paced | None = None
+    flight: Flight | None = None
 
 
 def send(
@@ -85,13 +94,12 @@ def send(
         The association cannot be opened or broke; what was acknowledged stays so.
     """
     refused: list[TodokeError] = []
-    for part in itertools.takewhile(lambda _: not gives_way(), _by_contexts(instances)):
-        contexts = list(dict.fromkeys(_context(i) for i in part))
-        with _open(to, contexts) as association:
+    for part in itertools.takewhile(lambda _: not gives_way(), _by_contexts(to, instances)):
+        contexts = list(dict.fromkeys(c for i in part for c in _contexts(to, i)))
+        with open_association(to, contexts, Requestor) as association:
             able, unable = _able(to, part, association.accepted)
             refused += unable
-            unhurried = itertools.takewhile(lambda _: not gives_way(), able)
-            refused += _send(to, contexts, association, unhurried, acknowledged)
+            refused += _send(to, contexts, association, able, acknowledged, gives_way)
     return refused
 
 
@@ -116,37 +124,56 @@ def _send(
     to: Destination,
     contexts: Sequence[Context],
     association: Requestor,
-    able: Iterator[Instance],
+    able: Sequence[Instance],
     acknowledged: Acknowledged,
+    gives_way: GivesWay,
 ) -> list[TodokeError]:
     """Store over this association, and over further ones where it has no window."""
     if association.window > 1 or to.associations == 1:
-        return _store(association, able, acknowledged, even=to.even)
+        with contextlib.closing(_on_their_way(to, association, able)) as going:
+            # asked when one is about to be sent, and not when it is coded ahead
+            unhurried = itertools.takewhile(lambda _: not gives_way(), going)
+            return _store(association, unhurried, acknowledged, even=to.even)
 
     def told(instance: Instance, d1: str) -> None:
         acknowledged(instance, d1)
         several.acknowledged(instance)
 
     several = Several(
-        lambda: _open(to, contexts),
-        lambda one, some: _store(one, some, told, even=to.even),
+        lambda: open_association(to, contexts, Requestor),
+        lambda one, some: _store(one, ((i, None) for i in some), told, even=to.even),
         to.associations,
     )
-    return several.run(association, able)
+    return several.run(association, itertools.takewhile(lambda _: not gives_way(), able))
 
 
-def _open(to: Destination, contexts: Sequence[Context]) -> Requestor:
+def _on_their_way(
+    to: Destination, association: Requestor, able: Sequence[Instance]
+) -> Generator[Going]:
+    if to.flight is None:
+        yield from ((instance, None) for instance in able)
+    else:
+        yield from to.flight.prepare(able, association.accepted)
+
+
+def open_association(
+    to: Destination,
+    contexts: Sequence[Context],
+    kind: type[Association],
+    window: int = WINDOW,
+) -> Association:
     """Open an association at the first address that answers."""
     failure: TodokeError = PeerUnreachable(peer=to.called_aet, cause="no address")
     for address in to.addresses:
         try:
-            return Requestor.open(
+            return kind.open(
                 address,
                 tls=to.tls,
                 server_hostname=to.host,
                 calling_aet=to.calling_aet,
                 called_aet=to.called_aet,
                 contexts=contexts,
+                window=window,
                 pieces=to.pieces,
             )
         except PeerUnreachable as unreachable:
@@ -161,7 +188,7 @@ def _cannot_be_even(instance: Instance) -> bool:
 
 def _store(
     association: Requestor,
-    instances: Iterator[Instance],
+    going: Iterator[Going],
     acknowledged: Acknowledged,
     *,
     even: bool,
@@ -171,10 +198,10 @@ def _store(
     digests: dict[str, str] = {}
 
     def sent() -> Iterator[Outgoing]:
-        for instance in instances:
+        for instance, coded in going:
             under_way[instance.sop_uid] = instance
             keep = partial(digests.__setitem__, instance.sop_uid)
-            yield outgoing(instance, even=even, read=keep)
+            yield coded.outgoing(keep) if coded else outgoing(instance, even=even, read=keep)
 
     for outcome in association.store(sent()):
         uid = outcome.outgoing.sop_instance_uid
@@ -194,16 +221,22 @@ def _context(instance: Instance) -> Context:
     return Context(instance.sop_class, instance.transfer_syntax)
 
 
-def _by_contexts(instances: Sequence[Instance]) -> Iterator[list[Instance]]:
+def _contexts(to: Destination, instance: Instance) -> list[Context]:
+    """Return what an instance may be sent in, as it is first."""
+    return [_context(instance)] if to.flight is None else to.flight.contexts(instance)
+
+
+def _by_contexts(to: Destination, instances: Sequence[Instance]) -> Iterator[list[Instance]]:
     """Split what needs more presentation contexts than one association can hold."""
     part: list[Instance] = []
     contexts: set[Context] = set()
     for instance in instances:
-        if _context(instance) not in contexts and len(contexts) == CONTEXTS:
+        needed = contexts.union(_contexts(to, instance))
+        if len(needed) > CONTEXTS:
             yield part
-            part, contexts = [], set()
+            part, needed = [], set(_contexts(to, instance))
         part.append(instance)
-        contexts.add(_context(instance))
+        contexts = needed
     if part:
         yield part
 

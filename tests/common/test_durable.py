@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
+import random
 import sqlite3
 import stat
 import subprocess
@@ -184,3 +186,41 @@ def test_sqlite_obeys_or_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnsafe):
         durable.safe_sqlite(memory)
     memory.close()
+
+
+@pytest.mark.parametrize("length", [0, 1, 4095, 4096, 4097, 8191, 8192, 100_001])
+def test_what_goes_past_the_cache_is_what_was_given(tmp_path: Path, length: int) -> None:
+    if not durable.direct_works(tmp_path):
+        pytest.skip("the file system of the tests takes no O_DIRECT")
+    wanted = random.Random(length).randbytes(length)
+    with mmap.mmap(-1, 1 << 17) as buffer:
+        buffer[:] = b"\xaa" * len(buffer)  # of an instance before
+        buffer[:length] = wanted
+        fd = durable.create(tmp_path / "one", direct=True)
+        with memoryview(buffer) as view:
+            durable.write_direct(fd, view, length)
+        durable.sync_data(fd)
+        os.close(fd)
+        assert (tmp_path / "one").read_bytes() == wanted
+        rest = buffer[length : -(-length // durable.BLOCK) * durable.BLOCK]
+        assert set(rest) <= {0}, "nothing of another instance goes to the disk behind this one"
+
+
+def test_a_folder_that_cannot_be_written_takes_nothing_past_the_cache(tmp_path: Path) -> None:
+    assert not durable.direct_works(tmp_path / "missing")
+    assert list(tmp_path.iterdir()) == []
+    durable.direct_works(tmp_path)
+    assert list(tmp_path.iterdir()) == [], "the trial leaves nothing"
+
+
+def test_places_are_filled_one_after_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    path.write_bytes(bytes(range(100)))
+    room = memoryview(bytearray(100))
+    fd = durable.open_file(path)
+    try:
+        assert durable.read_into(fd, [room[10:20], room[40:40], room[50:75]], 5) == 35
+        assert bytes(room[10:20]) + bytes(room[50:75]) == bytes(range(5, 40))
+        assert durable.read_into(fd, [room[:50], room[50:60]], 95) == 5
+    finally:
+        os.close(fd)

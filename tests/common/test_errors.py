@@ -15,7 +15,7 @@ from common.errors import InputError, PeerError, StorageError, TodokeError, Usag
 ROOT = Path(__file__).parent.parent.parent
 TREE = list(errors_page.tree())
 #: Failure statuses of PS3.7 annex C and PS3.4 annex B that a C-STORE may be answered with.
-DIMSE = {0x0110, 0x0112, 0x0117, 0x0122, 0x0124, 0x0210, 0x0211, 0x0212, *range(0xA700, 0xCFFF)}
+DIMSE = {0x0110, 0x0112, 0x0117, 0x0122, 0x0124, *range(0x0210, 0x0214), *range(0xA700, 0xCFFF)}
 
 
 def fields(words: str) -> set[str]:

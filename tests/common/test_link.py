@@ -23,6 +23,12 @@ LEVEL = replace(SLOT, uid="1.2.5", length=0, frames=3, header="AAAA", prefix="//
 OPENING = Opening("0" * 32, "dicom", "0119876543", "0110123456", "1.2.9", {}, (SLOT,))
 SLIDE = replace(OPENING, kind="slide", instances=(LEVEL,))
 DIGEST = Digest("1.2.3", 1000, SHA, SHA, None)
+JPEG_LS, HTJ2K = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.201"
+OTHER = hashlib.sha256(b"y").hexdigest()
+#: An instance compressed in flight, as its two ends find it.
+SENT = Digest("1.2.3", 1000, SHA, SHA, SHA, syntax=HTJ2K, rest=SHA)
+HELD = Digest("1.2.3", 400, OTHER, OTHER, SHA, syntax=HTJ2K, rest=SHA)
+COMPRESSED = Closing("0" * 32, (SENT, replace(DIGEST, uid="1.2.4")))
 CLOSING = Closing("0" * 32, (DIGEST,), {"files": 1})
 RECEIPT = Receipt("0" * 32, "0119876543", "0110123456", SHA, (DIGEST,))
 Sentence = Opening | Closing | Receipt
@@ -31,7 +37,9 @@ READ: dict[type[Sentence], Callable[[Any], Sentence]] = {
     Closing: link.read_closing,
     Receipt: link.read_receipt,
 }
-SENTENCE: st.SearchStrategy[Sentence] = st.sampled_from([OPENING, SLIDE, CLOSING, RECEIPT])
+SENTENCE: st.SearchStrategy[Sentence] = st.sampled_from(
+    [OPENING, SLIDE, CLOSING, COMPRESSED, RECEIPT]
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=70),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
@@ -43,7 +51,7 @@ def as_read(value: Sentence) -> Any:
     return READ[type(value)](json.loads(link.dumps(link.words(value))))
 
 
-@pytest.mark.parametrize("value", [OPENING, SLIDE, CLOSING, RECEIPT])
+@pytest.mark.parametrize("value", [OPENING, SLIDE, CLOSING, COMPRESSED, RECEIPT])
 def test_a_sentence_is_read_as_it_was_said(value: Sentence) -> None:
     assert as_read(value) == value
 
@@ -178,6 +186,54 @@ def test_two_ends_agree_only_on_all_that_both_have(theirs: dict[str, Any], equal
     other = replace(DIGEST, **theirs)
     assert (link.compare([DIGEST], [other]) == []) is equal
     assert (link.compare([other], [DIGEST]) == []) is equal
+
+
+@pytest.mark.requirement("DIR-06", "DIR-07")
+@pytest.mark.parametrize(
+    ("sent", "held", "equal"),
+    [
+        ({}, {}, True),
+        ({"d2": None}, {"d2": None}, True),
+        ({}, {"d3": OTHER}, False),
+        ({}, {"d3": None}, False),
+        ({"d3": None}, {"d3": None}, False),
+        ({}, {"rest": OTHER}, False),
+        ({"rest": ""}, {"rest": ""}, False),
+        ({}, {"syntax": JPEG_LS}, True),  # there from before
+        ({"syntax": link.NATIVE}, {}, True),  # the same
+        ({}, {"syntax": link.NATIVE}, False),
+        ({}, {"syntax": "1.2.840.10008.1.2.4.81"}, False),
+        ({}, {"syntax": ""}, False),
+        ({"syntax": ""}, {"syntax": ""}, False),
+        ({"syntax": "1.2.840.10008.1.2.4.50"}, {"syntax": "1.2.840.10008.1.2.4.50"}, False),
+        ({"root": SHA}, {"root": SHA}, False),
+        # sent again as it was, or there from before
+        ({}, {"length": 1000, "d1": SHA, "d2": SHA, "syntax": "", "rest": ""}, True),
+        ({}, {"length": 1000, "d1": SHA, "d2": OTHER, "syntax": "", "rest": ""}, False),
+    ],
+)
+def test_what_was_compressed_in_flight_is_proven_by_samples_and_rest(
+    sent: dict[str, Any], held: dict[str, Any], equal: bool
+) -> None:
+    assert (link.compare([replace(SENT, **sent)], [replace(HELD, **held)]) == []) is equal
+
+
+def test_only_a_sender_that_says_so_is_compared_by_samples() -> None:
+    assert link.compare([replace(SENT, syntax="", rest="")], [HELD]) == ["1.2.3"]
+
+
+def test_ends_that_never_compress_hear_nothing_of_it() -> None:
+    first, second = json.loads(link.dumps(link.words(COMPRESSED)))["instances"]
+    assert {"syntax", "rest"} < first.keys()
+    assert not {"syntax", "rest"} & second.keys()
+
+
+@pytest.mark.parametrize(
+    "change", [{"syntax": "1.2.840.10008.1.2.4.50"}, {"rest": ""}, {"rest": "x"}, {"syntax": 3}]
+)
+def test_a_compressed_instance_that_cannot_be_meant_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ProtocolError):
+        as_read(replace(COMPRESSED, instances=(replace(SENT, **change),)))
 
 
 def test_an_instance_that_one_end_alone_has_is_unequal() -> None:

@@ -24,7 +24,7 @@ from common.link import Closing, Digest
 from common.proof.identity import Institution, Node
 from common.proof.role import Role
 from common.states import InstanceState, TransferState
-from receiver import index, transfers, verifier
+from receiver import index, statements, transfers, verifier
 from receiver.receipts import Receipts
 from receiver.turns import Job, Task, Turns
 from receiver.verifying import COLUMNS, Verifiers
@@ -252,13 +252,14 @@ def test_nothing_is_countersigned_that_another_transfer_took_away(
     found = [expected(filled, row) for row in rows]
     known = transfer_of(filled, "取")
     with filled.index.write() as db:
-        transfers.set_state(db, known, TransferState.DELIVERED, closing="said")
+        transfers.set_state(db, known, TransferState.DELIVERED)
     receipts._give_up(known.id, rows[:1])
     with filled.index.write() as db:
         transfers.set_state(db, transfers.known(db, known.id), TransferState.DELIVERED)
     with pytest.raises(StorageError, match="changed"):
         receipts._countersign(known, "said", rows, found)
-    assert transfer_of(filled, "取").receipt is None
+    with filled.index.read() as db:
+        assert statements.read(db, known.id, "receipt") is None
     states = [row.state for row in rows_of(filled, "取")]
     assert states == [InstanceState.EXPECTED, InstanceState.STORED]
 

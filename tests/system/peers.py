@@ -192,7 +192,12 @@ def storescp(
 
 @contextlib.contextmanager
 def orthanc(
-    folder: Path, port: int, identity: Identity, aet: str, **more: object
+    folder: Path,
+    port: int,
+    identity: Identity,
+    aet: str,
+    modalities: dict[str, dict[str, object]] | None = None,
+    **more: object,
 ) -> Iterator[httpx.Client]:
     """Orthanc with a storage of its own; gives a client for its REST interface.
 
@@ -200,6 +205,8 @@ def orthanc(
     ----------
     more
         Settings of Orthanc beside those, or instead of them.
+    modalities : dict, optional
+        The ends it may dial, as its settings have them.
     """
     (web,) = free_ports(1)
     settings = {
@@ -220,6 +227,7 @@ def orthanc(
         "DicomTlsRemoteCertificateRequired": True,
         "AcceptedTransferSyntaxes": ["1.2.840.10008.1.*"],
         "UnknownSopClassAccepted": True,
+        "DicomModalities": modalities or {},
         "Plugins": [],
     }
     path = folder / "orthanc.json"

@@ -46,8 +46,8 @@ def spoil_arrivals() -> None:
             self._held()[self._used + count - 1] ^= 1
         filled(self, count)
 
-    def spilling(self: Arrival) -> None:
-        spill(self)
+    def spilling(self: Arrival, *, whole: bool = False) -> None:
+        spill(self, whole=whole)
         if fault("flips-on-the-way-to-disk", self.sop_instance_uid):
             flip(self.path, len(self.prefix) + self.length - 1)
 

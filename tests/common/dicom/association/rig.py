@@ -23,7 +23,6 @@ from common.dicom.association import (
     Pieces,
     Requestor,
 )
-from common.dicom.pdu_stream import data_places, laid_out
 from common.errors import TodokeError
 from common.proof import certificates
 from common.proof.certificates import Authority
@@ -217,15 +216,6 @@ def outgoing(data: bytes, *, uid: str | None = None, piece: int = 1 << 16) -> Ou
 
 def expected(instances: Sequence[Outgoing]) -> dict[str, str]:
     return {i.sop_instance_uid: hashlib.sha256(read_whole(i)).hexdigest() for i in instances}
-
-
-def data_pdus(context: int, data: bytes, limit: int) -> bytes:
-    """Return the P-DATA PDUs of one data set."""
-    buffer = memoryview(bytearray(laid_out(len(data), limit)))
-    _, places = data_places(buffer, 0, context, len(data), 0, limit)
-    for place in places:
-        place[:], data = data[: len(place)], data[len(place) :]
-    return bytes(buffer)
 
 
 def read_whole(instance: Outgoing) -> bytes:

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from common.dicom import negotiation, uids
 from common.dicom.association import Acceptor, Outgoing, Pieces, Requestor
 from common.dicom.commands import C_ECHO_RQ, C_STORE_RQ, Command
-from common.dicom.pdu_stream import command_pdus
+from common.dicom.pdu_stream import command_pdus, data_pdus
 from common.errors import DiskFull, TodokeError
 from tests.common.dicom.association.rig import (
     CT,
@@ -33,7 +33,6 @@ from tests.common.dicom.association.rig import (
     Shelf,
     accepting,
     calling,
-    data_pdus,
     expected,
     outgoing,
 )

@@ -31,7 +31,7 @@ from common.dicom.negotiation import (
     encode_release,
     encode_request,
 )
-from common.dicom.pdu_stream import Fragment, Pdu, PduReader, command_pdus
+from common.dicom.pdu_stream import Fragment, Pdu, PduReader, command_pdus, data_pdus
 from tests.common.dicom.association.rig import (
     CT,
     DEADLINE,
@@ -40,7 +40,6 @@ from tests.common.dicom.association.rig import (
     Shelf,
     accepting,
     calling,
-    data_pdus,
     expected,
     outgoing,
 )

@@ -195,7 +195,7 @@ def test_orthanc_takes_what_we_send(
     pki: Pki, tmp_path: Path, objects: list[Object], ours: int, theirs: int
 ) -> None:
     (port,) = free_ports(1)
-    limit = {"MaximumPduLength": within(theirs)}
+    limit: dict[str, Any] = {"MaximumPduLength": within(theirs)}
     with peers.orthanc(tmp_path, port, receiving(pki), "PEER", **limit) as client:
         for window in (1, WINDOW):
             wanted = sent(pki, ("127.0.0.1", port), objects, ours, window)
@@ -286,7 +286,7 @@ def test_what_orthanc_sends_is_kept(
     pki: Pki, tmp_path: Path, objects: list[Object], ours: int, theirs: int
 ) -> None:
     (port,) = free_ports(1)
-    limit = {"MaximumPduLength": within(theirs)}
+    limit: dict[str, Any] = {"MaximumPduLength": within(theirs)}
     known = [one for one in objects if one.syntax not in STRANGE_TO_DCMTK]
     with peers.orthanc(tmp_path, port, sending(pki), "PEER", **limit) as client:
         names = [client.post("/instances", content=one.file).json()["ID"] for one in known]
