@@ -18,7 +18,8 @@ from common import durable
 from common.errors import TodokeError
 from receiver.arrival import Answer, Arrival
 from receiver.index import Index
-from receiver.placing import Outcome, Placing
+from receiver.placing import Doubtful, Outcome, Placing
+from receiver.sameness import Sameness
 from receiver.store import Store
 
 __all__ = ["Answer", "Arrival", "Arrivals"]
@@ -44,6 +45,7 @@ class Arrivals:
         self.index = index
         self.store = store
         self.alarm = alarm
+        self._sameness = Sameness()
         self._room = threading.BoundedSemaphore(UNDER_WAY)
         self._under_way = 0
         self._counting = threading.Lock()
@@ -77,6 +79,7 @@ class Arrivals:
             thread.join()
         self._safe.put(None)
         self._threads[-1].join()
+        self._sameness.close()
 
     def _make_safe(self) -> None:
         while (arrival := self._written.get()) is not None:
@@ -112,10 +115,18 @@ class Arrivals:
         try:
             for folder in {arrival.folder for arrival in group}:
                 durable.sync_folder(folder)
-            with self.index.write() as db:
-                return Placing(db, group, self.alarm).run()
+            return self._place_group(group)
         except TodokeError as error:
             return [(arrival, error) for arrival in group]
+
+    def _place_group(self, group: list[Arrival]) -> list[Outcome]:
+        same: dict[tuple[str | None, str], bool] = {}
+        while True:
+            try:
+                with self.index.write() as db:
+                    return Placing(db, group, self.alarm, same).run()
+            except Doubtful as doubt:  # decided while nobody waits for the database
+                same[doubt.pair] = self._sameness.same(doubt.here, doubt.came)
 
     def _answer(self, outcomes: list[Outcome]) -> None:
         with self._counting:

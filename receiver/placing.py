@@ -6,12 +6,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from common import link
-from common.dicom import digest
 from common.errors import MixedPatients, SameUidOtherContent, TodokeError
 from common.states import InstanceState
 from receiver import index, transfers
@@ -39,11 +38,22 @@ _OF_STUDIES = select(
     _studies.c.study_uid.in_(bindparam("uids", expanding=True)),
 )
 _STORED = select(_instances.c.path, _instances.c.prefix_length, _instances.c.transfer_syntax).where(
-    _instances.c.id == bindparam("place"), _instances.c.path.is_not(None)
+    _instances.c.id == bindparam("place")
 )
 _NEW = insert(_instances)
 _ARRIVED = update(_instances).where(_instances.c.id == bindparam("place"))
 _TOUCH = update(_studies).where(_studies.c.key == bindparam("study"))
+
+
+class Doubtful(Exception):
+    """An instance came whose UID is here with other bytes: the same, coded otherwise, or not."""
+
+    def __init__(self, d1: str | None, here: tuple[Path, int, str], arrival: Arrival) -> None:
+        super().__init__(d1, arrival.d1)
+        self.pair = d1, arrival.d1
+        self.here = here
+        came = arrival.final, len(arrival.prefix), arrival.transfer_syntax_uid
+        self.came: tuple[Path, int, str] = came
 
 
 @dataclass(slots=True)
@@ -80,11 +90,15 @@ class Placing:
     ----------
     alarm : callable
         Called with an institution and a cause when something is kept aside.
+    same : dict
+        By D1 of what is here and of what came: whether both are one instance, coded
+        in two ways.
     """
 
     db: Connection
     group: Sequence[Arrival]
     alarm: Callable[[str, str], None]
+    same: dict[tuple[str | None, str], bool] = field(default_factory=dict)
     _known: dict[Key, _Known] = field(default_factory=dict)
     _studies: dict[Key, _Study] = field(default_factory=dict)
     _unopened: dict[Key, str | None] = field(default_factory=dict)
@@ -93,8 +107,15 @@ class Placing:
     _touched: dict[Key, tuple[Arrival, str | None]] = field(default_factory=dict)
 
     def run(self) -> list[Outcome]:
-        """Return what became of each: None is success, and true once the transaction is."""
+        """Return what became of each: None is success, and true once the transaction is.
+
+        Raises
+        ------
+        Doubtful
+            Nothing was done: `same` does not say enough yet.
+        """
         self._look_up()
+        self._doubt()
         outcomes = [(arrival, self._place(arrival)) for arrival in self.group]
         at = index.now()
         if self._new:
@@ -126,6 +147,18 @@ class Placing:
                 # what an opening said is replaced by what the first image says
                 begun = None if transfers.ANNOUNCED in model else key
                 self._studies[institution, uid] = _Study(begun, transfer, model)
+
+    def _doubt(self) -> None:
+        for arrival in self.group:
+            known = self._known.get((arrival.institution, arrival.sop_instance_uid))
+            if known is None or known.state == InstanceState.EXPECTED:
+                continue
+            if known.d1 == arrival.d1 or (known.d1, arrival.d1) in self.same:
+                continue
+            row = self.db.execute(_STORED, {"place": known.id}).one()
+            if row.path is not None:
+                here = arrival.store.where(row.path), row.prefix_length, row.transfer_syntax
+                raise Doubtful(known.d1, here, arrival)
 
     def _place(self, arrival: Arrival) -> TodokeError | None:
         """Give one instance its place, unless its UID is taken or it is another patient's."""
@@ -162,28 +195,10 @@ class Placing:
 
     def _again(self, arrival: Arrival, known: _Known) -> TodokeError | None:
         """The same instance again is a success and counted; another content is kept aside."""
-        if known.d1 == arrival.d1 or self._same_samples(arrival, known):
+        if known.d1 == arrival.d1 or self.same.get((known.d1, arrival.d1)):
             arrival.final.unlink(missing_ok=True)
             transfers.count_repeats(self.db, known.transfer, 1)
             return None
         arrival.store.keep_aside(arrival.final)
         self.alarm(arrival.institution, "same UID, other content")
         return SameUidOtherContent(path="SOP Instance UID")
-
-    def _same_samples(self, arrival: Arrival, known: _Known) -> bool:
-        """Whether one is the other, native or losslessly coded: no other element differs."""
-        row = self.db.execute(_STORED, {"place": known.id}).one_or_none()
-        codings = {link.NATIVE, *link.COMPRESSED}
-        if row is None or not {row.transfer_syntax, arrival.transfer_syntax_uid} < codings:
-            return False
-        both = (
-            (arrival.store.where(row.path), row.prefix_length, row.transfer_syntax),
-            (arrival.final, len(arrival.prefix), arrival.transfer_syntax_uid),
-        )
-        try:
-            one, other = (digest.of_file(*instance, decoded=True) for instance in both)
-        except (OSError, TodokeError):
-            return False
-        if one.d3 is None or one.rest is None:
-            return False
-        return (one.d3, one.rest) == (other.d3, other.rest)

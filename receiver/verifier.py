@@ -35,8 +35,9 @@ def answer(request: dict[str, Any]) -> bytes:
     Parameters
     ----------
     request : dict
-        ``do`` is ``instance``; ``plain``, the same by D1 alone, with nothing parsed or
-        decoded; ``level`` to begin a slide level, ``more`` to go on with it.
+        ``do`` is ``instance``; ``samples``, the same with all pixels decoded;
+        ``plain``, the same by D1 alone, with nothing parsed or decoded; ``level`` to
+        begin a slide level, ``more`` to go on with it.
 
     Returns
     -------
@@ -53,6 +54,8 @@ def answer(request: dict[str, Any]) -> bytes:
 
 def _instance(request: dict[str, Any]) -> dict[str, Any]:
     path, base = Path(request["path"]), int(request["base"])
+    if request["do"] == "samples":
+        return dataclasses.asdict(digest.of_file(path, base, request["syntax"], decoded=True))
     if request["do"] == "plain":
         found = _plain(path, base)
     else:

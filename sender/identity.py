@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common import durable
 from common.dicom import dataset, digest, elements, testmark
 from common.errors import NotAnImage, NotDicom
 from sender.outbox import Instance, stamp
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 DICOMDIR = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 annex I
 _FIRST = 1 << 14  # bytes that hold most headers
@@ -64,41 +69,50 @@ def read(path: str) -> Identity | None:
     """
     fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
-        known = os.fstat(fd)
         start = durable.read_at(fd, _FIRST, 0)
+        if start[dataset.PREAMBLE : dataset.PREAMBLE + 4] != b"DICM":
+            return None
+        return _identity(path, fd, start)
     finally:
         os.close(fd)
-    if start[dataset.PREAMBLE : dataset.PREAMBLE + 4] != b"DICM":
-        return None
+
+
+def _identity(path: str, fd: int, start: bytes) -> Identity:
+    known = os.fstat(fd)
     try:
         part10 = dataset.part10_of(start, known.st_size)
     except NotDicom:  # a long group 0002
         part10 = dataset.read_part10(Path(path))
     if part10.sop_class_uid == DICOMDIR:
         raise NotAnImage(cause="DICOMDIR")
-    found = elements.scan(
-        start, part10.offset, part10.transfer_syntax_uid, whole=known.st_size == len(start)
-    )
-    if found is None or not all(found.get(keyword) for keyword in _COMPLETE):
-        return _parsed(path, part10, known)
-    patient = tuple(str(found.get(keyword) or "") for keyword in _PATIENT)
-    instance = _instance(path, part10, found, known)
-    return Identity(instance, str(found.get("StudyInstanceUID")), patient, found.marked)
+    syntax, whole = part10.transfer_syntax_uid, known.st_size == len(start)
+    found = elements.scan(start, part10.offset, syntax, whole=whole)
+    header: dataset.Values
+    if found is not None and all(found.get(keyword) for keyword in _COMPLETE):
+        pixels_at = len(start) if found.pixels_at is None else found.pixels_at
+        header, marked = found, found.marked
+    else:
+        parsed, pixels_at = _parsed(path)
+        header, marked = parsed, testmark.is_test_dataset(parsed)
+    # one whose pixels are cut is refused here, alone, and not by the receiver with its study
+    dataset.pixels_in(partial(_bytes, fd, start), pixels_at, known.st_size, syntax)
+    patient = tuple(str(header.get(keyword) or "") for keyword in _PATIENT)
+    study = str(header.get("StudyInstanceUID"))
+    return Identity(_instance(path, part10, header, known), study, patient, marked)
 
 
-def _parsed(path: str, part10: dataset.Part10, known: os.stat_result) -> Identity:
+def _bytes(fd: int, start: bytes, size: int, at: int) -> bytes:
+    """Return bytes of a file whose beginning is at hand."""
+    return start[at : at + size] if at + size <= len(start) else durable.read_at(fd, size, at)
+
+
+def _parsed(path: str) -> tuple[Dataset, int]:
     """Read an unusual header with a parser."""
-    header, _ = dataset.open_header(Path(path))
+    header, pixels_at = dataset.open_header(Path(path))
     for keyword in _DESCRIBING:
         if not isinstance(header.get(keyword), int | str | None):
             raise NotDicom(cause=f"{keyword}: several values")
-    patient = tuple(str(header.get(keyword) or "") for keyword in _PATIENT)
-    return Identity(
-        _instance(path, part10, header, known),
-        str(header.StudyInstanceUID),
-        patient,
-        testmark.is_test_dataset(header),
-    )
+    return header, pixels_at
 
 
 def _instance(

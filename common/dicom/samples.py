@@ -253,7 +253,10 @@ def _codestream(code: bytes) -> _Said:
     at = code.find(b"\xff\x4f\xff\x51")  # it may lie in a JP2 file, though it should not
     if at < 0 or len(code) < at + 45:
         raise InputError(cause="no JPEG 2000 codestream")
-    right, bottom, left, top = struct.unpack_from(">4I", code, at + 8)
+    right, bottom, left, top, *tiles = struct.unpack_from(">8I", code, at + 8)
+    # OpenJPH counts for ever through tiles that begin behind the image (A.5.1, B.3)
+    if not (tiles[0] and tiles[1] and tiles[2] <= left and tiles[3] <= top):
+        raise InputError(cause="tiles")
     (samples,) = struct.unpack_from(">H", code, at + 40)
     if len(code) < at + 42 + 3 * samples:
         raise InputError(cause="a cut JPEG 2000 codestream")

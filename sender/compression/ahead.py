@@ -33,13 +33,14 @@ def ahead(
     work : callable
         Called in a thread; it should release the GIL where it takes long.
     cost : callable
-        Bytes of an item, before it is worked on.
+        Bytes of an item, before it is worked on; one that costs nothing is worked on
+        by the caller, where it is due.
     workers : int
     budget : int
         Bytes of items taken and not yet yielded.
     """
     remaining = iter(items)
-    pending: deque[tuple[int, Future[Result]]] = deque()
+    pending: deque[tuple[int, Future[Result] | Item]] = deque()
     taken = 0
     more = True
     pool = ThreadPoolExecutor(workers, thread_name_prefix="encode")
@@ -53,11 +54,11 @@ def ahead(
                     break
                 size = cost(item)
                 taken += size
-                pending.append((size, pool.submit(work, item)))
+                pending.append((size, pool.submit(work, item) if size else item))
             if not pending:
                 return
             size, first = pending.popleft()
-            result = first.result()
+            result = first.result() if isinstance(first, Future) else work(first)
             taken -= size
             del first
             yield result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,34 @@ def test_other_samples_of_its_uid_are_no_same_study(ends: Ends, tmp_path: Path) 
         now = transfers.instance(db, row.institution, row.sop_uid)
     assert now is not None
     assert (now.path, now.d1) == (row.path, row.d1)
+
+
+BAD = """
+from sender.compression import splice
+right = splice._encoders
+splice._encoders = lambda: {s: (lambda frame, e=e: e(frame ^ 1)) for s, e in right().items()}
+"""
+
+
+@pytest.mark.requirement("DIR-07")
+def test_what_arrived_with_other_samples_is_sent_again_as_it_was(
+    ends: Ends, tmp_path: Path
+) -> None:
+    files = smooth_series(tmp_path / "ct", 7, slices=3)
+    choose(ends, "htj2k")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "sitecustomize.py").write_text(BAD)
+    path = os.pathsep.join([str(tmp_path / "bad"), os.environ.get("PYTHONPATH", "")])
+    words = ("sender", "send", tmp_path / "ct", "--data", ends.sender)
+    said = verb(*words, env={**os.environ, "PYTHONPATH": path})
+    (sent,) = said.words["transfers"]
+    assert (said.code, sent["state"], sent["digests_equal"]) == (0, "receipted", True)
+    aside = [p for p in (ends.receiver / "store").rglob("*.dcm") if p.stat().st_size < 4000]
+    assert len(aside) >= len(files), "what differed is kept aside"
+    rows = held(ends, sent["id"])
+    assert {row.transfer_syntax for row in rows} == {link.NATIVE}
+    with ends.outbox() as box:
+        assert {i.sent_as for i in box.instances(sent["id"])} == {link.NATIVE}
 
 
 def test_what_cannot_be_coded_goes_as_it_was(ends: Ends, tmp_path: Path) -> None:

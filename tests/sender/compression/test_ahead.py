@@ -55,6 +55,12 @@ def test_workers_go_on_while_nobody_takes_results_and_stop_at_the_bound() -> Non
     results.close()
 
 
+def test_what_costs_nothing_needs_no_thread() -> None:
+    me = threading.current_thread()
+    results = ahead(lambda _: threading.current_thread(), range(9), cost=lambda i: i % 2, workers=1)
+    assert [thread is me for thread in results] == [i % 2 == 0 for i in range(9)]
+
+
 def test_a_caller_that_stops_ends_the_threads() -> None:
     begun: list[int] = []
     results = ahead(begun.append, range(1000), cost=lambda _: 1, workers=2)
