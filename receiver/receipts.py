@@ -15,16 +15,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
-from common import durable, link
+from common import durable, link, memory
 from common.errors import IntegrityError, StorageError
 from common.link import Closing, Digest, Receipt
 from common.proof import jws
 from common.proof.identity import Node
 from common.states import InstanceState, TransferState
-from receiver import index, statements, transfers
+from receiver import held, index, statements, transfers
+from receiver.held import Held
 from receiver.index import Index
 from receiver.store import Store
-from receiver.verifying import COLUMNS, Verifiers
+from receiver.verifying import Verifiers
 
 log = logging.getLogger("todoke.receipts")
 _instances = index.instances
@@ -108,9 +109,10 @@ class Receipts:
         try:
             with self.index.read() as db:
                 row = transfers.known(db, transfer)
-                asked = select(*COLUMNS).where(_instances.c.transfer == transfer)
-                rows: list[Row[Any]] = list(db.execute(asked.order_by(_instances.c.id)))
+                texts = (text for one in closing.instances for text in (one.uid, one.d1))
+                rows = held.rows(db, _instances.c.transfer == transfer, texts)
             slide = row.kind == "slide"
+            memory.trim()
             said = {digest.uid: digest for digest in closing.instances}
             reading = self.verifiers.read_back(row.priority, rows, slide=slide, said=said)
         except Exception as failure:
@@ -129,7 +131,7 @@ class Receipts:
         row: Row[Any],
         closing: Closing,
         answered: str,
-        rows: list[Row[Any]],
+        rows: list[Held],
         found: list[Digest],
     ) -> str:
         unequal = set(link.compare(closing.instances, found))
@@ -141,7 +143,7 @@ class Receipts:
             raise IntegrityError(cause=cause, unequal=sorted(unequal))
         return self._countersign(row, answered, rows, found)
 
-    def _give_up(self, transfer: str, rows: list[Row[Any]]) -> None:
+    def _give_up(self, transfer: str, rows: list[Held]) -> None:
         """Keep what differs aside and wait for it again; the transfer is not receipted."""
         with self.index.write() as db:
             for row in rows:
@@ -159,7 +161,7 @@ class Receipts:
             transfers.set_state(db, transfers.known(db, transfer), TransferState.SENDING)
 
     def _countersign(
-        self, known: Row[Any], answered: str, rows: list[Row[Any]], found: list[Digest]
+        self, known: Row[Any], answered: str, rows: list[Held], found: list[Digest]
     ) -> str:
         receipt = Receipt(
             transfer=known.id,
@@ -191,7 +193,7 @@ class Receipts:
                 index.announce(db, "study", key)
         return signed
 
-    def _final_name(self, row: Row[Any]) -> str:
+    def _final_name(self, row: Held) -> str:
         """Give a level that was filled frame by frame its final name."""
         path = self.store.where(row.path)
         final = path.with_suffix(".dcm")
@@ -200,7 +202,7 @@ class Receipts:
 
 
 def _keep_verified(
-    db: Connection, pairs: Sequence[tuple[Row[Any], Digest]], names: Mapping[int, str]
+    db: Connection, pairs: Sequence[tuple[Held, Digest]], names: Mapping[int, str]
 ) -> None:
     """Write what was found of instances, and where each file lies now.
 
@@ -230,7 +232,7 @@ def _keep_verified(
         raise StorageError(cause="an instance changed while it was verified")
 
 
-def _stands(row: Row[Any], here: Digest, opened_at: str) -> bool:
+def _stands(row: Held, here: Digest, opened_at: str) -> bool:
     """Whether an instance is still what was acknowledged when it came (DAT-05).
 
     It stays as it came first; who closes with other digests has other content under
@@ -242,12 +244,12 @@ def _stands(row: Row[Any], here: Digest, opened_at: str) -> bool:
     return bool(row.state == InstanceState.VERIFIED or row.stored_at < opened_at)
 
 
-def _unnamed(row: Row[Any]) -> bool:
+def _unnamed(row: Held) -> bool:
     """Whether a file has the name that it has while it is being filled."""
     return str(row.path).endswith(".part")
 
 
-def _nothing(row: Row[Any]) -> Digest:
+def _nothing(row: Held) -> Digest:
     """Return what is found where nothing could be read back: equal to no digest."""
     return Digest(row.sop_uid, -1, "0" * 64)
 
@@ -263,3 +265,5 @@ def _settle(
         running.set_exception(failure)
     else:
         running.set_result(signed)
+    finally:
+        memory.trim()

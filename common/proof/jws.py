@@ -14,6 +14,7 @@ import codecs
 import hashlib
 import itertools
 import json
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
@@ -40,6 +41,7 @@ from common.tls import fingerprint_of_pem
 LIMIT = 64 << 20  # bytes of a payload in base64
 _PIECE = 3 << 14  # bytes encoded or characters decoded at a time: divides by 3 and by 4
 _HALF = 32  # bytes of each number of an ES256 signature, RFC 7518 section 3.4
+_BEYOND = re.compile("[^\x00-\x7f]+")
 _OF_DIGEST = ec.ECDSA(Prehashed(hashes.SHA256()))
 
 
@@ -162,13 +164,18 @@ def verify(
         found = entries.read(text, entry)
     except InvalidSignature as failure:
         raise IntegrityError(cause="JWS: signature") from failure
-    except (JoseError, ValueError, RecursionError) as failure:
+    except (JoseError, ValueError, TypeError, RecursionError) as failure:  # TypeError: in a header
         raise IntegrityError(cause=f"JWS: {failure}") from failure
     if kid != fingerprint_of_pem(certificate):
         raise IntegrityError(cause="JWS: kid")
     if not isinstance(found, dict):
         raise IntegrityError(cause="JWS: payload")
     return found
+
+
+def _escaped(text: str) -> str:
+    """Return JSON with its letters beyond ASCII escaped: one of them doubles the whole text."""
+    return text if text.isascii() else _BEYOND.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def _checked(statement: str, key: ec.EllipticCurvePublicKey) -> tuple[Any, str]:
@@ -191,7 +198,7 @@ def _checked(statement: str, key: ec.EllipticCurvePublicKey) -> tuple[Any, str]:
     for start in range(first + 1, last, _PIECE):
         piece = statement[start : min(start + _PIECE, last)].encode("ascii")
         digest.update(piece)
-        text += utf8.decode(urlsafe_b64decode(piece))
+        text += _escaped(utf8.decode(urlsafe_b64decode(piece)))
     r, s = (int.from_bytes(half) for half in (signature[:_HALF], signature[_HALF:]))
     key.verify(encode_dss_signature(r, s), digest.digest(), _OF_DIGEST)
     return header.get("kid"), text + utf8.decode(b"", final=True)

@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from common import audit, link, tls
+from common import audit, link, memory, tls
 from common.errors import (
     IntegrityError,
     NotFound,
@@ -160,6 +160,7 @@ class _Door:
             raise ProtocolError(cause="sender and receiver")
         with self.services.index.write() as db:
             transfers.open_transfer(db, partner.code, opening, statement)
+        memory.trim()
         self.services.receipts.verifiers.prepare()  # while the images are on their way
         return _json({"transfer": opening.transfer}, 201)
 
