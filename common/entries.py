@@ -71,8 +71,8 @@ def _next(text: str, at: int, end: str) -> tuple[int, bool]:
 
 def _skip(text: str, at: int, mark: str = "") -> int:
     """Return the place behind space, and behind a mark and the space around it."""
-    found = _SPACE.match(text, at)
-    at = found.end() if found else at
+    if text[at : at + 1] <= " " and (space := _SPACE.match(text, at)):
+        at = space.end()
     if not mark:
         return at
     if not text.startswith(mark, at):

@@ -50,12 +50,10 @@ def library_says(statement: str, node: Node) -> Any:
         key = ECKey.import_key(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
         found = library.deserialize_compact(statement, key, registry=registry)
         payload = json.loads(found.payload)
-    except (JoseError, ValueError, RecursionError):
+    except (JoseError, ValueError, TypeError, RecursionError):
         return IntegrityError
-    kid = found.headers().get("kid")
-    return (
-        payload if kid == node.signing_fingerprint and isinstance(payload, dict) else IntegrityError
-    )
+    ours = found.headers().get("kid") == node.signing_fingerprint
+    return payload if ours and isinstance(payload, dict) else IntegrityError
 
 
 def we_say(statement: str, node: Node) -> Any:
