@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -165,7 +165,7 @@ def read_opening(payload: dict[str, Any]) -> Opening:
         Something is missing, of another type, or of an unknown version.
     """
     with _Checked("opening", payload) as said:
-        opening = Opening(**{**said, "instances": _slots(said["instances"])})
+        opening = Opening(**{**said, "instances": tuple(map(_slot, said["instances"]))})
         _require(_ID.fullmatch(opening.transfer), "transfer")
         _require(opening.kind in {"dicom", "slide"}, "kind")
         _require(opening.priority in PRIORITIES, "priority")
@@ -181,14 +181,46 @@ def read_opening(payload: dict[str, Any]) -> Opening:
         return opening
 
 
-def _slots(said: Iterable[dict[str, Any]]) -> tuple[Slot, ...]:
-    """Make the slots; what thousands of them share they hold in common."""
+def slots() -> Callable[[Any], Any]:
+    """Return what makes slots of an opening's entries as they are read; else as they are.
+
+    What thousands of them share they hold in common.
+    """
     known: dict[Any, Any] = {}
-    shared = ("sop_class", "transfer_syntax", "series")
-    return tuple(
-        Slot(**{**slot, **{name: known.setdefault(slot[name], slot[name]) for name in shared}})
-        for slot in said
-    )
+
+    def entry(said: Any) -> Any:
+        try:
+            for name in ("sop_class", "transfer_syntax", "series"):
+                said[name] = known.setdefault(said[name], said[name])
+            return Slot(**said)
+        except (TypeError, KeyError):
+            return said  # read_opening says what is wrong
+
+    return entry
+
+
+def digests(known: Iterable[Digest] = ()) -> Callable[[Any], Any]:
+    """Return what makes digests of a closing's or receipt's entries; else as they are.
+
+    Parameters
+    ----------
+    known : iterable of Digest
+        One that is equal is given instead: thousands are not held twice.
+    """
+    same = {digest: digest for digest in known}
+
+    def entry(said: Any) -> Any:
+        try:
+            made = Digest(**said)
+            return same.get(made, made)
+        except TypeError:
+            return said  # read_closing says what is wrong
+
+    return entry
+
+
+def _slot(said: Any) -> Slot:
+    return said if isinstance(said, Slot) else Slot(**said)
 
 
 def _check_slot(slot: Slot, kind: str) -> None:
@@ -217,8 +249,8 @@ def read_receipt(payload: dict[str, Any]) -> Receipt:
         return Receipt(**{**said, "instances": _digests(said["instances"])})
 
 
-def _digests(said: Iterable[dict[str, Any]]) -> tuple[Digest, ...]:
-    found = tuple(Digest(**digest) for digest in said)
+def _digests(said: Iterable[Any]) -> tuple[Digest, ...]:
+    found = tuple(one if isinstance(one, Digest) else Digest(**one) for one in said)
     for digest in found:
         check_uid(digest.uid)
         _require(type(digest.length) is int, "length")

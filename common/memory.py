@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import sys
+from functools import cache
+from typing import Any
 
 #: mallopt(3), glibc's malloc.h: parameter and value.
 _OPTIONS = {
@@ -22,10 +23,23 @@ def give_back() -> None:
     ever.  What is loaded now is left out of every later search for circles, which is
     then short and frequent.  Elsewhere than on glibc the allocator stays as it is.
     """
-    gc.collect()
     gc.freeze()
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # musl has no mallopt
-            mallopt = ctypes.CDLL(None).mallopt
-            for option, value in _OPTIONS.items():
-                mallopt(option, value)
+    if (library := _glibc()) is not None:
+        for option, value in _OPTIONS.items():
+            library.mallopt(option, value)
+
+
+def trim() -> None:
+    """Give back now what is free between what is used: when a large study is done with."""
+    gc.collect()
+    if (library := _glibc()) is not None:
+        library.malloc_trim(0)
+
+
+@cache
+def _glibc() -> Any:
+    """Return the C library where it is glibc: musl and other systems have no such calls."""
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None

@@ -32,6 +32,7 @@ from sqlalchemy import (
     event,
     insert,
     select,
+    update,
 )
 from sqlalchemy import Index as RowIndex
 from sqlalchemy.exc import OperationalError
@@ -39,7 +40,7 @@ from sqlalchemy.exc import OperationalError
 from common import durable
 from common.errors import DatabaseUnsafe, DiskFull, StorageError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CONNECTIONS = 48  # kept open; one for each thread that answers requests
 metadata = MetaData()
 
@@ -82,13 +83,20 @@ transfers = Table(
     Column("test", Boolean, nullable=False),
     Column("expected", Integer),
     Column("request", Text, nullable=False),  # JSON, request information
-    Column("opening", Text),  # JWS as received
-    Column("closing", Text),
-    Column("receipt", Text),
     Column("opened_at", String(32), nullable=False),
     Column("closed_at", String(32)),
     Column("receipted_at", String(32)),
     Column("repeats", Integer, nullable=False, default=0),  # same instance again, counted
+)
+
+#: What both ends signed of a transfer, see :mod:`receiver.statements`.
+statements = Table(
+    "statements",
+    metadata,
+    Column("transfer", String(32), ForeignKey("transfers.id"), primary_key=True),
+    Column("kind", String(8), primary_key=True),  # opening | closing | receipt
+    Column("part", Integer, primary_key=True),  # 0-based
+    Column("text", Text, nullable=False),  # JWS as received
 )
 
 studies = Table(
@@ -237,6 +245,9 @@ class Index:
             version = db.execute(select(schema.c.version)).scalar()
             if version is None:
                 db.execute(insert(schema).values(version=SCHEMA_VERSION))
+            elif version == 1:
+                _move_statements(db)
+                db.execute(update(schema).values(version=SCHEMA_VERSION))
             elif version != SCHEMA_VERSION:
                 raise DatabaseUnsafe(cause=f"schema {version}, program {SCHEMA_VERSION}")
 
@@ -272,6 +283,17 @@ class Index:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def _move_statements(db: Connection) -> None:
+    """Bring what was signed out of the transfers' rows, where it was at first."""
+    db.exec_driver_sql(
+        "INSERT INTO statements"
+        " SELECT id, 'opening', 0, opening FROM transfers WHERE opening IS NOT NULL"
+        " UNION ALL SELECT id, 'closing', 0, closing FROM transfers WHERE closing IS NOT NULL"
+        " UNION ALL SELECT id, 'receipt', 0, receipt FROM transfers WHERE receipt IS NOT NULL"
+    )
+    db.exec_driver_sql("UPDATE transfers SET opening=NULL, closing=NULL, receipt=NULL")
 
 
 def announce(db: Connection, kind: str, study: str, **data: Any) -> None:

@@ -7,7 +7,6 @@ compared with one made at the same end.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -16,19 +15,20 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
-from common import durable, link
+from common import durable, link, memory
 from common.errors import IntegrityError, StorageError
 from common.link import Closing, Digest, Receipt
 from common.proof import jws
 from common.proof.identity import Node
 from common.states import InstanceState, TransferState
-from receiver import index, transfers
+from receiver import held, index, statements, transfers
+from receiver.held import Held
 from receiver.index import Index
 from receiver.store import Store
-from receiver.verifying import COLUMNS, Verifiers
+from receiver.verifying import Verifiers
 
 log = logging.getLogger("todoke.receipts")
-_instances, _transfers = index.instances, index.transfers
+_instances = index.instances
 
 
 class Receipts:
@@ -77,22 +77,20 @@ class Receipts:
             return running
         with self.index.write() as db:
             row = transfers.known(db, transfer)
-            receipt = transfers.statement(db, transfer, _transfers.c.receipt)
-            if receipt and transfers.statement(db, transfer, _transfers.c.closing) == statement:
+            receipt = statements.read(db, transfer, "receipt")
+            if receipt and statements.read(db, transfer, "closing") == statement:
                 there: Future[str] = Future()
                 there.set_result(receipt)
                 return there
-            transfers.set_state(
-                db, row, TransferState.DELIVERED, closing=statement, closed_at=index.now()
-            )
+            statements.write(db, transfer, "closing", statement)
+            transfers.set_state(db, row, TransferState.DELIVERED, closed_at=index.now())
         with self._lock:
             if (running := self._running.get(transfer)) is None:
                 running = Future()
                 running.set_running_or_notify_cancel()  # one who no longer waits stops it for none
                 self._running[transfer] = running
                 running.add_done_callback(lambda ended: self._forget(transfer, ended))
-                answered = hashlib.sha256(statement.encode()).hexdigest()
-                self._pool.submit(self._verify, transfer, closing, answered, running)
+                self._pool.submit(self._verify, transfer, closing, jws.name(statement), running)
             return running
 
     def _forget(self, transfer: str, ended: Future[str]) -> None:
@@ -111,9 +109,10 @@ class Receipts:
         try:
             with self.index.read() as db:
                 row = transfers.known(db, transfer)
-                asked = select(*COLUMNS).where(_instances.c.transfer == transfer)
-                rows: list[Row[Any]] = list(db.execute(asked.order_by(_instances.c.id)))
+                texts = (text for one in closing.instances for text in (one.uid, one.d1))
+                rows = held.rows(db, _instances.c.transfer == transfer, texts)
             slide = row.kind == "slide"
+            memory.trim()
             said = {digest.uid: digest for digest in closing.instances}
             reading = self.verifiers.read_back(row.priority, rows, slide=slide, said=said)
         except Exception as failure:
@@ -132,7 +131,7 @@ class Receipts:
         row: Row[Any],
         closing: Closing,
         answered: str,
-        rows: list[Row[Any]],
+        rows: list[Held],
         found: list[Digest],
     ) -> str:
         unequal = set(link.compare(closing.instances, found))
@@ -144,7 +143,7 @@ class Receipts:
             raise IntegrityError(cause=cause, unequal=sorted(unequal))
         return self._countersign(row, answered, rows, found)
 
-    def _give_up(self, transfer: str, rows: list[Row[Any]]) -> None:
+    def _give_up(self, transfer: str, rows: list[Held]) -> None:
         """Keep what differs aside and wait for it again; the transfer is not receipted."""
         with self.index.write() as db:
             for row in rows:
@@ -162,7 +161,7 @@ class Receipts:
             transfers.set_state(db, transfers.known(db, transfer), TransferState.SENDING)
 
     def _countersign(
-        self, known: Row[Any], answered: str, rows: list[Row[Any]], found: list[Digest]
+        self, known: Row[Any], answered: str, rows: list[Held], found: list[Digest]
     ) -> str:
         receipt = Receipt(
             transfer=known.id,
@@ -180,11 +179,11 @@ class Receipts:
             row = transfers.known(db, known.id)
             for start in range(0, len(pairs), transfers.TOGETHER):
                 _keep_verified(db, pairs[start : start + transfers.TOGETHER], names)
+            statements.write(db, row.id, "receipt", signed)
             transfers.set_state(
                 db,
                 row,
                 TransferState.RECEIPTED,
-                receipt=signed,
                 receipted_at=receipt.receipted_at,
             )
             mine = _instances.c.transfer == row.id
@@ -194,7 +193,7 @@ class Receipts:
                 index.announce(db, "study", key)
         return signed
 
-    def _final_name(self, row: Row[Any]) -> str:
+    def _final_name(self, row: Held) -> str:
         """Give a level that was filled frame by frame its final name."""
         path = self.store.where(row.path)
         final = path.with_suffix(".dcm")
@@ -203,7 +202,7 @@ class Receipts:
 
 
 def _keep_verified(
-    db: Connection, pairs: Sequence[tuple[Row[Any], Digest]], names: Mapping[int, str]
+    db: Connection, pairs: Sequence[tuple[Held, Digest]], names: Mapping[int, str]
 ) -> None:
     """Write what was found of instances, and where each file lies now.
 
@@ -233,7 +232,7 @@ def _keep_verified(
         raise StorageError(cause="an instance changed while it was verified")
 
 
-def _stands(row: Row[Any], here: Digest, opened_at: str) -> bool:
+def _stands(row: Held, here: Digest, opened_at: str) -> bool:
     """Whether an instance is still what was acknowledged when it came (DAT-05).
 
     It stays as it came first; who closes with other digests has other content under
@@ -245,12 +244,12 @@ def _stands(row: Row[Any], here: Digest, opened_at: str) -> bool:
     return bool(row.state == InstanceState.VERIFIED or row.stored_at < opened_at)
 
 
-def _unnamed(row: Row[Any]) -> bool:
+def _unnamed(row: Held) -> bool:
     """Whether a file has the name that it has while it is being filled."""
     return str(row.path).endswith(".part")
 
 
-def _nothing(row: Row[Any]) -> Digest:
+def _nothing(row: Held) -> Digest:
     """Return what is found where nothing could be read back: equal to no digest."""
     return Digest(row.sop_uid, -1, "0" * 64)
 
@@ -266,3 +265,5 @@ def _settle(
         running.set_exception(failure)
     else:
         running.set_result(signed)
+    finally:
+        memory.trim()

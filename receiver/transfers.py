@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import Any
 
 from pydicom.filereader import read_dataset
-from sqlalchemy import Column, Connection, Row, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
 
 from common.errors import (
     MixedPatients,
@@ -20,7 +20,7 @@ from common.errors import (
 )
 from common.link import Opening, Slot
 from common.states import InstanceState, TransferState, move
-from receiver import index
+from receiver import index, statements
 from receiver.attributes import first, instance_attributes, study_attributes, told_attributes
 from receiver.facts import LIGHT
 from receiver.store import Store
@@ -32,9 +32,6 @@ TOGETHER = 500  # rows of a statement: it holds all their values, several times 
 _PATIENT = ("00100020", "00100021", "00100030")
 
 _transfers, _studies, _instances = index.transfers, index.studies, index.instances
-#: What both ends signed of a transfer: megabytes each, so no row holds them unasked.
-STATEMENTS = (_transfers.c.opening, _transfers.c.closing, _transfers.c.receipt)
-_LIGHT = [column for column in _transfers.c if all(column is not one for one in STATEMENTS)]
 
 
 def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) -> str:
@@ -74,11 +71,11 @@ def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) 
                 test=opening.test,
                 expected=len(opening.instances),
                 request=json.dumps(opening.request, ensure_ascii=False),
-                opening=jws,
                 opened_at=index.now(),
                 repeats=0,
             )
         )
+        statements.write(db, opening.transfer, "opening", jws)
     _announce_slots(db, institution, opening)
     told = told_attributes(opening.attributes)
     check_patient(db, institution, opening.study, told)
@@ -172,18 +169,13 @@ def _announced_attributes(slot: Slot, opening: Opening) -> bytes | None:
 
 
 def find(db: Connection, transfer: str) -> Row[Any] | None:
-    """Return the row of a transfer without its statements, or None."""
-    return db.execute(select(*_LIGHT).where(_transfers.c.id == transfer)).one_or_none()
+    """Return the row of a transfer or None."""
+    return db.execute(select(_transfers).where(_transfers.c.id == transfer)).one_or_none()
 
 
 def known(db: Connection, transfer: str) -> Row[Any]:
-    """Return the row, as :func:`find`, of a transfer that has to be there."""
-    return db.execute(select(*_LIGHT).where(_transfers.c.id == transfer)).one()
-
-
-def statement(db: Connection, transfer: str, which: Column[Any]) -> str | None:
-    """Return one of the :data:`STATEMENTS` of a transfer, as it was signed."""
-    return db.execute(select(which).where(_transfers.c.id == transfer)).scalar()
+    """Return the row of a transfer that has to be there."""
+    return db.execute(select(_transfers).where(_transfers.c.id == transfer)).one()
 
 
 def owned(db: Connection, transfer: str, institution: str) -> Row[Any]:
@@ -234,7 +226,7 @@ def without_opening(db: Connection, institution: str, study_uid: str) -> str:
     """
     same = and_(
         _transfers.c.institution == institution,
-        _transfers.c.opening.is_(None),
+        _transfers.c.expected.is_(None),
         _studies.c.study_uid == study_uid,
         _studies.c.institution == institution,
         _studies.c.transfer == _transfers.c.id,

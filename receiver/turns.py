@@ -6,11 +6,9 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
-
-from sqlalchemy import Row
 
 from common.link import PRIORITIES
+from receiver.held import Held
 
 
 @dataclass(eq=False, slots=True)
@@ -25,7 +23,7 @@ class Task:
         Workers that ended over it.
     """
 
-    row: Row[Any]
+    row: Held
     begun: bool = False
     lost: int = 0
 
@@ -45,7 +43,7 @@ class Job:
     begun: dict[int, Task] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, priority: str, rows: Iterable[Row[Any]]) -> Job:
+    def of(cls, priority: str, rows: Iterable[Held]) -> Job:
         """Make the job of a transfer's rows."""
         rank = PRIORITIES.index(priority) if priority in PRIORITIES else len(PRIORITIES)
         return cls(rank, deque(Task(row) for row in rows))

@@ -12,11 +12,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from common.errors import StorageError
 from common.link import Digest
 from receiver import index
+from receiver.held import Held
 from receiver.index import Index
 from receiver.store import Store
 from receiver.turns import Job, Task, Turns
@@ -30,19 +31,6 @@ SECONDS = 60.0  # that a piece of work may take, with the start of its process, 
 RATE = 2 << 20  # ... bytes a second beyond that
 TRIES = 2  # with pixels decoded; then by D1 alone
 MOST = 4  # processes lost over one instance: then it is not the instance
-
-#: What a row must hold to be read back; never the blobs.
-COLUMNS = (
-    _instances.c.id,
-    _instances.c.sop_uid,
-    _instances.c.state,
-    _instances.c.transfer_syntax,
-    _instances.c.path,
-    _instances.c.prefix_length,
-    _instances.c.length,
-    _instances.c.d1,
-    _instances.c.stored_at,
-)
 
 
 @dataclass(eq=False, slots=True)
@@ -93,7 +81,7 @@ class Verifiers:
     def read_back(
         self,
         priority: str,
-        rows: Sequence[Row[Any]],
+        rows: Sequence[Held],
         *,
         slide: bool,
         said: Mapping[str, Digest] | None = None,
@@ -102,8 +90,7 @@ class Verifiers:
 
         Parameters
         ----------
-        rows : sequence of Row
-            Of :data:`COLUMNS`.
+        rows : sequence of Held
         said : mapping, optional
             What the caller holds already, by UID; spares memory and judges nothing.
 
@@ -215,9 +202,10 @@ class Verifiers:
         if answer is None or "failed" in answer:
             log.error("%s cannot be read back: %s", row.path, answer and answer["failed"])
         else:
-            found = Digest(row.sop_uid, answer["length"], **answer["digests"])
-            if (said := reading.said.get(row.sop_uid)) == found:
-                found = said  # thousands of equal values are held once
+            said = reading.said.get(row.sop_uid)
+            held = {} if said is None else {text: text for text in (said.d1, said.d2, said.d3)}
+            digests = {name: held.get(text, text) for name, text in answer["digests"].items()}
+            found = Digest(row.sop_uid, answer["length"], **digests)
             with self._lock:
                 reading.found[row.id] = found
         with self._lock:

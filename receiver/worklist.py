@@ -208,7 +208,7 @@ def _query() -> Any:
             _transfers.c.test,
             _transfers.c.expected,
             _transfers.c.request,
-            _transfers.c.opening.is_not(None).label("opening"),
+            _transfers.c.expected.is_not(None).label("opening"),
             _transfers.c.opened_at,
         )
         .join(_partners, _partners.c.code == _studies.c.institution)

@@ -158,7 +158,7 @@ class Settling:
     ) -> None:
         """Owe what was not committed to once more, or again where a person retries."""
         if standing.round >= ROUNDS and not retried:
-            count = len(self.outbox.instances(transfer))
+            count = self.outbox.count(transfer)
             reasons = Counter(standing.failed.values()).most_common()
             words = ", ".join(f"{_reason(reason)}: {times}" for reason, times in reasons)
             raise NotCommitted(cause=f"{len(standing.failed)} / {count}; {words}")

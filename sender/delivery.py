@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -380,14 +379,16 @@ class Delivery:
     ) -> None:
         """Sign the closing, wait for the receipt and compare it with our own digests."""
         statement = self._closing(transfer.id, found, source)
-        closing = hashlib.sha256(statement.encode()).hexdigest()
+        closing = jws.name(statement)
         signed = client.complete(transfer.id, statement)
         del statement  # megabytes, while the receiver reads all back
         while signed is None:
             if self.stop.is_set():
                 return
             signed = client.receipt(transfer.id)
-        receipt = link.read_receipt(jws.verify(signed, self.partner.signing_certificate))
+        receipt = link.read_receipt(
+            jws.verify(signed, self.partner.signing_certificate, link.digests(found))
+        )
         named = (receipt.transfer, receipt.sender, receipt.receiver, receipt.closing)
         ours = (
             transfer.id,
@@ -416,7 +417,9 @@ class Delivery:
         """
         kept = self.outbox.statement(transfer, "closing")
         if kept is not None:
-            said = link.read_closing(jws.verify(kept, self.node.signing_certificate))
+            said = link.read_closing(
+                jws.verify(kept, self.node.signing_certificate, link.digests(found))
+            )
             if (said.instances, said.source) == (tuple(found), source):
                 return kept
         closing = Closing(transfer, tuple(found), source, now())

@@ -21,7 +21,6 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from common import memory
 from common.errors import (
     NotFound,
     PeerError,
@@ -76,7 +75,6 @@ class Engine:
     """
 
     def __init__(self, data: Path) -> None:
-        memory.give_back()
         self.data = data
         self.node = Node.load(data, Role.REQUESTER)
         self.settings = Sender.load(data)
@@ -113,8 +111,6 @@ class Engine:
             self.stop.set()
             self._scans.close()
             self._deliveries.close(ENDING)
-            for key in list(self._dialled):
-                self._give_up(key)
         if self._failure is not None:
             raise self._failure
 
@@ -145,6 +141,8 @@ class Engine:
 
     def close(self) -> None:
         """Close the outbox and take the bell down."""
+        for key in list(self._dialled):
+            self._give_up(key)
         self._bell.close()
         self.outbox.close()
 

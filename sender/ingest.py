@@ -7,7 +7,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,9 +172,19 @@ def _take_dicom(
     if key not in studies:
         studies[key] = Study(_study_level(instance.path), image.patient)
     study = studies[key]
+    instance = _sharing(instance, study.instances[-1:])
     study.instances.append(instance)
     study.marked += image.marked
     first[instance.sop_uid] = instance
+
+
+def _sharing(instance: Instance, before: Sequence[Instance]) -> Instance:
+    """Return an instance that holds the UIDs it has in common with the one before it."""
+    for one in before:
+        uids = one.sop_class, one.transfer_syntax, one.series
+        if uids == (instance.sop_class, instance.transfer_syntax, instance.series):
+            return replace(instance, sop_class=uids[0], transfer_syntax=uids[1], series=uids[2])
+    return instance
 
 
 def _same(one: Instance, other: Instance) -> bool:

@@ -25,7 +25,7 @@ from common import durable
 from common.errors import NotFound, TodokeError
 from common.link import Digest
 from common.states import AT_REST, TransferState, move
-from sender import schema
+from sender import statements, tables
 
 
 def now() -> str:
@@ -132,7 +132,6 @@ class Job:
 
 
 _OF_TRANSFER = ", ".join(field.name for field in fields(Transfer))
-STATEMENTS = ("opening", "closing", "receipt")
 
 
 class Outbox:
@@ -146,7 +145,7 @@ class Outbox:
         self._lock = threading.RLock()
         durable.safe_sqlite(self._db)
         with self._write() as db:
-            schema.prepare(db)
+            tables.bring_up(db)
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
@@ -293,10 +292,8 @@ class Outbox:
         return _transfer(rows[0])
 
     def statement(self, transfer: str, kind: str) -> str | None:
-        """Return what was signed of a transfer: one of :data:`STATEMENTS`, megabytes each."""
-        column = STATEMENTS[STATEMENTS.index(kind)]
-        rows = self._rows(f"SELECT {column} FROM transfers WHERE id=?", transfer)
-        return rows[0][0] if rows else None
+        """Return what was signed of a transfer: its opening, closing or receipt."""
+        return statements.join(self._rows(statements.READ, transfer, kind))
 
     def set_state(self, transfer: str, state: TransferState, **values: Any) -> None:
         """Move a transfer to another state, as the table of moves allows."""
@@ -398,6 +395,11 @@ def _insert(db: sqlite3.Connection, table: str, values: dict[str, Any]) -> None:
 
 
 def _update(db: sqlite3.Connection, transfer: str, values: dict[str, Any]) -> None:
+    for kind in statements.KINDS:
+        if kind in values:
+            statements.write(db, transfer, kind, values.pop(kind))
+    if not values:
+        return
     names = ", ".join(f"{name}=?" for name in values)
     db.execute(f"UPDATE transfers SET {names} WHERE id=?", (*values.values(), transfer))
 

@@ -94,9 +94,11 @@ def _engine_here(data: Path, job: int, watching: threading.Event) -> Iterator[Ca
         except DataInUse:
             yield lambda: False
             return
+        from common import memory
         from sender.doors.commitment import open_doors
         from sender.engine import Engine
 
+        memory.give_back()
         engine = Engine(data)
         held.enter_context(open_doors(engine))
         failure: list[BaseException] = []

@@ -159,12 +159,14 @@ def _report(folder: Path, job: int, as_json: bool) -> None:
 
 def run(data: Data = None, as_json: AsJson = False) -> None:
     """送信を続ける常駐 / the daemon that works off the outbox."""
+    from common import memory
     from sender import sending
     from sender.engine import Engine
 
     with console.verb(as_json=as_json):
         folder = _data(data)
         logs.begin()
+        memory.give_back()
         with durable.lock(folder / "lock"):
             engine = Engine(folder)
             sending.interrupted_by_signals(engine.end)

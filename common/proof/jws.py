@@ -10,11 +10,13 @@ may say is the library's to judge.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import itertools
 import json
+import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidSignature
@@ -29,6 +31,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.util import urlsafe_b64decode
 
+from common import entries
 from common.errors import IntegrityError
 from common.link import fields_of
 from common.proof import certificates
@@ -38,6 +41,7 @@ from common.tls import fingerprint_of_pem
 LIMIT = 64 << 20  # bytes of a payload in base64
 _PIECE = 3 << 14  # bytes encoded or characters decoded at a time: divides by 3 and by 4
 _HALF = 32  # bytes of each number of an ES256 signature, RFC 7518 section 3.4
+_BEYOND = re.compile("[^\x00-\x7f]+")
 _OF_DIGEST = ec.ECDSA(Prehashed(hashes.SHA256()))
 
 
@@ -77,13 +81,15 @@ def sign(payload: dict[str, Any], node: Signer) -> str:
     """
     header = _json({"alg": "ES256", "kid": node.signing_fingerprint})
     digest = hashlib.sha256()
-    said: list[str] = []
+    said = ""  # grows where it stands; a join would need the room twice
     for piece in itertools.chain(_base64([header]), ["."], _base64(_encoded(payload))):
         digest.update(piece.encode("ascii"))
-        said.append(piece)
+        said += piece
     numbers = decode_dss_signature(node.signing_key.sign(digest.digest(), _OF_DIGEST))
     signature = b"".join(number.to_bytes(_HALF) for number in numbers)
-    return "".join([*said, ".", *_base64([signature])])
+    said += "."
+    said += "".join(_base64([signature]))
+    return said
 
 
 def _encoded(payload: dict[str, Any]) -> Iterator[bytes]:
@@ -123,7 +129,17 @@ def _base64(parts: Iterable[bytes]) -> Iterator[str]:
     yield urlsafe_b64encode(held).decode("ascii").rstrip("=")
 
 
-def verify(statement: str, certificate: str) -> dict[str, Any]:
+def name(statement: str) -> str:
+    """Return what an answer calls a statement: its SHA-256 in hex."""
+    digest = hashlib.sha256()
+    for start in range(0, len(statement), _PIECE):
+        digest.update(statement[start : start + _PIECE].encode())
+    return digest.hexdigest()
+
+
+def verify(
+    statement: str, certificate: str, entry: Callable[[Any], Any] = lambda one: one
+) -> dict[str, Any]:
     """Return the payload of a statement signed under `certificate`.
 
     Parameters
@@ -132,6 +148,8 @@ def verify(statement: str, certificate: str) -> dict[str, Any]:
         Compact JWS.
     certificate : str
         PEM, pinned at pairing or given by the auditor; never out of the record.
+    entry : callable
+        Gives what is kept of each entry of a list, see :func:`common.entries.read`.
 
     Raises
     ------
@@ -143,16 +161,21 @@ def verify(statement: str, certificate: str) -> dict[str, Any]:
         raise IntegrityError(cause="JWS: key")
     try:
         kid, text = _checked(statement, trusted)
-        found = json.loads(text)
+        found = entries.read(text, entry)
     except InvalidSignature as failure:
         raise IntegrityError(cause="JWS: signature") from failure
-    except (JoseError, ValueError, RecursionError) as failure:
+    except (JoseError, ValueError, TypeError, RecursionError) as failure:  # TypeError: in a header
         raise IntegrityError(cause=f"JWS: {failure}") from failure
     if kid != fingerprint_of_pem(certificate):
         raise IntegrityError(cause="JWS: kid")
     if not isinstance(found, dict):
         raise IntegrityError(cause="JWS: payload")
     return found
+
+
+def _escaped(text: str) -> str:
+    """Return JSON with its letters beyond ASCII escaped: one of them doubles the whole text."""
+    return text if text.isascii() else _BEYOND.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def _checked(statement: str, key: ec.EllipticCurvePublicKey) -> tuple[Any, str]:
@@ -171,11 +194,11 @@ def _checked(statement: str, key: ec.EllipticCurvePublicKey) -> tuple[Any, str]:
     if len(signature) != 2 * _HALF:
         raise ValueError("signature")
     digest = hashlib.sha256(empty[: first + 1])
-    payload = bytearray()
+    text, utf8 = "", codecs.getincrementaldecoder("utf-8")()
     for start in range(first + 1, last, _PIECE):
         piece = statement[start : min(start + _PIECE, last)].encode("ascii")
         digest.update(piece)
-        payload += urlsafe_b64decode(piece)
+        text += _escaped(utf8.decode(urlsafe_b64decode(piece)))
     r, s = (int.from_bytes(half) for half in (signature[:_HALF], signature[_HALF:]))
     key.verify(encode_dss_signature(r, s), digest.digest(), _OF_DIGEST)
-    return header.get("kid"), payload.decode()
+    return header.get("kid"), text + utf8.decode(b"", final=True)

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Row
+from sqlalchemy import Row
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from common import audit, link, tls
+from common import audit, link, memory, tls
 from common.errors import (
     IntegrityError,
     NotFound,
@@ -31,11 +31,11 @@ from common.errors import (
     ProtocolError,
     TodokeError,
 )
-from common.link import Opening
+from common.link import Closing, Opening
 from common.proof import jws
 from common.states import InstanceState
 from common.web.peer import peer_certificate
-from receiver import frames, index, partners, transfers
+from receiver import frames, index, partners, statements, transfers
 from receiver.frames import Frames, Level
 from receiver.index import Index
 from receiver.receipts import Receipts
@@ -43,7 +43,6 @@ from receiver.receipts import Receipts
 log = logging.getLogger("todoke.link")
 Partner = Row[Any]
 Answer = Response | Future[str]
-_transfers = index.transfers
 KEPT_SLOTS = 2_000  # of openings checked once and asked for with every batch; a slide has ten
 PIECE = 1 << 16  # bytes of a receipt that are written at a time
 LONG_POLL = 20.0  # seconds that a question for a receipt may wait
@@ -128,19 +127,19 @@ class _Door:
             row = transfers.owned(db, request.path_params["transfer"], partner.code)
         opening = self._openings.get(row.id)
         if opening is None:
-            statement = self._statement(row, _transfers.c.opening)
-            opening = link.read_opening(jws.verify(statement, partner.signing_certificate))
+            statement = self._statement(row, "opening")
+            opening = _opening(statement, partner)
             with self._lock:
                 self._openings[row.id] = opening
                 while sum(len(kept.instances) for kept in self._openings.values()) > KEPT_SLOTS:
                     self._openings.popitem(last=False)
         return row, opening
 
-    def _statement(self, row: Row[Any], which: Column[Any]) -> str:
+    def _statement(self, row: Row[Any], kind: str) -> str:
         with self.services.index.read() as db:
-            found = transfers.statement(db, row.id, which)
+            found = statements.read(db, row.id, kind)
         if found is None:
-            raise NotFound(thing=f"{which.name} of {row.id}")
+            raise NotFound(thing=f"{kind} of {row.id}")
         return found
 
     def hello(self, _request: Request, partner: Partner, _body: bytearray) -> Response:
@@ -156,11 +155,12 @@ class _Door:
     def open(self, _request: Request, partner: Partner, body: bytearray) -> Response:
         """Open a transfer; idempotent."""
         statement = _text(body)
-        opening = link.read_opening(jws.verify(statement, partner.signing_certificate))
+        opening = _opening(statement, partner)
         if (opening.sender, opening.receiver) != (partner.code, self.services.institution):
             raise ProtocolError(cause="sender and receiver")
         with self.services.index.write() as db:
             transfers.open_transfer(db, partner.code, opening, statement)
+        memory.trim()
         self.services.receipts.verifiers.prepare()  # while the images are on their way
         return _json({"transfer": opening.transfer}, 201)
 
@@ -248,7 +248,7 @@ class _Door:
         """Close a transfer: 409 with what is missing, else verify and countersign."""
         row, opening = self._transfer(request, partner)
         statement = _text(body)
-        closing = link.read_closing(jws.verify(statement, partner.signing_certificate))
+        closing = _closing(statement, partner)
         if closing.transfer != row.id:
             raise ProtocolError(cause="transfer")
         if {d.uid for d in closing.instances} != {slot.uid for slot in opening.instances}:
@@ -256,6 +256,7 @@ class _Door:
         missing = self._incomplete(row, opening)
         if missing:
             return _json({"missing": missing}, 409)
+        del opening  # it may be large, and what begins now reads as many rows
         return self.services.receipts.begin(row.id, closing, statement)
 
     def _incomplete(self, row: Row[Any], opening: Opening) -> list[str]:
@@ -278,17 +279,17 @@ class _Door:
         """
         with self.services.index.read() as db:
             row = transfers.owned(db, request.path_params["transfer"], partner.code)
-            receipt = transfers.statement(db, row.id, _transfers.c.receipt)
+            receipt = statements.read(db, row.id, "receipt")
         if receipt is not None:
             return _countersigned(receipt)
         if (running := self.services.receipts.running(row.id)) is not None:
             return running
         row, opening = self._transfer(request, partner)
-        statement = self._statement(row, _transfers.c.closing)
+        statement = self._statement(row, "closing")
         missing = self._incomplete(row, opening)
         if missing:
             return _json({"missing": missing}, 409)
-        closing = link.read_closing(jws.verify(statement, partner.signing_certificate))
+        closing = _closing(statement, partner)
         return self.services.receipts.begin(row.id, closing, statement)
 
 
@@ -335,6 +336,14 @@ async def _body(request: Request) -> bytearray:
             raise ProtocolError(cause=f"more than {limit} bytes")
         body += part
     return body
+
+
+def _opening(statement: str, partner: Partner) -> Opening:
+    return link.read_opening(jws.verify(statement, partner.signing_certificate, link.slots()))
+
+
+def _closing(statement: str, partner: Partner) -> Closing:
+    return link.read_closing(jws.verify(statement, partner.signing_certificate, link.digests()))
 
 
 def _text(body: bytearray) -> str:

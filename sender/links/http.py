@@ -6,7 +6,9 @@ goes wrong on the way becomes an error of the tree, retryable or not.
 
 from __future__ import annotations
 
+import json
 import ssl
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,6 +30,7 @@ from sender.pace import Pace
 
 CONNECT = 10.0  # seconds
 ANSWER = 60.0  # seconds without a byte
+PIECE = 1 << 20  # bytes of a request that are written at a time
 
 
 class Incomplete(Exception):
@@ -105,7 +108,7 @@ class LinkClient:
 
     def open(self, opening: str) -> None:
         """Open a transfer with a signed opening; idempotent."""
-        self._words("POST", "/transfers", opening.encode("ascii"))
+        self._words("POST", "/transfers", opening)
 
     def state(self, transfer: str) -> dict[str, Any]:
         """Ask for a transfer's state and its counts."""
@@ -147,8 +150,7 @@ class LinkClient:
         ------
         Incomplete, Unequal
         """
-        body = closing.encode("ascii")
-        return self._receipt(self._words("POST", f"/transfers/{transfer}/complete", body))
+        return self._receipt(self._words("POST", f"/transfers/{transfer}/complete", closing))
 
     def receipt(self, transfer: str) -> str | None:
         """Ask for the receipt, waiting a while; raises as :meth:`complete`."""
@@ -161,37 +163,49 @@ class LinkClient:
             raise ProtocolError(cause="receipt")
         return receipt
 
-    def _words(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+    def _words(self, method: str, path: str, body: bytes | str | None = None) -> dict[str, Any]:
         try:
-            answer = self._request(method, path, body)
+            status, answer = self._request(method, path, body)
         except httpx.TimeoutException as failure:
             raise PeerTimeout(peer=self.peer, seconds=int(ANSWER)) from failure
         except httpx.RequestError as failure:
             raise self._broken(failure) from failure
-        if answer.status_code == 204:
+        if status == 204:
             return {}
         try:
-            words = answer.json()
+            text = answer.decode()
+            answer.clear()
+            words = json.loads(text)
         except (ValueError, RecursionError) as failure:
-            cause = f"HTTP {answer.status_code}"
             # a server that is in trouble may have no words of ours, and recover
-            broken = PeerError if answer.status_code >= 500 else ProtocolError
-            raise broken(cause=cause) from failure
+            broken = PeerError if status >= 500 else ProtocolError
+            raise broken(cause=f"HTTP {status}") from failure
         if not isinstance(words, dict):
             raise ProtocolError(cause="no JSON object")
-        if answer.status_code >= 400:
-            raise _refusal(answer.status_code, words)
+        if status >= 400:
+            raise _refusal(status, words)
         return words
 
-    def _request(self, method: str, path: str, body: bytes | None) -> httpx.Response:
-        extensions = {"sni_hostname": self._host}
-        if body is None or self._pace is None or self._pace.limits is None:
-            return self._client.request(method, path, content=body, extensions=extensions)
-        pieces = map(bytes, self._pace.pieces(body))
-        length = {"Content-Length": str(len(body))}
-        return self._client.request(
-            method, path, content=pieces, headers=length, extensions=extensions
-        )
+    def _request(self, method: str, path: str, body: bytes | str | None) -> tuple[int, bytearray]:
+        """Return status and body of an answer; neither way is anything large held twice."""
+        said: dict[str, Any] = {"extensions": {"sni_hostname": self._host}}
+        if body is not None:
+            length = {"Content-Length": str(len(body))}
+            said |= {"content": self._pieces(body), "headers": length}
+        answer = bytearray()
+        with self._client.stream(method, path, **said) as response:
+            for piece in response.iter_bytes():
+                answer += piece
+        return response.status_code, answer
+
+    def _pieces(self, body: bytes | str) -> Iterator[bytes]:
+        for start in range(0, len(body), PIECE):
+            piece = body[start : start + PIECE]
+            data = piece.encode("ascii") if isinstance(piece, str) else piece
+            if self._pace is None or self._pace.limits is None:
+                yield data
+            else:
+                yield from map(bytes, self._pace.pieces(data))
 
     def _broken(self, failure: httpx.RequestError) -> PeerError:
         cause: BaseException | None = failure

@@ -24,10 +24,11 @@ from common.link import Closing, Digest
 from common.proof.identity import Institution, Node
 from common.proof.role import Role
 from common.states import InstanceState, TransferState
-from receiver import index, transfers, verifier
+from receiver import held, index, statements, transfers, verifier
+from receiver.held import Held
 from receiver.receipts import Receipts
 from receiver.turns import Job, Task, Turns
-from receiver.verifying import COLUMNS, Verifiers
+from receiver.verifying import Verifiers
 from tests.receiver import bad_verifier
 from tests.receiver.filled import RECEIVER, Filled, ct_image, uid
 
@@ -35,10 +36,10 @@ _instances = index.instances
 DEADLINE = 50.0  # seconds
 
 
-def rows_of(filled: Filled, name: str) -> list[Row[Any]]:
+def rows_of(filled: Filled, name: str) -> list[Held]:
     study = _instances.c.study_uid == uid(f"{name}/study")
     with filled.index.read() as db:
-        return list(db.execute(select(*COLUMNS).where(study).order_by(_instances.c.id)))
+        return held.rows(db, study)
 
 
 def transfer_of(filled: Filled, name: str) -> Row[Any]:
@@ -48,14 +49,14 @@ def transfer_of(filled: Filled, name: str) -> Row[Any]:
         return db.execute(query.where(index.studies.c.study_uid == uid(f"{name}/study"))).one()
 
 
-def expected(filled: Filled, row: Row[Any]) -> Digest:
+def expected(filled: Filled, row: Held) -> Digest:
     """What the sender of an instance would claim."""
     path = filled.store.path(row.path)
     of = digest.of_file(path, row.prefix_length, row.transfer_syntax)
     return Digest(row.sop_uid, row.length, of.d1, of.d2, of.d3)
 
 
-def arrived(filled: Filled, name: str, count: int) -> list[Row[Any]]:
+def arrived(filled: Filled, name: str, count: int) -> list[Held]:
     images = [ct_image(name, number) for number in range(count)]
     filled.open(images)
     filled.arrive(images)
@@ -252,13 +253,14 @@ def test_nothing_is_countersigned_that_another_transfer_took_away(
     found = [expected(filled, row) for row in rows]
     known = transfer_of(filled, "取")
     with filled.index.write() as db:
-        transfers.set_state(db, known, TransferState.DELIVERED, closing="said")
+        transfers.set_state(db, known, TransferState.DELIVERED)
     receipts._give_up(known.id, rows[:1])
     with filled.index.write() as db:
         transfers.set_state(db, transfers.known(db, known.id), TransferState.DELIVERED)
     with pytest.raises(StorageError, match="changed"):
         receipts._countersign(known, "said", rows, found)
-    assert transfer_of(filled, "取").receipt is None
+    with filled.index.read() as db:
+        assert statements.read(db, known.id, "receipt") is None
     states = [row.state for row in rows_of(filled, "取")]
     assert states == [InstanceState.EXPECTED, InstanceState.STORED]
 

@@ -174,15 +174,30 @@ def test_outbox_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as db:
         db.execute("ALTER TABLE transfers DROP COLUMN delivered")
         db.execute("ALTER TABLE instances DROP COLUMN sent_as")
+        db.execute("DROP TABLE statements")
+        for kind in ("opening", "closing", "receipt"):
+            db.execute(f"ALTER TABLE transfers ADD COLUMN {kind} TEXT")
+        db.execute("UPDATE transfers SET opening='signed'")
         db.execute("PRAGMA user_version=1")
         db.commit()
     with closing(Outbox(tmp_path)) as box:
         assert box.transfer(name).delivered is None
+        assert box.statement(name, "opening") == "signed"
+        assert box.statement(name, "closing") is None
         box.set_state(name, TransferState.SENDING)
         box.set_state(name, TransferState.DELIVERED)
         assert box.transfer(name).delivered is not None
         box.send_as(name, {"1.2.1": "1.2.840.10008.1.2.4.80"})
         assert box.instances(name)[0].sent_as == "1.2.840.10008.1.2.4.80"
+
+
+def test_a_long_statement_is_kept_whole_and_goes_with_the_next(box: Outbox) -> None:
+    (name,) = fill(box, (values(), [instance(1)]))
+    for text in ("ab" * 400_000, "c"):
+        box.keep(name, opening=text, closing=None)
+        assert box.statement(name, "opening") == text
+    box.set_state(name, TransferState.SENDING, opening=None, receipt="r")
+    assert [box.statement(name, kind) for kind in ("opening", "receipt")] == [None, "r"]
 
 
 def test_acknowledgements_are_kept_together_and_none_is_forgotten(box: Outbox) -> None:

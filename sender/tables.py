@@ -1,13 +1,14 @@
-"""The tables of the outbox, and the way from each earlier version of them."""
+"""The tables of the outbox, and what brings those of an older program up to date."""
 
 from __future__ import annotations
 
 import sqlite3
 
 from common.errors import DatabaseUnsafe
+from sender import statements
 
-VERSION = 3
-_SCHEMA = """
+VERSION = 4
+_SCHEMA = f"""
 CREATE TABLE jobs(
   id INTEGER PRIMARY KEY, partner TEXT NOT NULL, paths TEXT NOT NULL, options TEXT NOT NULL,
   created TEXT NOT NULL, scanned TEXT, found INTEGER NOT NULL DEFAULT 0);
@@ -18,7 +19,7 @@ CREATE TABLE transfers(
   id TEXT PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs, partner TEXT NOT NULL,
   kind TEXT NOT NULL, state TEXT NOT NULL, priority TEXT NOT NULL, purpose TEXT NOT NULL,
   study TEXT NOT NULL, attributes TEXT NOT NULL, request TEXT NOT NULL, test INTEGER NOT NULL,
-  slide TEXT, opening TEXT, closing TEXT, receipt TEXT, error TEXT, digests_equal INTEGER,
+  slide TEXT, error TEXT, digests_equal INTEGER,
   attempts INTEGER NOT NULL DEFAULT 0, created TEXT NOT NULL, started TEXT,
   delivered TEXT, finished TEXT);
 CREATE TABLE instances(
@@ -32,27 +33,27 @@ CREATE TABLE instances(
   UNIQUE(transfer, sop_uid));
 CREATE TABLE watched(
   path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL);
-"""
+{statements.TABLE}"""
 #: What brings an outbox of version 1, 2, ... to the next.
 _STEPS = (
     "ALTER TABLE transfers ADD COLUMN delivered TEXT",
     "ALTER TABLE instances ADD COLUMN sent_as TEXT NOT NULL DEFAULT ''",
+    statements.TABLE + statements.MOVE,
 )
 
 
-def prepare(db: sqlite3.Connection) -> None:
-    """Make the tables, or bring those of an earlier version to this one; in a transaction.
+def bring_up(db: sqlite3.Connection) -> None:
+    """Make the tables, or bring them to what this program expects.
 
     Raises
     ------
     DatabaseUnsafe
-        A newer program made them.
+        They are of a newer program.
     """
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if not 0 <= version <= VERSION:
         raise DatabaseUnsafe(cause=f"outbox {version}, program {VERSION}")
-    if version == VERSION:
-        return
-    for statement in _STEPS[version - 1 :] if version else _SCHEMA.split(";"):
-        db.execute(statement)
+    for step in (_SCHEMA,) if version == 0 else _STEPS[version - 1 :]:
+        for statement in step.split(";"):
+            db.execute(statement)
     db.execute(f"PRAGMA user_version={VERSION}")

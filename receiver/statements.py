@@ -1,0 +1,33 @@
+"""What both ends signed of a transfer, as the index keeps it: megabytes each, so piece by piece.
+
+In the transfer's own row every change of its state would write them all again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select
+
+from receiver import index
+
+_PART = 1 << 18  # characters
+_table = index.statements
+
+
+def write(db: Connection, transfer: str, kind: str, text: str) -> None:
+    """Keep a statement (opening, closing, receipt) instead of the one before."""
+    db.execute(delete(_table).where(_of(transfer, kind)))
+    for part, start in enumerate(range(0, len(text), _PART)):
+        piece = {"part": part, "text": text[start : start + _PART]}
+        db.execute(insert(_table).values(transfer=transfer, kind=kind, **piece))
+
+
+def read(db: Connection, transfer: str, kind: str) -> str | None:
+    """Return a statement as it was signed, or None."""
+    parts = select(_table.c.text).where(_of(transfer, kind)).order_by(_table.c.part)
+    return "".join(db.execute(parts).scalars()) or None
+
+
+def _of(transfer: str, kind: str) -> Any:
+    return (_table.c.transfer == transfer) & (_table.c.kind == kind)
