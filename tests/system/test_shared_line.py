@@ -110,8 +110,16 @@ def test_a_slide_gives_way_between_two_batches(
 
 
 @pytest.mark.requirement("NET-14")
-def test_a_cap_is_kept(ends: Ends, tmp_path: Path) -> None:
-    source = Svs(width=1024, height=1024, tile=256).write(tmp_path / "case.svs")
+@pytest.mark.parametrize("kind", ["ct", "slide"])
+def test_a_cap_is_kept(
+    ends: Ends, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("TODOKE_SENDER_COMPRESSION", "off")  # the bytes below are those sent
+    source = tmp_path / "ct"
+    if kind == "slide":
+        source = Svs(width=1024, height=1024, tile=256).write(tmp_path / "case.svs")
+    else:
+        write_series(source, 14, slices=4, side=256)
     (path,) = (ends.sender / "partners").glob("*.json")
     set_line = ("sender", "partner", "limit", path.stem, "--data", ends.sender)
     must(*set_line, "--limit", "2")
