@@ -237,7 +237,8 @@ class Engine:
         try:
             partner = find_partner(self.data, transfer.partner)
             pace = self._pace(partner.key, partner.limits)
-            dialled = self._dialled.pop(transfer.partner, None)
+            images = transfer.kind == "dicom"
+            dialled = self._dialled.pop(transfer.partner, None) if images else None
             ours = self.outbox, self.node, self.settings
             work = Delivery(*ours, partner, self.stop, turn=turn, pace=pace, dialled=dialled)
             try:

@@ -55,6 +55,7 @@ class Channel:
         self._alarm: tuple[socket.socket, socket.socket] | None = None
         self._woken = False
         self._wake_at = 1
+        self._certificate: bytes | None = None
         self._lock = threading.Lock()  # closing against cut and wake
         self._closed = False
 
@@ -65,11 +66,14 @@ class Channel:
 
     @property
     def certificate(self) -> bytes | None:
-        """The peer's leaf certificate in DER, None without TLS or before its handshake."""
-        try:
-            return self.tls.getpeercert(binary_form=True) if self.tls is not None else None
-        except ValueError:
-            return None
+        """The peer's leaf certificate in DER, None without TLS or before its handshake.
+
+        Read once: of a connection that is closed by then it is not to be had any more.
+        """
+        if self._certificate is None and self.tls is not None:
+            with contextlib.suppress(ValueError):
+                self._certificate = self.tls.getpeercert(binary_form=True)
+        return self._certificate
 
     def handshake(
         self, context: ssl.SSLContext, deadline: float, *, server_side: bool, hostname: str | None
@@ -95,11 +99,12 @@ class Channel:
         while True:
             try:
                 self._sock.do_handshake()
-                return
+                break
             except ssl.SSLWantReadError:
                 self._wait_or_raise(selectors.EVENT_READ, deadline)
             except ssl.SSLWantWriteError:
                 self._wait_or_raise(selectors.EVENT_WRITE, deadline)
+        self._certificate = self.certificate
 
     def peek(self, size: int, deadline: float) -> bytes:
         """Return up to `size` first bytes and leave them; fewer when the peer pauses or ends.

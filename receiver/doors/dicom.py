@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from common import audit, tls
-from common.dicom import uids
+from common.dicom import greeting, uids
 from common.dicom.association import CALLED_UNKNOWN, Acceptor, Incoming, Peer, Writing
 from common.errors import PeerNotRegistered, TodokeError
 from common.proof.identity import Node
@@ -162,7 +162,15 @@ class DicomDoor:
             self._known[certificate] = now, code, linked
         return code, linked
 
+    def _is_known(self, certificate: bytes | None) -> bool:
+        try:
+            return bool(certificate and self._partner(certificate))
+        except PeerNotRegistered:
+            return False
+
     def _refused(self, address: str, cause: str, certificate: bytes | None) -> None:
+        if cause == greeting.CLOSED and self._is_known(certificate):
+            return  # a partner that connected ahead and had nothing to send after all
         shown = tls.fingerprint(certificate) if certificate else None
         self.trail.note("security-alert", address=address, cause=cause, certificate=shown)
 

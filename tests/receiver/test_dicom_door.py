@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import delete
 
 from common import audit
+from common.dicom import greeting
 from common.dicom.association import Incoming, Peer
 from common.errors import PeerNotRegistered
 from common.proof import certificates
@@ -77,3 +78,23 @@ def test_stranger_is_refused_each_time(door: tuple[DicomDoor, Incoming, Clock]) 
     for _ in range(2):
         with pytest.raises(PeerNotRegistered):
             open_door.begin(stranger)
+
+
+def test_a_partner_that_connects_and_says_nothing_is_no_alert(
+    door: tuple[DicomDoor, Incoming, Clock],
+) -> None:
+    """A sender connects while it still reads its job; a stranger who does so is told of."""
+    open_door, incoming, _ = door
+    noted: list[str] = []
+    trail = open_door.trail
+    before = trail.note
+    try:
+        trail.note = lambda kind, **_: noted.append(kind)  # type: ignore[method-assign]
+        open_door._refused("127.0.0.1", greeting.CLOSED, incoming.peer.certificate)
+        assert noted == []
+        open_door._refused("127.0.0.1", greeting.CLOSED, None)
+        open_door._refused("127.0.0.1", greeting.CLOSED, b"leaf of a stranger")
+        open_door._refused("127.0.0.1", greeting.SLOW, incoming.peer.certificate)
+        assert noted == 3 * ["security-alert"]
+    finally:
+        trail.note = before  # type: ignore[method-assign]
