@@ -42,6 +42,8 @@ class Arrival:
         Columns of the index, once the instance is safe.
     patient : dict
         DICOM JSON model of what tells its patient from another, once it is safe.
+    safe_at : float
+        Moment of :func:`time.monotonic` at which it was.
     folder : Path
         Whose fsync makes its name safe.
     """
@@ -61,6 +63,7 @@ class Arrival:
     patient: dict[str, Any] = field(default_factory=dict)
     folder: Path = Path()
     answer: Answer | None = None
+    safe_at: float = 0.0
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
     _buffer: mmap.mmap | None = None
     _used: int = 0  # bytes of the file in the buffer

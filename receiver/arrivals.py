@@ -25,7 +25,8 @@ from receiver.store import Store
 __all__ = ["Answer", "Arrival", "Arrivals"]
 
 GROUP = 16  # instances at most in one transaction
-LINGER = 0.003  # seconds that a group waits for those that are being written
+LINGER = 0.010  # seconds that a group waits at most for its next instance
+BEATS = 4  # usual times between two instances, after which the next is not waited for
 WRITERS = 4  # threads that wait for file fsyncs
 UNDER_WAY = 48  # instances, with their buffers, between connection and acknowledgement
 
@@ -47,8 +48,7 @@ class Arrivals:
         self.alarm = alarm
         self._sameness = Sameness()
         self._room = threading.BoundedSemaphore(UNDER_WAY)
-        self._under_way = 0
-        self._counting = threading.Lock()
+        self._rhythm = _Rhythm()
         self._written: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
         self._safe: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
         self._threads = [
@@ -67,8 +67,6 @@ class Arrivals:
         """
         arrival.answer = answer
         self._room.acquire()
-        with self._counting:
-            self._under_way += 1
         self._written.put(arrival)
 
     def close(self) -> None:
@@ -89,22 +87,23 @@ class Arrivals:
                 arrival.abandon()
                 self._answer([(arrival, error)])
             else:
+                arrival.safe_at = time.monotonic()
                 self._safe.put(arrival)
 
     def _commit(self) -> None:
         while (first := self._safe.get()) is not None:
             group = [first]
-            end = time.monotonic() + LINGER
-            while len(group) < GROUP and (arrival := self._next(len(group), end)) is not None:
+            while len(group) < GROUP and (arrival := self._next(group[-1])) is not None:
                 group.append(arrival)
             self._answer(self._commit_group(group))
 
-    def _next(self, gathered: int, end: float) -> Arrival | None:
+    def _next(self, last: Arrival) -> Arrival | None:
         """Return another arrival for the group, None when it is not worth waiting for one."""
+        patience = self._rhythm.patience(last.safe_at)
         try:
-            # waited for only where one is under way: a lone image is answered at once
-            waits = self._under_way > gathered and (left := end - time.monotonic()) > 0
-            arrival = self._safe.get(timeout=left) if waits else self._safe.get_nowait()
+            # a peer without the window sends nothing before it is answered
+            waits = last.linked and patience > 0
+            arrival = self._safe.get(timeout=patience) if waits else self._safe.get_nowait()
         except queue.Empty:
             return None
         if arrival is None:  # the end, for the next round
@@ -129,9 +128,22 @@ class Arrivals:
                 same[doubt.pair] = self._sameness.same(doubt.here, doubt.came)
 
     def _answer(self, outcomes: list[Outcome]) -> None:
-        with self._counting:
-            self._under_way -= len(outcomes)
         for arrival, error in outcomes:
             self._room.release()
             if arrival.answer is not None:
                 arrival.answer(error)
+
+
+class _Rhythm:
+    """How far instances lie apart in time; only the committer asks."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._gap = LINGER
+
+    def patience(self, at: float) -> float:
+        """Take the time of an instance; return the seconds that the next is worth."""
+        gap, self._last = max(0.0, at - self._last), max(at, self._last)
+        pause = gap > LINGER
+        self._gap = LINGER if pause else self._gap + (gap - self._gap) / 8
+        return 0.0 if pause else min(LINGER, BEATS * self._gap)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import link, tls
+from common.dicom import calling
 from common.errors import (
     ContextNotAccepted,
     IntegrityError,
@@ -22,15 +23,16 @@ from common.errors import (
     SourceChanged,
     TodokeError,
 )
-from common.link import Closing, Digest, Opening, Slot
+from common.link import Closing, Digest, Opening
 from common.proof import jws
 from common.proof.identity import Node
 from common.settings import Sender
 from common.states import TransferState
-from sender import sources
+from sender import slots, sources
 from sender.acknowledgements import Acknowledgements
 from sender.compression.flight import Flight, cores
 from sender.links import dicom
+from sender.links.dialling import Dialling
 from sender.links.http import Incomplete, LinkClient, Unequal
 from sender.outbox import Instance, Outbox, Transfer, now
 from sender.pace import Pace
@@ -56,6 +58,8 @@ class Delivery:
         Set to end soon; what was acknowledged stays so.
     turn : Turn
         Asked between two instances whether something more urgent has the line.
+    dialled : Dialling, optional
+        A connection that was made while the job was read.
     pace : Pace
         The partner's, shared with its other deliveries.
     """
@@ -67,6 +71,8 @@ class Delivery:
     stop: threading.Event
     turn: Turn = field(default_factory=Turn)
     pace: Pace = field(default_factory=Pace)
+    dialled: Dialling | None = None
+    _last: str = field(default="", init=False)  # when the last instance, or the opening, was taken
 
     def deliver(self, transfer: Transfer) -> None:
         """Bring a transfer to its end, from wherever it was.
@@ -100,10 +106,15 @@ class Delivery:
             turn = transfer.attempts % max(1, len(owed))
             self._store(transfer, owed[turn:] + owed[:turn])
             if not self.partner.commit:
-                self.outbox.set_state(transfer.id, TransferState.DELIVERED, finished=now())
+                self._delivered(transfer, finished=now())
             elif not self._settle(transfer):
                 continue  # instances that were not committed to are owed again
             return
+
+    def _delivered(self, transfer: Transfer, **values: Any) -> None:
+        """Everything is acknowledged, and was when the last answer came."""
+        when = {"delivered": self._last} if self._last else {}
+        self.outbox.set_state(transfer.id, TransferState.DELIVERED, **when, **values)
 
     def _settle(self, transfer: Transfer) -> bool:
         from sender.commitment import Settling
@@ -125,6 +136,7 @@ class Delivery:
         gave_way = False
 
         def acknowledged(instance: Instance, d1: str) -> None:
+            self._last = now()
             kept.add(instance.sop_uid, d1)
             check()
             if self.stop.is_set():
@@ -147,13 +159,7 @@ class Delivery:
 
     def _destination(self) -> dicom.Destination:
         partner = self.partner
-        own = partner.credentials
-        context = tls.client_context(
-            own if own.key.exists() else None,
-            [partner.ca],
-            profile=self.settings.profile,
-            check_host=not partner.leaf,
-        ) if partner.ca else None  # fmt: skip
+        context = dicom.tls_towards(partner, self.settings.profile)
         addresses = tuple((address, partner.dicom_port) for address in partner.addresses)
         titles = partner.calling_aet, partner.aet
         return dicom.Destination(
@@ -164,6 +170,7 @@ class Delivery:
             even=partner.kind != "todoke",
             associations=partner.most_associations(self.settings.associations),
             pieces=self.pace.pieces,
+            reach=self.dialled.reach if self.dialled else calling.reach,
         )
 
     def _flight(self, transfer: Transfer) -> Flight | None:
@@ -203,6 +210,7 @@ class Delivery:
         except BaseException:
             client.close()
             raise
+        self._last = now()
         return client
 
     def _by_dicom(self, transfer: Transfer) -> None:
@@ -260,7 +268,7 @@ class Delivery:
             stored = False
             if self.stop.is_set():
                 return
-            self.outbox.set_state(transfer.id, TransferState.DELIVERED)
+            self._delivered(transfer)
             try:
                 self._close(client, transfer, found or self._digests(transfer), source)
                 return
@@ -315,23 +323,9 @@ class Delivery:
     def _opening(self, transfer: Transfer, slide: Slide | None) -> str:
         """Sign the opening and keep it before it is sent, so that it is always the same."""
         if slide is None:
-            slots = [
-                Slot(i.sop_uid, i.sop_class, i.transfer_syntax, i.series, i.number, i.length)
-                for part in self.outbox.parts(transfer.id)
-                for i in part
-            ]
+            announced = slots.of_images(i for part in self.outbox.parts(transfer.id) for i in part)
         else:
-            slots = [
-                Slot(
-                    i.sop_uid, i.sop_class, i.transfer_syntax, i.series, i.number,
-                    frames=level.frames,
-                    header=_base64(level.header),
-                    prefix=_base64(level.prefix),
-                )
-                for i, level in zip(
-                    self.outbox.instances(transfer.id), slide.instances, strict=True
-                )
-            ]  # fmt: skip
+            announced = slots.of_slide(self.outbox.instances(transfer.id), slide)
         opening = Opening(
             transfer=transfer.id,
             kind=transfer.kind,
@@ -339,7 +333,7 @@ class Delivery:
             receiver=self.partner.code or "",
             study=transfer.study,
             attributes=transfer.attributes,
-            instances=tuple(slots),
+            instances=announced,
             priority=transfer.priority,
             purpose=transfer.purpose,
             test=transfer.test,
@@ -438,9 +432,3 @@ def _raise_failure(opening: Future[LinkClient], *, wait: bool = False) -> None:
     """Raise what the opening failed with, if it has."""
     if (wait or opening.done()) and (failure := opening.exception()) is not None:
         raise failure
-
-
-def _base64(data: bytes) -> str:
-    import base64
-
-    return base64.b64encode(data).decode("ascii")

@@ -16,7 +16,7 @@ import sqlite3
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -37,6 +37,8 @@ from common.states import TransferState
 from sender import ingest, routing
 from sender.bell import Bell
 from sender.delivery import Delivery
+from sender.links import dicom
+from sender.links.dialling import Dialling
 from sender.outbox import Job, Outbox, Transfer, fault, now
 from sender.pace import Pace
 from sender.pace import read as read_limits
@@ -81,6 +83,7 @@ class Engine:
         self._bell = Bell(data)
         self._due: dict[str, float] = {}
         self._paces: dict[str, Pace] = {}
+        self._dialled: dict[str, Dialling] = {}  # by partner, for its next delivery
         self._scans = Crew("scan", self._ended)
         self._deliveries = Crew("to", self._ended)
         self._failure: BaseException | None = None
@@ -138,6 +141,8 @@ class Engine:
 
     def close(self) -> None:
         """Close the outbox and take the bell down."""
+        for key in list(self._dialled):
+            self._give_up(key)
         self._bell.close()
         self.outbox.close()
 
@@ -177,9 +182,31 @@ class Engine:
             if self.stop.is_set():
                 raise GaveWay
 
-        found = ingest.scan(job, rules, between, others=self.settings.other_storage_classes)
+        found = ingest.scan(
+            job,
+            rules,
+            between,
+            others=self.settings.other_storage_classes,
+            begun=partial(self._dial, job.partner),
+        )
+        if not any(goes_out(values) for values, _ in found.transfers):
+            self._give_up(job.partner)
         self.outbox.scanned(job, found.transfers, found.refused, found.files)
         log.info("job %s: %s files, %s refused", job.id, found.files, len(found.refused))
+
+    def _dial(self, key: str) -> None:
+        """Connect to the partner of a job that has images, while the rest is read."""
+        if not key or key in self._dialled or key in self._deliveries.lines():
+            return
+        with contextlib.suppress(TodokeError, OSError):  # the delivery says so
+            partner = find_partner(self.data, key)
+            tls = dicom.tls_towards(partner, self.settings.profile)
+            first = partner.addresses[0], partner.dicom_port
+            self._dialled[key] = Dialling(first, tls, partner.host)
+
+    def _give_up(self, key: str) -> None:
+        if dialled := self._dialled.pop(key, None):
+            dialled.give_up()
 
     # -- transfers ----------------------------------------------------------
 
@@ -210,10 +237,14 @@ class Engine:
         try:
             partner = find_partner(self.data, transfer.partner)
             pace = self._pace(partner.key, partner.limits)
-            work = Delivery(
-                self.outbox, self.node, self.settings, partner, self.stop, turn=turn, pace=pace
-            )
-            work.deliver(transfer)
+            dialled = self._dialled.pop(transfer.partner, None)
+            ours = self.outbox, self.node, self.settings
+            work = Delivery(*ours, partner, self.stop, turn=turn, pace=pace, dialled=dialled)
+            try:
+                work.deliver(transfer)
+            finally:
+                if dialled is not None:
+                    dialled.give_up()
         except GaveWay:
             raise
         except (SourceChanged, StorageError, NotFound) as error:
@@ -241,6 +272,11 @@ class Engine:
     def _end(self, transfer: Transfer, state: TransferState, error: TodokeError) -> None:
         self.outbox.set_state(transfer.id, state, error=fault(error), finished=now())
         log.error("transfer %s: %s", transfer.id, _words(error))
+
+
+def goes_out(values: Mapping[str, object]) -> bool:
+    """Tell whether a transfer of a job goes over an association at once."""
+    return values["kind"] == "dicom" and values["state"] == TransferState.QUEUED
 
 
 def _rank(priority: object) -> int:

@@ -106,6 +106,7 @@ def scan(
     rules: Sequence[Rule] = (),
     seen: Callable[[int], None] = lambda _count: None,
     others: Sequence[str] = (),
+    begun: Callable[[], None] = lambda: None,
 ) -> Found:
     """Read what a job's paths hold.
 
@@ -117,6 +118,8 @@ def scan(
         Told the number of files read so far, for a progress display.
     others : sequence of str
         SOP classes sent besides the table's, see :func:`common.dicom.uids.is_storable`.
+    begun : callable
+        Called at the first image for an association.
 
     Returns
     -------
@@ -132,6 +135,8 @@ def scan(
             if not stat.S_ISREG(os.lstat(path).st_mode):
                 raise NotAnImage(cause="no regular file, or a folder that cannot be listed")
             if (image := identity.read(path)) is not None:
+                if not first:
+                    begun()
                 _take_dicom(image, studies, first, others)
             else:
                 found.transfers.append(_take_slide(Path(path), job, rules))

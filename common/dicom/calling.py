@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import time
+from collections.abc import Callable
 
 from common.dicom import greeting, negotiation
 from common.dicom.channel import Channel
@@ -19,6 +20,9 @@ from common.errors import (
     ProtocolError,
     WrongService,
 )
+
+#: Address, TLS, host name and seconds in; a connection out.
+Reach = Callable[[tuple[str, int], ssl.SSLContext | None, str | None, float], Channel]
 
 
 def name_of(address: tuple[str, int]) -> str:
@@ -67,6 +71,14 @@ def _handshake_error(failure: OSError) -> PeerError:
     if getattr(failure, "reason", "") in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
         return WrongService(cause=cause)
     return AssociationAborted(cause=cause)
+
+
+def broken(failure: OSError, *, first: bool) -> PeerError:
+    """Return the error of a connection that broke; `first` where nothing had come yet."""
+    if first and greeting.is_about_certificate(failure):
+        # with TLS 1.3 the peer refuses after our side of the handshake is done
+        return PeerCertificateRefused(cause=greeting.handshake_cause(failure))
+    return AssociationAborted(cause=why(failure))
 
 
 def expect_dicom(first: bytes, channel: Channel) -> None:

@@ -22,6 +22,10 @@ _Selector: type[Any] = getattr(selectors, "PollSelector", selectors.SelectSelect
 _WANTS_READ = (ssl.SSLWantReadError, BlockingIOError)
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
+_RCVLOWAT: int | None = getattr(socket, "SO_RCVLOWAT", None)
+_WAKE_AT = 1 << 17  # bytes; more saves nothing
+_RECORD = 17 << 10  # the longest TLS record, RFC 8446 section 5.2
+
 _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 1 << 20
 
@@ -50,6 +54,7 @@ class Channel:
         self._events = selectors.EVENT_READ
         self._alarm: tuple[socket.socket, socket.socket] | None = None
         self._woken = False
+        self._wake_at = 1
         self._lock = threading.Lock()  # closing against cut and wake
         self._closed = False
 
@@ -107,8 +112,14 @@ class Channel:
             except BlockingIOError:
                 self._wait_or_raise(selectors.EVENT_READ, deadline)
 
-    def fill(self, buffer: memoryview, deadline: float) -> int | None:
+    def fill(self, buffer: memoryview, deadline: float, enough: int = 1) -> int | None:
         """Read what is there, at least one byte.
+
+        Parameters
+        ----------
+        enough : int
+            Bytes that are known to come: until so many are there nothing is returned,
+            and as far as the system can, nobody is woken for each of their records.
 
         Returns
         -------
@@ -126,10 +137,16 @@ class Channel:
             try:
                 count = receive(buffer[got:])
             except _WANTS_READ:
-                if got:
+                if got >= enough:
                     return got
-                if self.wait(deadline):
-                    return None
+                self._sleep_until(enough - got)
+                try:
+                    if self.wait(deadline):
+                        return got or None
+                except TimeoutError:
+                    if got:
+                        return got
+                    raise
                 continue
             except ssl.SSLWantWriteError:
                 self._wait_or_raise(selectors.EVENT_WRITE, deadline)
@@ -138,6 +155,17 @@ class Channel:
                 return got
             got += count
         return got
+
+    def _sleep_until(self, count: int) -> None:
+        """Ask the system not to wake us before about so many bytes have come."""
+        if _RCVLOWAT is None:
+            return
+        # a part of one record may have left the system's buffer already
+        wanted = max(1, min(_WAKE_AT, count - _RECORD))
+        if wanted != self._wake_at:
+            self._wake_at = wanted
+            with contextlib.suppress(OSError):
+                self._sock.setsockopt(socket.SOL_SOCKET, _RCVLOWAT, wanted)
 
     def send(self, data: bytes | memoryview, patience: float) -> None:
         """Send all of `data`.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from common.dicom import calling, commands, greeting, negotiation, statuses, uids
+from common.dicom import calling, commands, negotiation, statuses, uids
 from common.dicom.channel import Channel
 from common.dicom.negotiation import Proposal, Request, Role, UserInformation
 from common.dicom.outlay import Outlay
@@ -35,7 +35,6 @@ from common.errors import (
     AssociationRejected,
     ContextNotAccepted,
     PeerBusy,
-    PeerCertificateRefused,
     PeerTimeout,
     ProtocolError,
     TodokeError,
@@ -99,6 +98,7 @@ class Requestor:
         timeout: float = 60,
         pieces: Paced | None = None,
         roles: tuple[Role, ...] = (),
+        reach: calling.Reach = calling.reach,
     ) -> Self:
         """Connect, authenticate and negotiate.
 
@@ -122,6 +122,8 @@ class Requestor:
             Cuts what is to be sent, and gives each piece when it may go.
         roles : tuple of Role
             Proposed where we are not SCU of a class alone (PS3.7 D.3.3.4).
+        reach : callable
+            Gives the connection, which may have been made before.
 
         Raises
         ------
@@ -140,7 +142,7 @@ class Requestor:
             ),
             UserInformation(max_pdu, window=(window, 1) if window > 1 else None, roles=roles),
         )
-        channel = calling.reach(address, tls, server_hostname, connect_timeout)
+        channel = reach(address, tls, server_hostname, connect_timeout)
         self = cls(channel, address, timeout, max_pdu)
         self._pieces = pieces
         with self._guard():
@@ -430,11 +432,7 @@ class Requestor:
         except TimeoutError:
             raise
         except OSError as failure:
-            if greeting_expected and greeting.is_about_certificate(failure):
-                # with TLS 1.3 the peer refuses after our side of the handshake is done
-                cause = greeting.handshake_cause(failure)
-                raise PeerCertificateRefused(cause=cause) from failure
-            raise AssociationAborted(cause=calling.why(failure)) from failure
+            raise calling.broken(failure, first=greeting_expected) from failure
         if not count:
             hint = ""
             if greeting_expected and self._channel.tls is not None:

@@ -210,7 +210,8 @@ def _pixels(code: bytes, shape: Shape, transfer_syntax_uid: str) -> Samples:
     said = _codestream(code) if wavelet else _interchange(code)
     if (said.rows, said.columns, said.samples) != (shape.rows, shape.columns, shape.samples):
         raise InputError(cause="a codestream of another size")
-    if said.precision > shape.allocated:
+    # a decoder may clip what does not fit the precision, and another may not
+    if said.precision not in {shape.stored, shape.allocated}:
         raise InputError(cause="a codestream of another precision")
     if said.signed not in {None, shape.signed}:
         raise InputError(cause="a codestream of another sign")

@@ -136,8 +136,14 @@ class Association:
     def _at_rest(self) -> bool:
         return self._message is None and not self._unanswered and not self._command
 
-    def _read(self, buffer: memoryview) -> int:
-        """Read into `buffer`; 0 when there is an answer to be sent instead."""
+    def _read(self, buffer: memoryview, enough: int = 1) -> int:
+        """Read into `buffer`; 0 when there is an answer to be sent instead.
+
+        Parameters
+        ----------
+        enough : int
+            Bytes that are known to come.
+        """
         self._sleeping = True
         # an answer left before the flag was up woke nobody
         waits = not self._answers and not self._requests
@@ -145,7 +151,8 @@ class Association:
             self._channel.acknowledge_at_once()
         try:
             patience = min(QUIET, self._idle) if self._line.waits else self._idle
-            count = self._channel.fill(buffer, time.monotonic() + patience if waits else 0.0)
+            deadline = time.monotonic() + patience if waits else 0.0
+            count = self._channel.fill(buffer, deadline, enough)
         except TimeoutError:
             if waits and not self._line.speak():
                 raise
@@ -165,7 +172,7 @@ class Association:
             self._refusal = _refusal(error)
             self._abandon()  # the rest is drained
             return
-        count = self._read(room)
+        count = self._read(room, len(room))
         if count:
             placing.filled(count)
             context, last = reader.passed(count)

@@ -11,13 +11,10 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from common.dicom.samples import HTJ2K, JPEG_LS
+from sender.compression.line import Line
 
-#: Bytes a second that a line is taken for until it was measured: 100 Mbit/s.
-USUAL_LINE = 12.5e6
 GAIN = 1.1  # by which coding must win: it takes the workstation's cores
 _LATEST = 0.2  # weight of the newest measurement
-#: Bytes that the two ends' socket buffers swallow at once, whatever the line is.
-_BUFFERED = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ def best(rates: dict[str, Rate], accepted: Container[str], line: float, cores: i
 
 
 class Choice:
-    """Moving estimates of one line and of the encoders, for one transfer.
+    """Moving estimates of the encoders beside that of the line, for one transfer.
 
     Parameters
     ----------
@@ -75,18 +72,10 @@ class Choice:
     """
 
     def __init__(self, line: float | None = None) -> None:
-        self._line = line or USUAL_LINE
+        self.line = Line(line)
         self._rates = dict(USUAL)
         self._seen: set[str] = set()
-        self._bytes = 0
-        self._seconds = 0.0
-        self._swallowed = 0
         self._lock = threading.Lock()
-
-    @property
-    def line(self) -> float:
-        """Bytes a second."""
-        return self._line
 
     def encoded(self, syntax: str, native: int, coded: int, seconds: float) -> None:
         """Note that one core coded so many native bytes to so many; 0 where it gave up."""
@@ -101,20 +90,18 @@ class Choice:
                 1 / ((1 - weight) / old.ratio + weight / new.ratio),
             )
 
-    def sent(self, count: int, seconds: float) -> None:
-        """Note that so many bytes were given to the line, which was waited for so long."""
-        with self._lock:
-            self._swallowed += count
-            if self._swallowed <= _BUFFERED:
-                return
-            self._bytes += count
-            self._seconds += seconds
-            self._line = self._bytes / max(self._seconds, 1e-6)
-            if self._bytes > 8 * _BUFFERED:  # what was long ago counts less
-                self._bytes //= 2
-                self._seconds /= 2
-
     def syntax(self, accepted: Container[str], cores: int) -> str | None:
-        """Return what the next instances are best sent in, None for as they are."""
+        """Return what the next instances are best sent in, None for as they are.
+
+        While nothing is known of the line it is the fastest coding, which loses least
+        whatever the line turns out to be.
+        """
+        line = self.line.rate
         with self._lock:
-            return best(self._rates, accepted, self._line, cores)
+            rates = {s: rate for s, rate in self._rates.items() if s in accepted}
+        if not cores or not rates:
+            return None
+        if line is None:
+            fastest = max(rates, key=lambda s: rates[s].encoded)
+            return fastest if rates[fastest].ratio > GAIN else None
+        return best(rates, accepted, line, cores)

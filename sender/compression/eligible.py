@@ -49,9 +49,9 @@ class Native:
 def look(data_set: bytes | bytearray) -> Native | None:
     """Return the pixels of a data set if they may be coded, else None.
 
-    May be: 8 or 16 bit integers in cells of which nothing else takes a part, in grey, or
-    in RGB by pixel, without signature, in a native element that has exactly the length
-    that follows from the header.  Every attribute stays right when they are coded.
+    May be: 8 or 16 bit integers in cells of which nothing else takes a part, in grey,
+    without signature, in a native element that has exactly the length that follows from
+    the header.  Every attribute stays right when they are coded.
 
     Parameters
     ----------
@@ -88,9 +88,6 @@ def _shape(found: Elements) -> Shape | None:
         shape.check()
     except InputError:
         return None
-    colours = get("PhotometricInterpretation")
-    grey = shape.samples == 1 and colours in _GREYS and shape.allocated in {8, 16}
-    colour = shape.samples == 3 and colours == "RGB" and (shape.allocated, shape.stored) == (8, 8)
-    colour = colour and get("PlanarConfiguration") == 0 and not shape.signed
+    grey = shape.samples == 1 and get("PhotometricInterpretation") in _GREYS
     cells = get("HighBit") == shape.stored - 1 and get("PixelRepresentation") in {0, 1}
-    return shape if cells and (grey or colour) else None
+    return shape if grey and cells and shape.allocated in {8, 16} else None

@@ -22,7 +22,7 @@ from sender.compression.splice import Spliced, compress
 from sender.outbox import Instance
 from sender.sources import FileSource
 
-TOGETHER = 32  # instances that are chosen for at once: each choice is a write to the disk
+TOGETHER = 16  # instances that are chosen for at once: each choice is a write to the disk
 #: What the setting `compression` may choose from.
 CODINGS = {"auto": (HTJ2K, JPEG_LS), "off": (), "htj2k": (HTJ2K,), "jpegls": (JPEG_LS,)}
 #: Bytes a second that lines were last measured to take, by partner.
@@ -79,21 +79,23 @@ class Flight:
     def prepare(
         self, instances: Iterable[Instance], accepted: frozenset[Context]
     ) -> Generator[tuple[Instance, Coded | None]]:
-        """Yield instances in order, coded where that delivers more.
-
-        The time until the next one is asked for is that of the line.
-        """
+        """Yield instances in order, coded where that delivers more."""
         chosen = self._chosen(iter(instances), accepted)
         made = ahead(self._make, chosen, cost=_cost, workers=max(1, self.encoders))
         try:
             for instance, coded in made:
                 size = instance.length if coded is None else coded.length
-                since = time.perf_counter()
                 yield instance, coded
-                self.choice.sent(size, time.perf_counter() - since)
+                self.choice.line.sent(instance.sop_uid, size, time.perf_counter())
         finally:
             made.close()
-            _lines[self.partner] = self.choice.line
+
+    def answered(self, instance: Instance) -> None:
+        """Note that the peer has answered an instance, whatever it said."""
+        line = self.choice.line
+        line.answered(instance.sop_uid, time.perf_counter())
+        if line.known and line.rate:
+            _lines[self.partner] = line.rate
 
     def _chosen(
         self, instances: Iterator[Instance], accepted: frozenset[Context]
@@ -131,7 +133,7 @@ class Flight:
         if native is None:
             return instance, None
         since = time.perf_counter()
-        spliced = compress(data_set, native, syntax, check=False)
+        spliced = compress(data_set, native, syntax)
         seconds = time.perf_counter() - since
         self.choice.encoded(syntax, len(data_set), spliced.length if spliced else 0, seconds)
         return instance, None if spliced is None else Coded(instance, spliced, d1)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from common import tls
 from common.dicom.association import Context, Outgoing, Paced, Requestor
+from common.dicom.calling import Reach, reach
 from common.dicom.dataset import DEFLATED
 from common.errors import (
     ContextNotAccepted,
@@ -23,6 +25,7 @@ from common.errors import (
 from sender.compression.flight import Coded, Flight
 from sender.links.several import Several
 from sender.outbox import Instance
+from sender.partners import Partner
 from sender.sources import FileSource
 
 Acknowledged = Callable[[Instance, str], None]
@@ -50,6 +53,8 @@ class Destination:
         Most at a time, where the peer has no window.
     pieces : callable, optional
         Gives what is to be sent in the pieces, and at the moments, that a cap allows.
+    reach : callable
+        Gives a connection, which may have been made while the job was read.
     flight : Flight, optional
         Chooses what is compressed on the way to an end that proves what it stored.
     """
@@ -62,7 +67,21 @@ class Destination:
     even: bool = False
     associations: int = 4
     pieces: Paced | None = None
+    reach: Reach = reach
     flight: Flight | None = None
+
+
+def tls_towards(partner: Partner, profile: str) -> ssl.SSLContext | None:
+    """Return the TLS of associations to a partner, None where it has none."""
+    if not partner.ca:
+        return None
+    own = partner.credentials
+    return tls.client_context(
+        own if own.key.exists() else None,
+        [partner.ca],
+        profile=profile,
+        check_host=not partner.leaf,
+    )
 
 
 def send(
@@ -133,7 +152,8 @@ def _send(
         with contextlib.closing(_on_their_way(to, association, able)) as going:
             # asked when one is about to be sent, and not when it is coded ahead
             unhurried = itertools.takewhile(lambda _: not gives_way(), going)
-            return _store(association, unhurried, acknowledged, even=to.even)
+            answered = to.flight.answered if to.flight else None
+            return _store(association, unhurried, acknowledged, even=to.even, answered=answered)
 
     def told(instance: Instance, d1: str) -> None:
         acknowledged(instance, d1)
@@ -175,6 +195,7 @@ def open_association(
                 contexts=contexts,
                 window=window,
                 pieces=to.pieces,
+                reach=to.reach,
             )
         except PeerUnreachable as unreachable:
             failure = unreachable
@@ -192,6 +213,7 @@ def _store(
     acknowledged: Acknowledged,
     *,
     even: bool,
+    answered: Callable[[Instance], None] | None = None,
 ) -> list[TodokeError]:
     refused: list[TodokeError] = []
     under_way: dict[str, Instance] = {}
@@ -206,6 +228,8 @@ def _store(
     for outcome in association.store(sent()):
         uid = outcome.outgoing.sop_instance_uid
         instance, d1 = under_way.pop(uid), digests.pop(uid, "")
+        if answered is not None:
+            answered(instance)
         if outcome.error is None and (outcome.status == 0 or outcome.status in WARNINGS):
             acknowledged(instance, d1)
         elif outcome.error is not None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import queue
 from collections.abc import Iterator
 
+import pydicom
 import pytest
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 from sqlalchemy import func, select
 
-from common.errors import InputError, MixedPatients
-from receiver import index
-from tests.receiver.filled import EAST, Filled, ct_image
+from common.dicom import dataset
+from common.errors import InputError, MixedPatients, TodokeError
+from receiver import arrivals, index
+from receiver.arrival import Arrival
+from receiver.placing import Outcome
+from tests.receiver.filled import EAST, NORTH, Filled, as_file, ct_image
 
 
 def raw(ds: Dataset, tag: int, vr: str, value: bytes) -> Dataset:
@@ -70,3 +76,49 @@ def test_no_image_joins_another_patients_study(filled: Filled) -> None:
         rows = db.execute(select(index.instances.c.institution)).scalars().all()
     assert sorted(rows).count(EAST[1]) == 1
     assert len(rows) == 3
+
+
+def test_only_a_steady_stream_is_waited_for() -> None:
+    rhythm = arrivals._Rhythm()
+    assert rhythm.patience(100.0) == 0, "a lone image is answered at once"
+    for number in range(1, 200):
+        patience = rhythm.patience(100.0 + number * 0.001)
+        assert 0 < patience <= arrivals.LINGER
+    assert patience < 2 * arrivals.BEATS * 0.001, "a few usual gaps, not longer"
+    assert rhythm.patience(100.0 + 10 * arrivals.LINGER + 0.2) == 0, "after a pause none"
+    assert rhythm.patience(50.0) > 0, "writers may end in another order"
+
+
+@pytest.mark.parametrize(("linked", "wanted"), [(True, 1), (False, 3)])
+def test_a_peer_with_a_window_gets_one_transaction_for_several(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch, linked: bool, wanted: int
+) -> None:
+    """And one without is answered each time: it sends nothing before."""
+    groups: list[int] = []
+    commit = arrivals.Arrivals._commit_group
+
+    def counted(self: arrivals.Arrivals, group: list[Arrival]) -> list[Outcome]:
+        groups.append(len(group))
+        return commit(self, group)
+
+    monkeypatch.setattr(arrivals.Arrivals, "_commit_group", counted)
+    monkeypatch.setattr(arrivals._Rhythm, "patience", lambda _self, _at: 5.0)
+    monkeypatch.setattr(arrivals, "GROUP", 3)
+    made = arrivals.Arrivals(filled.index, filled.store, alarm=lambda *_: None)
+    answers: queue.SimpleQueue[TodokeError | None] = queue.SimpleQueue()
+    for number in range(1, 4):
+        whole = as_file(ct_image("together", number))
+        meta = pydicom.dcmread(io.BytesIO(whole), stop_before_pixels=True).file_meta
+        arrival = Arrival(
+            filled.store, NORTH[1], str(meta.MediaStorageSOPClassUID),
+            str(meta.MediaStorageSOPInstanceUID), str(meta.TransferSyntaxUID), linked,
+        )  # fmt: skip
+        arrival.begin()
+        arrival.write(memoryview(whole)[dataset.part10_of(whole, len(whole)).offset :])
+        made.finish(arrival, answers.put)
+        if not linked:
+            assert answers.get(timeout=20) is None
+    if linked:
+        assert [answers.get(timeout=20) for _ in range(3)] == 3 * [None]
+    made.close()
+    assert len(groups) == wanted

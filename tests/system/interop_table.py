@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "reference" / "interop.md"
 ARTIFACTS = REPOSITORY / "artifacts"
 
-MARKS = ("bytes", "elements", "refused", "not sent")  # each outcome begins with one
+MARKS = ("bytes", "elements", "samples", "refused", "not sent")  # each outcome begins with one
 
 HEAD = """# ほかの製品との接続 / Interoperation
 
@@ -26,6 +26,7 @@ Real files over mutual TLS, by transfer syntax: what was the same at the other e
 |---|---|
 | bytes | データセットがバイト単位で同じ / the data set is the same, byte for byte |
 | elements | 全要素とD2 (画素) が同じ。相手が書き直した / every element and D2 equal, written anew |
+| samples | 先に届いた同じ画像の別の符号化 / another coding of what came first and stays |
 | refused | 受け手が理由を述べて断った / refused by the receiving end, with its reason |
 | not sent | 送る側が理由を述べて送らなかった / kept back by the sending end, with its reason |
 

@@ -25,8 +25,12 @@ from common.errors import InputError, NotDicom
 FOLDERS = ("wg04", "cornerstone3D", "pydicom", "pydicom-data", "highdicom", "dicomParser")
 #: Fragments without an offset table in an image of several frames: no D3.
 UNCERTAIN = ".fragmented_no_bot"
-#: Files that are broken on purpose, and one whose codestream has another sign than its header.
-NONE_OF = {"emri_small_jpeg_2k_lossless_too_short.dcm", "J2K_pixelrep_mismatch.dcm"}
+#: A file that is broken on purpose, and two whose codestream has another sign or precision.
+NONE_OF = {
+    "emri_small_jpeg_2k_lossless_too_short.dcm",
+    "J2K_pixelrep_mismatch.dcm",
+    "693_J2KR.dcm",
+}
 
 
 def coded(real_data: Path, syntaxes: set[str]) -> list[Path]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.dicom.samples import HTJ2K, JPEG_LS
-from sender.compression.choice import GAIN, USUAL, USUAL_LINE, Choice, Rate, best, delivered
+from sender.compression.choice import GAIN, USUAL, Choice, Rate, best, delivered
 
 MEGABIT = 1e6 / 8
 BOTH = frozenset({HTJ2K, JPEG_LS})
@@ -46,6 +46,14 @@ def test_nothing_else_delivers_more(rates: dict[str, Rate], line: float, cores: 
         assert delivered(rates[chosen], line, cores) == most > GAIN * line
 
 
+def test_while_the_line_is_unknown_the_fastest_coding_is_taken() -> None:
+    choice = Choice()
+    assert choice.syntax(BOTH, 1) == HTJ2K
+    assert choice.syntax({JPEG_LS}, 1) == JPEG_LS
+    assert choice.syntax(BOTH, 0) is None
+    assert choice.syntax(set(), 1) is None
+
+
 def test_images_that_do_not_shrink_are_soon_sent_as_they_are() -> None:
     choice = Choice(line=12.5e6)
     for _ in range(20):
@@ -62,23 +70,3 @@ def test_an_encoder_too_slow_for_the_line_gives_way() -> None:
     for _ in range(5):
         choice.encoded(JPEG_LS, 10_000_000, 2_000_000, 1.0)
     assert choice.syntax(BOTH, 1) == HTJ2K
-
-
-def test_a_line_is_measured_and_what_buffers_swallow_is_not() -> None:
-    choice = Choice()
-    for _ in range(8):
-        choice.sent(1 << 20, 1e-4)  # into the sockets' buffers
-    assert choice.line == USUAL_LINE
-    for _ in range(20):
-        choice.sent(1_000_000, 0.02)
-    assert choice.line == pytest.approx(50e6)
-    assert Choice(line=3e6).line == 3e6
-
-
-def test_a_line_that_changes_is_followed() -> None:
-    choice = Choice()
-    for _ in range(300):
-        choice.sent(1_000_000, 0.01)
-    for _ in range(300):
-        choice.sent(1_000_000, 0.1)
-    assert choice.line == pytest.approx(10e6, rel=0.2)
