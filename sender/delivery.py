@@ -378,10 +378,10 @@ class Delivery:
         self, client: LinkClient, transfer: Transfer, found: list[Digest], source: dict[str, Any]
     ) -> None:
         """Sign the closing, wait for the receipt and compare it with our own digests."""
-        statement = self._closing(transfer.id, found, source)
-        closing = jws.name(statement)
-        signed = client.complete(transfer.id, statement)
-        del statement  # megabytes, while the receiver reads all back
+        closing = self._closing(transfer.id, found, source)
+        signed = client.complete(
+            transfer.id, lambda: self.outbox.statement(transfer.id, "closing") or ""
+        )
         while signed is None:
             if self.stop.is_set():
                 return
@@ -411,7 +411,7 @@ class Delivery:
         )
 
     def _closing(self, transfer: str, found: list[Digest], source: dict[str, Any]) -> str:
-        """Return the signed closing; the same findings keep the one signed before.
+        """Keep the signed closing and return its name; the same findings keep the one before.
 
         A receipt that was made while we were away answers that one.
         """
@@ -421,11 +421,11 @@ class Delivery:
                 jws.verify(kept, self.node.signing_certificate, link.digests(found))
             )
             if (said.instances, said.source) == (tuple(found), source):
-                return kept
+                return jws.name(kept)
         closing = Closing(transfer, tuple(found), source, now())
         statement = jws.sign(link.words(closing), self.node)
         self.outbox.keep(transfer, closing=statement)
-        return statement
+        return jws.name(statement)
 
 
 def _raise_failure(opening: Future[LinkClient], *, wait: bool = False) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,6 +30,7 @@ from sender.pace import Pace
 
 CONNECT = 10.0  # seconds
 ANSWER = 60.0  # seconds without a byte
+Said = str | Callable[[], str]
 PIECE = 1 << 20  # bytes of a request that are written at a time
 
 
@@ -143,8 +144,14 @@ class LinkClient:
         except (KeyError, TypeError, ValueError) as failure:
             raise ProtocolError(cause="wanted") from failure
 
-    def complete(self, transfer: str, closing: str) -> str | None:
+    def complete(self, transfer: str, closing: Said) -> str | None:
         """Close a transfer; return the receipt if it is there already.
+
+        Parameters
+        ----------
+        closing : str or callable
+            The signed closing, or what gives it: megabytes, that are not held for longer
+            than they are being sent.
 
         Raises
         ------
@@ -163,7 +170,7 @@ class LinkClient:
             raise ProtocolError(cause="receipt")
         return receipt
 
-    def _words(self, method: str, path: str, body: bytes | str | None = None) -> dict[str, Any]:
+    def _words(self, method: str, path: str, body: bytes | Said | None = None) -> dict[str, Any]:
         try:
             status, answer = self._request(method, path, body)
         except httpx.TimeoutException as failure:
@@ -186,12 +193,15 @@ class LinkClient:
             raise _refusal(status, words)
         return words
 
-    def _request(self, method: str, path: str, body: bytes | str | None) -> tuple[int, bytearray]:
+    def _request(self, method: str, path: str, body: bytes | Said | None) -> tuple[int, bytearray]:
         """Return status and body of an answer; neither way is anything large held twice."""
         said: dict[str, Any] = {"extensions": {"sni_hostname": self._host}}
+        if callable(body):
+            body = body()
         if body is not None:
             length = {"Content-Length": str(len(body))}
             said |= {"content": self._pieces(body), "headers": length}
+        del body
         answer = bytearray()
         with self._client.stream(method, path, **said) as response:
             for piece in response.iter_bytes():

@@ -172,11 +172,11 @@ class Ends:
 
     @contextlib.contextmanager
     def daemon(self, env: dict[str, str] | None = None) -> Iterator[Any]:
-        """Run `sender run`; gives what it said of its doors."""
+        """Run `sender run`; gives what it said of its doors, and its process id."""
         line = command("sender", "run", "--data", self.sender, "--json")
         running = start(line, self.folder / "sender.log", env)
         try:
-            yield first_object(running)
+            yield {**first_object(running), "pid": running.pid}
         finally:
             running.terminate()
             running.communicate(timeout=30)

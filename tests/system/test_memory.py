@@ -130,16 +130,17 @@ def _peak(pid: int) -> float:
     raise ValueError(pid)
 
 
-def send(ends: Ends, folder: Path) -> dict[str, float]:
+def send(ends: Ends, folder: Path, *daemons: int) -> dict[str, float]:
     """Send a folder until it is receipted; give the peak of each process."""
     assert ends.running is not None
+    daemons += (ends.running.pid,)
     peaks, sender = Peaks(), ends.send(folder)
     while sender.poll() is None:
-        peaks.look([sender.pid, ends.running.pid])
+        peaks.look([sender.pid, *daemons])
         with contextlib.suppress(subprocess.TimeoutExpired):
             sender.communicate(timeout=0.05)
     assert sender.returncode == 0, (ends.folder / "sender.log").read_text()[-2000:]
-    peaks.look([ends.running.pid])
+    peaks.look([*daemons])
     with ends.outbox() as box:
         assert {str(one.state) for one in box.transfers()} == {"receipted"}
     return peaks.found
@@ -158,12 +159,16 @@ def judge(what: str, small: dict[str, float], large: dict[str, float]) -> None:
     assert not growing, f"not flat: {growing}; {report}"
 
 
-def test_ten_thousand_instances(roomy: Ends, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["sender send", "sender run"])
+def test_ten_thousand_instances(roomy: Ends, tmp_path: Path, by: str) -> None:
     found = []
-    for count in (2_500, 10_000):
-        write_many(tmp_path / str(count), count)
-        found.append(send(roomy, tmp_path / str(count)))
-    judge("2,500 and 10,000 instances", *found)
+    with contextlib.ExitStack() as held:
+        pids = [held.enter_context(roomy.daemon())["pid"]] if by == "sender run" else []
+        for count in (2_500, 10_000):
+            write_many(tmp_path / str(count), count)
+            found.append(send(roomy, tmp_path / str(count), *pids))
+    assert by in found[-1]
+    judge(f"2,500 and 10,000 instances by {by}", *found)
 
 
 def test_one_instance_of_four_gigabytes(roomy: Ends, tmp_path: Path) -> None:
