@@ -17,6 +17,7 @@ import httpx
 import pytest
 from sqlalchemy import func, select, text, update
 
+from common.dicom import dataset
 from common.states import InstanceState
 from receiver import attributes, descriptions, index
 from receiver.describe_process import Filler
@@ -40,6 +41,18 @@ def kept(filled: Filled) -> dict[int, bytes | None]:
     with filled.index.read() as db:
         rows = db.execute(select(_instances.c.id, _instances.c.attributes))
         return {row.id: row.attributes for row in rows}
+
+
+def described(filled: Filled) -> dict[int, bytes | None]:
+    """Give every whole row the attributes of its file, as a parser reads them, and return all."""
+    with filled.index.write() as db:
+        whole = _instances.c.state.in_(descriptions.WHOLE)
+        for row in db.execute(select(_instances.c.id, _instances.c.path).where(whole)).all():
+            header, _ = dataset.open_header(filled.store.path(row.path))
+            made = attributes.instance_attributes(header)
+            same = _instances.c.id == row.id
+            db.execute(update(_instances).where(same).values(attributes=made))
+    return kept(filled)
 
 
 def path_of(filled: Filled, sop_uid: str) -> Path:
@@ -120,7 +133,7 @@ def test_what_is_asked_of_a_file_is_what_the_facts_need(filled: Filled) -> None:
 def test_filler_fills_what_arrival_would_have_written(filled: Filled) -> None:
     filled.ct("北見", count=descriptions.BATCH + 2)
     filled.ct("釧路", count=2, arrived=1)
-    before = kept(filled)
+    before = described(filled)
     forget(filled)
     with filled.index.read() as db:
         plan = db.execute(
@@ -139,7 +152,7 @@ def test_filler_fills_what_arrival_would_have_written(filled: Filled) -> None:
 
 def test_filler_leaves_hostile_files_alone(filled: Filled) -> None:
     filled.ct("壊", count=3)
-    whole = kept(filled)
+    whole = described(filled)
     forget(filled)
     path_of(filled, uid("壊/image/1")).write_bytes(bytes(128) + b"DICM" + b"\xff" * 4096)
     gone = path_of(filled, uid("壊/image/2"))
@@ -154,7 +167,7 @@ def test_filler_leaves_hostile_files_alone(filled: Filled) -> None:
 
 def test_what_came_meanwhile_is_not_overwritten(filled: Filled) -> None:
     filled.ct("北見", count=2)
-    before = kept(filled)
+    before = described(filled)
     with filled.index.write() as db:
         [path] = db.execute(select(_instances.c.path).where(_instances.c.id == 1)).scalars()
     descriptions.keep(filled.index, [Described(1, path, b"other")])
@@ -198,7 +211,7 @@ def wait_for(database: Index, holds: Any) -> None:
 def test_filler_goes_on_after_it_was_killed(filled: Filled) -> None:
     count = 5 * descriptions.BATCH
     filled.ct("多", count=count)
-    before = kept(filled)
+    before = described(filled)
     forget(filled)
 
     def left() -> int:
