@@ -178,7 +178,8 @@ class Delivery:
             return None  # nobody proves what it stores
         encoders = max(0, cores() - self.settings.spare_cores)
         keep = partial(self.outbox.send_as, transfer.id)
-        return Flight(self.partner.key, self.settings.compression, encoders, keep)
+        data = self.outbox.path.parent
+        return Flight(data, self.partner.key, self.settings.compression, encoders, keep)
 
     # -- between two todoke ends --------------------------------------------
 

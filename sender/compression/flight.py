@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from common.dicom.association import Context, Outgoing
 from common.dicom.outlay import Pieces
 from common.dicom.samples import HTJ2K, JPEG_LS
 from common.errors import TodokeError
 from common.link import COMPRESSED, NATIVE
-from sender.compression import splice
+from sender.compression import lines, splice
 from sender.compression.ahead import ahead
 from sender.compression.choice import Choice
 from sender.compression.eligible import LARGEST, look
@@ -25,8 +26,6 @@ from sender.sources import FileSource
 TOGETHER = 16  # instances that are chosen for at once: each choice is a write to the disk
 #: What the setting `compression` may choose from.
 CODINGS = {"auto": (HTJ2K, JPEG_LS), "off": (), "htj2k": (HTJ2K,), "jpegls": (JPEG_LS,)}
-#: Bytes a second that lines were last measured to take, by partner.
-_lines: dict[str, float] = {}
 
 Choosing = tuple[Instance, str]  # and the transfer syntax it is sent in
 
@@ -44,6 +43,8 @@ class Flight:
 
     Parameters
     ----------
+    data : Path
+        The sender's data directory, which keeps what lines take.
     partner : str
         Whose line it is.
     compression : str
@@ -54,6 +55,7 @@ class Flight:
         Makes durable, by UID, in which transfer syntax instances will be sent.
     """
 
+    data: Path
     partner: str
     compression: str
     encoders: int
@@ -61,7 +63,7 @@ class Flight:
     choice: Choice = field(init=False)
 
     def __post_init__(self) -> None:
-        self.choice = Choice(_lines.get(self.partner))
+        self.choice = Choice(lines.known(self.data).get(self.partner))
         if self.encoders and CODINGS[self.compression]:
             # beside the handshakes: loading a codec takes as long as they do
             threading.Thread(target=splice.load, name="codecs", daemon=True).start()
@@ -89,13 +91,13 @@ class Flight:
                 self.choice.line.sent(instance.sop_uid, size, time.perf_counter())
         finally:
             made.close()
+            line = self.choice.line
+            lines.keep(self.data, self.partner, line.rate if line.known else None)
 
     def answered(self, instance: Instance) -> None:
         """Note that the peer has answered an instance, whatever it said."""
         line = self.choice.line
         line.answered(instance.sop_uid, time.perf_counter())
-        if line.known and line.rate:
-            _lines[self.partner] = line.rate
 
     def _chosen(
         self, instances: Iterator[Instance], accepted: frozenset[Context]

@@ -1,0 +1,27 @@
+"""What a line takes is known after a restart, and a broken note is as good as none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sender.compression import lines
+
+
+def test_a_rate_is_kept_by_partner_and_written_when_it_is_news(tmp_path: Path) -> None:
+    lines.keep(tmp_path, "a", 12e6)
+    lines.keep(tmp_path, "b", 1e6)
+    lines.keep(tmp_path, "a", 12.5e6)  # no news
+    lines.keep(tmp_path, "b", None)
+    assert lines.known(tmp_path) == {"a": 12e6, "b": 1e6}
+    lines.keep(tmp_path, "a", 3e6)
+    assert lines.known(tmp_path) == {"a": 3e6, "b": 1e6}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": "x"}', '{"a": -1}', '{"a": null}', "髙"])
+def test_a_note_that_is_none_says_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "lines.json").write_text(text, "utf-8")
+    assert lines.known(tmp_path) == {}
+    lines.keep(tmp_path, "a", 5e6)
+    assert lines.known(tmp_path) == {"a": 5e6}
