@@ -172,7 +172,8 @@ class Association:
             self._refusal = _refusal(error)
             self._abandon()  # the rest is drained
             return
-        count = self._read(room, len(room))
+        # a foreign peer may wait for our acknowledgement of each of its small pieces
+        count = self._read(room, 1 if self._foreign else len(room))
         if count:
             placing.filled(count)
             context, last = reader.passed(count)
