@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,6 +27,9 @@ from receiver.index import Changes, Index
 log = logging.getLogger("todoke.describe")
 POLL_SECONDS = 0.2
 MEMORY = 2 << 30  # bytes of address space
+
+QUIET = 0.5  # seconds without a change, after which nobody else is at work
+LATEST = 5.0  # seconds that it waits for that at most
 
 
 class Filler:
@@ -59,14 +63,24 @@ class Filler:
         return len(rows)
 
     def run(self, stop: threading.Event) -> None:
-        """Fill whatever comes, until told to stop."""
+        """Fill whatever comes, until told to stop.
+
+        While images arrive it holds back: the processor and the index are theirs, and
+        a page reads meanwhile what it needs from the files.
+        """
         changes = Changes(self.index)
+        begun = last = 0.0  # of a row of changes, 0.0 while there is nothing to do
         try:
             while not stop.is_set():
+                moment = time.monotonic()
                 if changes.seen():
-                    with contextlib.suppress(StorageError):  # busy: again with the next change
-                        while self.fill() and not stop.is_set():
-                            pass
+                    begun, last = begun or moment, moment
+                if begun and (moment - last >= QUIET or moment - begun >= LATEST):
+                    with contextlib.suppress(StorageError):  # busy: again at the next look
+                        if self.fill():
+                            changes.seen()  # our own
+                            continue
+                        begun = 0.0
                 stop.wait(POLL_SECONDS)
         finally:
             changes.close()
