@@ -208,9 +208,12 @@ def digests(known: Iterable[Digest] = ()) -> Callable[[Any], Any]:
         One that is equal is given instead: thousands are not held twice.
     """
     same = {digest: digest for digest in known}
+    syntaxes: dict[str, str] = {}
 
     def entry(said: Any) -> Any:
         try:
+            if "syntax" in said:
+                said["syntax"] = syntaxes.setdefault(said["syntax"], said["syntax"])
             made = Digest(**said)
             return same.get(made, made)
         except TypeError:

@@ -26,7 +26,10 @@ def write(db: Connection, transfer: str, kind: str, text: str) -> None:
 def read(db: Connection, transfer: str, kind: str) -> str | None:
     """Return a statement as it was signed, or None."""
     parts = select(_table.c.text).where(_of(transfer, kind)).order_by(_table.c.part)
-    return "".join(db.execute(parts).scalars()) or None
+    whole = ""  # grows where it stands; a join would need the room twice
+    for row in db.execute(parts.execution_options(yield_per=1)):
+        whole += row.text
+    return whole or None
 
 
 def _of(transfer: str, kind: str) -> Any:

@@ -293,7 +293,8 @@ class Outbox:
 
     def statement(self, transfer: str, kind: str) -> str | None:
         """Return what was signed of a transfer: its opening, closing or receipt."""
-        return statements.join(self._rows(statements.READ, transfer, kind))
+        with self._lock:
+            return statements.read(self._db, transfer, kind)
 
     def set_state(self, transfer: str, state: TransferState, **values: Any) -> None:
         """Move a transfer to another state, as the table of moves allows."""

@@ -6,7 +6,6 @@ In the transfer's own row every change of its state would write them all again.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
 
 KINDS = ("opening", "closing", "receipt")
 TABLE = """
@@ -33,10 +32,10 @@ def write(db: sqlite3.Connection, transfer: str, kind: str, text: str | None) ->
         db.execute("INSERT INTO statements VALUES(?,?,?,?)", values)
 
 
-def join(rows: Iterable[sqlite3.Row]) -> str | None:
-    """Return a statement from its parts in their order, None where there are none."""
-    return "".join(row["text"] for row in rows) or None
-
-
-#: Of a transfer and a kind.
-READ = "SELECT text FROM statements WHERE transfer=? AND kind=? ORDER BY part"
+def read(db: sqlite3.Connection, transfer: str, kind: str) -> str | None:
+    """Return a statement as it was signed, or None."""
+    parts = "SELECT text FROM statements WHERE transfer=? AND kind=? ORDER BY part"
+    whole = ""  # grows where it stands; a join would need the room twice
+    for (text,) in db.execute(parts, (transfer, kind)):
+        whole += text
+    return whole or None
