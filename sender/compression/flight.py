@@ -91,8 +91,8 @@ class Flight:
                 self.choice.line.sent(instance.sop_uid, size, time.perf_counter())
         finally:
             made.close()
-            line = self.choice.line
-            lines.keep(self.data, self.partner, line.rate if line.known else None)
+            # also what a line took with ease: the next transfer need not begin by coding
+            lines.keep(self.data, self.partner, self.choice.line.rate)
 
     def answered(self, instance: Instance) -> None:
         """Note that the peer has answered an instance, whatever it said."""
