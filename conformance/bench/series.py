@@ -3,8 +3,8 @@
 What lossless compression reaches is decided by noise and by what lies around the
 field of view: 14 HU, correlated over neighbouring pixels as a reconstruction kernel
 leaves it, and one value outside of the circle that a scanner reconstructs.  JPEG-LS
-makes 3.4 to 1 of it; real CT series of five makers lie between 2.7 and 5.2, the one
-in the middle at 3.3 (docs/benchmarks.md).
+makes 3.4 to 1 of it; of the real CT series that were tried it made 2.7 to 5.2, of the
+one in the middle 3.3 (docs/benchmarks.md).
 Every file carries 試験 and a synthetic patient, TODOKE-TEST.
 """
 
