@@ -21,12 +21,14 @@ def ahead(
     cost: Callable[[Item], int],
     workers: int,
     budget: int = BUDGET,
+    meanwhile: Callable[[Item], Result] | None = None,
+    hungry: Callable[[], bool] = lambda: False,
 ) -> Generator[Result]:
-    """Yield the result for each item in order, while the next ones are made.
+    """Yield the result for each item, while the next ones are made.
 
-    What `work` raises is raised where its result was due.  A caller that stops early
-    closes the iterator: what was not begun never is, and at most one item a thread is
-    waited for.
+    In order, but for what goes `meanwhile`.  What `work` raises is raised where its
+    result was due.  A caller that stops early closes the iterator: what was not begun
+    never is, and at most one item a thread is waited for.
 
     Parameters
     ----------
@@ -38,9 +40,14 @@ def ahead(
     workers : int
     budget : int
         Bytes of items taken and not yet yielded.
+    meanwhile : callable, optional
+        Gives at once what can be yielded of an item that no worker has begun.
+    hungry : callable
+        Asked where a result is due and not ready: whether another item, the last one
+        taken, goes meanwhile.
     """
     remaining = iter(items)
-    pending: deque[tuple[int, Future[Result] | Item]] = deque()
+    pending: deque[tuple[int, Future[Result] | None, Item]] = deque()
     taken = 0
     more = True
     pool = ThreadPoolExecutor(workers, thread_name_prefix="encode")
@@ -54,14 +61,27 @@ def ahead(
                     break
                 size = cost(item)
                 taken += size
-                pending.append((size, pool.submit(work, item) if size else item))
+                pending.append((size, pool.submit(work, item) if size else None, item))
             if not pending:
                 return
-            size, first = pending.popleft()
-            result = first.result() if isinstance(first, Future) else work(first)
+            if meanwhile and _late(pending[0][1]) and hungry() and _put_off(pending[-1][1]):
+                size, _, item = pending.pop()
+                result = meanwhile(item)
+            else:
+                size, made, item = pending.popleft()
+                result = made.result() if made else work(item)
+                del made
             taken -= size
-            del first
             yield result
             del result
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _late(made: Future[Result] | None) -> bool:
+    return made is not None and not made.done()
+
+
+def _put_off(made: Future[Result] | None) -> bool:
+    """Whether no worker has begun it, and none will."""
+    return made is not None and made.cancel()

@@ -17,7 +17,7 @@ from common.errors import TodokeError
 from common.link import COMPRESSED, NATIVE
 from sender.compression import lines, splice
 from sender.compression.ahead import ahead
-from sender.compression.choice import Choice
+from sender.compression.choice import PLAIN, Choice
 from sender.compression.eligible import LARGEST, look
 from sender.compression.splice import Spliced, compress
 from sender.outbox import Instance
@@ -61,9 +61,11 @@ class Flight:
     encoders: int
     keep: Callable[[Mapping[str, str]], None]
     choice: Choice = field(init=False)
+    _ways: dict[str, str] = field(default_factory=dict, init=False)  # chosen, and unanswered
 
     def __post_init__(self) -> None:
-        self.choice = Choice(lines.known(self.data).get(self.partner))
+        before = lines.known(self.data).get(self.partner, {})
+        self.choice = Choice(before.pop(lines.LINE, None), before)
         if self.encoders and CODINGS[self.compression]:
             # beside the handshakes: loading a codec takes as long as they do
             threading.Thread(target=splice.load, name="codecs", daemon=True).start()
@@ -82,22 +84,37 @@ class Flight:
         self, instances: Iterable[Instance], accepted: frozenset[Context]
     ) -> Generator[tuple[Instance, Coded | None]]:
         """Yield instances in order, coded where that delivers more."""
+        line = self.choice.line
         chosen = self._chosen(iter(instances), accepted)
-        made = ahead(self._make, chosen, cost=_cost, workers=max(1, self.encoders))
+        made = ahead(
+            self._make,
+            chosen,
+            cost=_cost,
+            workers=max(1, self.encoders),
+            # a line that has nothing to carry carries nothing the better for it
+            meanwhile=lambda chosen: (chosen[0], None),
+            hungry=lambda: line.hungry,
+        )
         try:
+            since = time.perf_counter()
             for instance, coded in made:
+                line.idle(time.perf_counter() - since)
                 size = instance.length if coded is None else coded.length
                 yield instance, coded
-                self.choice.line.sent(instance.sop_uid, size, time.perf_counter())
+                since = time.perf_counter()
+                line.sent(instance.sop_uid, size, since)
         finally:
             made.close()
             # also what a line took with ease: the next transfer need not begin by coding
-            lines.keep(self.data, self.partner, self.choice.line.rate)
+            taken = {lines.LINE: line.rate} if line.rate else {}
+            lines.keep(self.data, self.partner, self.choice.delivered.new | taken)
 
     def answered(self, instance: Instance) -> None:
         """Note that the peer has answered an instance, whatever it said."""
-        line = self.choice.line
-        line.answered(instance.sop_uid, time.perf_counter())
+        at = time.perf_counter()
+        self.choice.line.answered(instance.sop_uid, at)
+        way = self._ways.pop(instance.sop_uid, PLAIN)
+        self.choice.delivered.answered(way, instance.length, at)
 
     def _chosen(
         self, instances: Iterator[Instance], accepted: frozenset[Context]
@@ -111,6 +128,8 @@ class Flight:
                 self.keep({i.sop_uid: syntaxes[i.sop_uid] for i in fresh})
             for instance in some:
                 syntax = syntaxes[instance.sop_uid]
+                if syntax != instance.transfer_syntax:
+                    self._ways[instance.sop_uid] = syntax
                 taken = Context(instance.sop_class, syntax) in accepted
                 yield instance, syntax if taken else instance.transfer_syntax
 
@@ -127,6 +146,7 @@ class Flight:
         instance, syntax = chosen
         if syntax == instance.transfer_syntax:
             return instance, None
+        since = time.perf_counter()  # reading and D1 take the encoder's time too
         try:
             data_set, d1 = _read(instance)
         except TodokeError:
@@ -134,7 +154,6 @@ class Flight:
         native = look(data_set)
         if native is None:
             return instance, None
-        since = time.perf_counter()
         spliced = compress(data_set, native, syntax)
         seconds = time.perf_counter() - since
         self.choice.encoded(syntax, len(data_set), spliced.length if spliced else 0, seconds)

@@ -88,3 +88,32 @@ def test_results_are_made_at_the_same_time() -> None:
     both = threading.Barrier(2)
     work = lambda item: (both.wait(DEADLINE), item)[1]  # noqa: E731
     assert list(ahead(work, range(4), cost=lambda _: 1, workers=2)) == [0, 1, 2, 3]
+
+
+def test_a_hungry_caller_gets_what_nobody_has_begun() -> None:
+    go = threading.Event()
+    began = threading.Event()
+
+    def work(item: int) -> tuple[str, int]:
+        began.set()
+        assert go.wait(DEADLINE)
+        return "worked", item
+
+    def hungry() -> bool:
+        assert began.wait(DEADLINE)
+        return not go.is_set()
+
+    results = ahead(
+        work,
+        range(2 * SPARE),
+        cost=lambda _: 1,
+        workers=1,
+        meanwhile=lambda item: ("as it is", item),
+        hungry=hungry,
+    )
+    # the worker has the first; all others wait for it, and the last one taken goes
+    assert [next(results) for _ in range(2)] == [("as it is", SPARE), ("as it is", SPARE + 1)]
+    go.set()
+    rest = list(results)
+    assert sorted(item for _, item in rest) == [*range(SPARE), SPARE + 2, SPARE + 3]
+    assert {how for how, _ in rest} == {"worked"}

@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.dicom.samples import HTJ2K, JPEG_LS
-from sender.compression.choice import GAIN, USUAL, Choice, Rate, best, delivered
+from sender.compression.choice import (
+    COUNT,
+    GAIN,
+    HOPE,
+    PLAIN,
+    USUAL,
+    Choice,
+    Delivered,
+    Rate,
+    best,
+    delivered,
+)
 
 MEGABIT = 1e6 / 8
 BOTH = frozenset({HTJ2K, JPEG_LS})
@@ -20,7 +31,7 @@ RATES = st.builds(Rate, st.floats(1e5, 1e10), st.floats(0.5, 50))
         (100 * MEGABIT, 1, JPEG_LS),
         (1000 * MEGABIT, 1, HTJ2K),
         (1000 * MEGABIT, 2, HTJ2K),
-        (20_000 * MEGABIT, 3, None),
+        (40_000 * MEGABIT, 3, None),
         (100 * MEGABIT, 0, None),
     ],
 )
@@ -70,3 +81,41 @@ def test_an_encoder_too_slow_for_the_line_gives_way() -> None:
     for _ in range(5):
         choice.encoded(JPEG_LS, 10_000_000, 2_000_000, 1.0)
     assert choice.syntax(BOTH, 1) == HTJ2K
+
+
+def answers(choice: Delivered, way: str, rate: float, at: float) -> float:
+    """Answer two measurements' worth of instances sent one way; return the time."""
+    for _ in range(3 * COUNT):
+        at += 500_000 / rate
+        choice.answered(way, 500_000, at)
+    return at
+
+
+def test_what_was_delivered_goes_before_what_is_expected() -> None:
+    choice = Choice(line=100e6)
+    assert choice.syntax(BOTH, 1) == HTJ2K
+    at = answers(choice.delivered, HTJ2K, 90e6, 0.0)  # the two ends needed the core
+    assert choice.syntax(BOTH, 1) is None, "and would need it for another coding"
+    answers(choice.delivered, PLAIN, 60e6, at)  # the line did not keep what it promised
+    assert choice.syntax(BOTH, 1) == HTJ2K
+
+
+def test_a_change_of_way_begins_a_new_measurement() -> None:
+    measured = Delivered()
+    at = 0.0
+    for number in range(6 * COUNT):
+        at += 0.01
+        measured.answered((PLAIN, HTJ2K)[number // (COUNT // 2) % 2], 1000, at)
+    assert measured.rates == {}
+    answers(measured, JPEG_LS, 50e6, at + 100)
+    assert measured.rates == {JPEG_LS: pytest.approx(50e6, rel=0.01)}
+
+
+def test_of_what_a_coding_delivered_before_a_little_more_is_hoped_for() -> None:
+    before = {PLAIN: 100e6, HTJ2K: 100e6, JPEG_LS: 50e6}
+    assert Choice(100e6, before).syntax(BOTH, 1) == HTJ2K
+    assert Choice(100e6, before | {HTJ2K: 100e6 * GAIN / HOPE - 1}).syntax(BOTH, 1) is None
+    measured = Delivered(before)
+    answers(measured, HTJ2K, 70e6, 0.0)
+    assert measured.new == {HTJ2K: pytest.approx(70e6, rel=0.01)}, "hope gives way at once"
+    assert measured.rates[HTJ2K] == measured.new[HTJ2K]

@@ -73,3 +73,29 @@ def test_an_answer_that_nobody_waits_for_counts_nothing() -> None:
     line.answered("x", 1.0)
     assert (line.rate, line.known) == (3e6, True)
     assert Line().rate is None
+
+
+def test_a_line_is_hungry_when_less_is_under_way_than_fills_it() -> None:
+    line = Line()
+    assert not line.hungry, "nothing is known of it"
+    now = run(line, 12.5e6, 0.08, made=80e6, size=200_000, count=120)
+    assert line.hungry, "all is answered"
+    line.sent("a", 1_000_000, now)
+    assert line.hungry, "it takes a megabyte a round trip"
+    line.sent("b", 1_000_000, now)
+    assert not line.hungry
+
+
+def test_who_has_nothing_made_to_send_does_not_call_the_line_full() -> None:
+    """A receiver that answers in groups keeps much under way on any line."""
+    line = Line()
+    now = 0.0
+    for number in range(200):
+        now += 0.005
+        line.idle(0.004)  # the encoder is the slower
+        line.sent(str(number), 180_000, now)
+        if number % 16 == 15 and number > 40:
+            for answered in range(number - 40, number - 24):
+                line.answered(str(answered), now)
+    assert not line.known
+    assert line.rate == pytest.approx(TRIED * 36e6, rel=0.1)
