@@ -29,7 +29,7 @@ POLL_SECONDS = 0.2
 MEMORY = 2 << 30  # bytes of address space
 
 QUIET = 0.5  # seconds without a change, after which nobody else is at work
-LATEST = 5.0  # seconds that it waits for that at most
+LATEST = 30.0  # seconds that it waits for that at most
 
 
 class Filler:

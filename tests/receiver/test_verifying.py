@@ -121,14 +121,12 @@ def test_a_small_transfer_does_not_wait_for_a_large_one(
     large, small = arrived(filled, "大", 150), arrived(filled, "小", 5)
     first = verifiers.read_back("routine", large, slide=False)
     [reading] = [one for one in verifiers._readings.values() if one.result is first]
-    before = len(reading.found)
     second = verifiers.read_back("routine", small, slide=False)
     read: list[int] = []
     second.add_done_callback(lambda _: read.append(len(reading.found)))
     found = second.result(DEADLINE) | first.result(DEADLINE)
     assert found == {row.id: expected(filled, row) for row in (*large, *small)}
-    # by turns it is some five, and what a busy machine reads before it tells of the fifth
-    assert read[0] - before < 75, "of 150, when the five were read"
+    assert read[0] < len(large)  # how the turns go, exactly: test_turns.py
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conformance.bench.line import LATE, Line, Quality, Wire
 
@@ -85,6 +87,17 @@ def test_rate_is_a_limit(echo: Echo) -> None:
         data, seconds = there_and_back(line.route(echo.port), bytes(SIZE))
     assert len(data) == SIZE
     assert seconds >= 0.95 * SIZE / rate - LATE
+
+
+@given(st.lists(st.tuples(st.integers(1, 1 << 20), st.booleans()), min_size=1, max_size=50))
+def test_a_wire_never_carries_faster_than_its_rate(pieces: list[tuple[int, bool]]) -> None:
+    """Whatever the machine does meanwhile; LATE is given once, and not for each piece."""
+    wire, began = Wire(1e9), time.monotonic()
+    through = began
+    for size, waited in pieces:
+        before, through = through, wire.leaves(size, LATE if waited else 0.0)
+        assert through - before >= size / 1e9 - (LATE if before == began else 1e-6)
+    assert through >= began - LATE + sum(size for size, _ in pieces) / 1e9
 
 
 def test_connections_share_the_rate(echo: Echo) -> None:
