@@ -117,11 +117,13 @@ def receiver(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="dicom | table")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="dicom | coding | table")] = "",
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FILE]...", help="table: --json の出力を Markdown に / its JSON as Markdown"
+            metavar="[FILE]...",
+            help="table: --json の出力を Markdown に / its JSON as Markdown。"
+            "coding: 画像のフォルダー / a folder of images",
         ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="1回だけ、小さく / one round")] = False,
@@ -146,6 +148,15 @@ def bench(
 
             for page in [markdown.page(markdown.load(path)) for path in files]:
                 tell(f"{page}\n")
+            return
+        if name == "coding" and files and len(files) == 1 and files[0].is_dir():
+            from conformance.bench import coding
+
+            rows = coding.measure(files[0])
+            if as_json:
+                emit({"series": rows})
+            else:
+                tell(coding.page(rows))
             return
         if name != "dicom" or files:
             raise NotFound(thing=" ".join(["bench", name, *map(str, files or [])]).strip())

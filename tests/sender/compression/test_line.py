@@ -77,13 +77,13 @@ def test_an_answer_that_nobody_waits_for_counts_nothing() -> None:
 
 def test_a_line_is_hungry_when_less_is_under_way_than_fills_it() -> None:
     line = Line()
-    assert not line.hungry, "nothing is known of it"
+    before = line.hungry  # nothing is known of it
     now = run(line, 12.5e6, 0.08, made=80e6, size=200_000, count=120)
-    assert line.hungry, "all is answered"
-    line.sent("a", 1_000_000, now)
-    assert line.hungry, "it takes a megabyte a round trip"
-    line.sent("b", 1_000_000, now)
-    assert not line.hungry
+    seen = [line.hungry]  # all is answered; it takes two megabytes a round trip
+    for uid in "abc":
+        line.sent(uid, 800_000, now)
+        seen.append(line.hungry)
+    assert (before, seen) == (False, [True, True, False, False])
 
 
 def test_who_has_nothing_made_to_send_does_not_call_the_line_full() -> None:
