@@ -18,6 +18,7 @@ from common.errors import (
     ContextNotAccepted,
     InputError,
     PeerBusy,
+    PeerFull,
     PeerRefused,
     PeerUnreachable,
     TodokeError,
@@ -34,6 +35,7 @@ Association = TypeVar("Association", bound=Requestor)
 Going = tuple[Instance, Coded | None]  # None: as it lies in its file
 CONTEXTS = 128  # presentation contexts of one association, PS3.8 table 9-18
 WINDOW = 32  # instances unanswered at a time, where the peer has the window
+FULL = 0xA700  # refused: out of resources, PS3.4 B.2.3
 WARNINGS = {0xB000, 0xB006, 0xB007, 0x0107, 0x0116}  # stored all the same, PS3.4 B.2.3
 
 
@@ -113,7 +115,11 @@ def send(
         The association cannot be opened or broke; what was acknowledged stays so.
     """
     refused: list[TodokeError] = []
-    for part in itertools.takewhile(lambda _: not gives_way(), _by_contexts(to, instances)):
+
+    def ends(_part: Sequence[Instance]) -> bool:
+        return gives_way() or (not to.even and _is_full(refused))
+
+    for part in itertools.takewhile(lambda part: not ends(part), _by_contexts(to, instances)):
         contexts = list(dict.fromkeys(c for i in part for c in _contexts(to, i)))
         with open_association(to, contexts, Requestor) as association:
             able, unable = _able(to, part, association.accepted)
@@ -221,6 +227,8 @@ def _store(
 
     def sent() -> Iterator[Outgoing]:
         for instance, coded in going:
+            if not even and _is_full(refused):
+                return  # a todoke receiver would refuse the rest too, after it came all the way
             under_way[instance.sop_uid] = instance
             keep = partial(digests.__setitem__, instance.sop_uid)
             yield coded.outgoing(keep) if coded else outgoing(instance, even=even, read=keep)
@@ -234,11 +242,17 @@ def _store(
             acknowledged(instance, d1)
         elif outcome.error is not None:
             refused.append(outcome.error)
+        elif outcome.status == FULL:
+            refused.append(PeerFull(cause="status A700H"))
         elif outcome.status >> 8 == 0xA7:
             refused.append(PeerBusy(cause=f"status {outcome.status:04X}H"))
         else:
             refused.append(PeerRefused(cause=f"status {outcome.status:04X}H"))
     return refused
+
+
+def _is_full(refused: Sequence[TodokeError]) -> bool:
+    return any(isinstance(error, PeerFull) for error in refused)
 
 
 def _context(instance: Instance) -> Context:

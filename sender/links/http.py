@@ -21,6 +21,7 @@ from common.errors import (
     PeerBusy,
     PeerCertificateRefused,
     PeerError,
+    PeerFull,
     PeerRefused,
     PeerTimeout,
     PeerUnreachable,
@@ -239,7 +240,9 @@ def _refusal(status: int, words: dict[str, Any]) -> Exception:
     error = words.get("error")
     said = error.get("en", "") if isinstance(error, dict) else ""
     cause = f"HTTP {status} {said}"
-    if status in {502, 503, 504, 507, 429}:
+    if status == 507:
+        return PeerFull(cause=cause)
+    if status in {502, 503, 504, 429}:
         return PeerBusy(cause=cause)
     if status >= 500:
         return PeerError(cause=cause)
