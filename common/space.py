@@ -69,6 +69,8 @@ class Space:
         """
         left = free(self.folder)
         mark, names = self.low_water, NAMES if self.low_water else 0
+        if self._low:  # not to and fro at the mark
+            mark, names = mark + mark // 8, names + names // 8
         if ending:
             mark, names = mark // 4, names // 4
         return left.size < mark + needed or (left.names is not None and left.names < names)

@@ -35,7 +35,6 @@ Association = TypeVar("Association", bound=Requestor)
 Going = tuple[Instance, Coded | None]  # None: as it lies in its file
 CONTEXTS = 128  # presentation contexts of one association, PS3.8 table 9-18
 WINDOW = 32  # instances unanswered at a time, where the peer has the window
-FULL = 0xA700  # refused: out of resources, PS3.4 B.2.3
 WARNINGS = {0xB000, 0xB006, 0xB007, 0x0107, 0x0116}  # stored all the same, PS3.4 B.2.3
 
 
@@ -242,8 +241,6 @@ def _store(
             acknowledged(instance, d1)
         elif outcome.error is not None:
             refused.append(outcome.error)
-        elif outcome.status == FULL:
-            refused.append(PeerFull(cause="status A700H"))
         elif outcome.status >> 8 == 0xA7:
             refused.append(PeerBusy(cause=f"status {outcome.status:04X}H"))
         else:
