@@ -1,33 +1,93 @@
 """The only caller of fsync, rename, positioned read and write, preallocation and locks.
 
 Each has a portable form inside, because Windows has no ``pread``,
-``posix_fallocate`` or folder fsync, and refuses to rename an open file.  The
-order that makes a file safe is always: write under a temporary name in the
-final folder, fsync the file, rename, fsync the folder.
+``posix_fallocate`` or folder fsync, and refuses to rename an open file.
 
-A failed fsync is never tried again: the page cache may have dropped the bytes
-already, so a second success would be a lie.
+**The order**, at both ends and in every path.  Nothing to the right of an arrow
+begins before what is left of it is on the disk::
+
+    instance by C-STORE  bytes in incoming/KEY.part -> fdatasync -> rename to SERIES/KEY.dcm
+                         -> fsync SERIES -> commit of the index (a group) -> 0000H
+    slide level          KEY.part laid out -> fdatasync -> fsync SERIES -> commit -> 204
+    frames               written where they belong -> fdatasync -> commit of their rows -> 200
+    receipt              bytes read back, equal -> KEY.part renamed to KEY.dcm -> fsync SERIES
+                         -> commit of receipt and state -> the receipt goes out
+    modality's instance  bytes in spool/incoming -> fdatasync -> rename to spool/arriving/STUDY
+                         -> fsync STUDY -> 0000H; the study: rename to spool/taken -> fsync
+                         -> commit of its job
+    outbox               commit of opening, closing or coding -> the same goes out;
+                         an acknowledgement or receipt comes -> commit -> shown as such
+    audit                line -> fdatasync -> what it tells of goes on
+    settings, keys       file under another name -> fsync -> rename -> fsync folder
+
+A folder that is made has its own name synced before anything is put into it.  Every
+database is in WAL with synchronous FULL (:func:`safe_sqlite`), so a commit is a sync.
+What lies there without the last step is swept or mended before a door opens; nobody
+was told that it is safe.
+
+**A failed sync is never tried again**: the page cache may have dropped the bytes
+already, so a second success would be a lie.  It is :class:`~common.errors.SyncFailed`,
+and ends every process that asked for it (:func:`end_on_failure`): nothing is
+acknowledged after it, and a clean start reads from the disk what is there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import mmap
 import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from common.errors import DatabaseUnsafe, DataInUse, DiskFull, StorageError
+from common.errors import DatabaseUnsafe, DataInUse, DiskFull, StorageError, SyncFailed
 
+log = logging.getLogger("todoke.disk")
 _seek_lock = threading.Lock()  # one for the portable forms, which share a file position
 _MOST_PLACES = 512  # of one call; IOV_MAX is 1024 on Linux and macOS
 _DIRECT = getattr(os, "O_DIRECT", 0)
 BLOCK = 4096  # bytes; what a write past the page cache is a multiple of
 _NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_endings: list[Callable[[StorageError], None]] = []  # of this process, see end_on_failure
+
+
+def end_on_failure(last: Callable[[StorageError], None] = lambda _failure: None) -> None:
+    """Let this process end at once when the disk breaks its word.
+
+    What runs for long says so before it opens a door; a verb ends with the error anyway.
+
+    Parameters
+    ----------
+    last : callable
+        Called with the failure when it has been logged; need not return.
+    """
+
+    def end(failure: StorageError) -> None:
+        log.critical("%s / %s", failure.words("ja"), failure.words("en"))
+        last(failure)
+        os._exit(failure.exit_code)
+
+    _endings[:] = [end]
+
+
+def broken(failure: StorageError) -> StorageError:
+    """Return a failure of the disk that no process may outlive; where one runs for long, end it."""
+    for end in _endings:
+        end(failure)
+    return failure
+
+
+@contextlib.contextmanager
+def _syncing(path: object) -> Iterator[None]:
+    try:
+        yield
+    except OSError as failure:
+        cause = f"{path}: {failure.strerror or failure}"
+        raise broken(SyncFailed(cause=cause)) from failure
 
 
 @contextlib.contextmanager
@@ -135,21 +195,34 @@ def preallocate(fd: int, size: int) -> None:
 
 
 def sync_data(fd: int) -> None:
-    """Return only when the file's bytes are on the disk."""
-    with _named(f"fd {fd}"):
+    """Return only when the file's bytes are on the disk.
+
+    Raises
+    ------
+    SyncFailed
+        They may be lost, whatever a later sync says.
+    """
+    with _syncing(f"fd {fd}"):
         getattr(os, "fdatasync", os.fsync)(fd)
 
 
 def sync_folder(folder: Path) -> None:
-    """Return only when the names in `folder` are on the disk (no-op on Windows)."""
+    """Return only when the names in `folder` are on the disk (no-op on Windows).
+
+    Raises
+    ------
+    SyncFailed
+        They may be lost, whatever a later sync says.
+    """
     if os.name == "nt":
         return
     with _named(folder):
         fd = os.open(folder, os.O_RDONLY)
-        try:
+    try:
+        with _syncing(folder):
             os.fsync(fd)
-        finally:
-            os.close(fd)
+    finally:
+        os.close(fd)
 
 
 def make_folder(folder: Path) -> None:
@@ -220,6 +293,16 @@ def open_file(path: Path, *, writable: bool = False) -> int:
         return os.open(path, mode | getattr(os, "O_BINARY", 0))
 
 
+def forget(path: Path) -> None:
+    """Let what memory holds of a file go: after a failed sync the disk may hold something else."""
+    if hasattr(os, "posix_fadvise"):
+        fd = open_file(path)
+        try:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(fd)
+
+
 def rename(old: Path | str, new: Path | str) -> None:
     """Rename a closed file; the name is safe only after :func:`sync_folder` (group commit)."""
     with _named(new):
@@ -250,8 +333,11 @@ def save(path: Path, data: bytes, *, private: bool = False) -> None:
         write_at(fd, data, 0)
         if not private and os.name != "nt":
             os.fchmod(fd, 0o644)
-        with _named(path):
+        with _syncing(path):
             os.fsync(fd)
+    except BaseException:
+        discard(temporary)
+        raise
     finally:
         os.close(fd)
     publish(temporary, path)
@@ -262,6 +348,12 @@ def remove(path: Path) -> None:
     with _named(path):
         path.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def discard(path: Path | str) -> None:
+    """Remove a file that nothing stands for; where that fails, it is left to the next start."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)  # noqa: PTH108 - as text, for every instance
 
 
 @contextlib.contextmanager

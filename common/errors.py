@@ -262,6 +262,24 @@ class DatabaseUnsafe(StorageError):
     en = "The index cannot be opened safely ({cause}). Start refused; check the disk"
 
 
+class SyncFailed(StorageError):
+    number = "E-4010"
+    exit_code = 45
+    retryable = False
+    ja = "ディスクに確実に書けません ({cause})。受領とせず終了します。ディスクを確かめてください"
+    en = "The disk lost a write ({cause}). Nothing more is acknowledged; ends. Check the disk"
+
+
+class DatabaseDamaged(StorageError):
+    number = "E-4011"
+    exit_code = 46
+    retryable = False
+    ja = (
+        "記録簿 {path} が壊れています ({cause})。ディスクを確かめ、控えから戻すか作り直してください"
+    )
+    en = "{path} is damaged ({cause}). Check the disk, then restore it from a backup or rebuild it"
+
+
 class IntegrityError(StorageError):
     number = "E-4100"
     exit_code = 44
@@ -366,6 +384,13 @@ class PeerBusy(PeerError):
     dimse_status = 0xA700
     ja = "相手が一時的に受け付けられません ({cause})。自動でやり直します"
     en = "The peer cannot take more just now ({cause}). It is tried again by itself"
+
+
+class PeerFull(PeerBusy):
+    number = "E-4012"
+    http_status = 507
+    ja = "相手に保存する空きがありません ({cause})。空きができると自動で続けます"
+    en = "The peer has no room to store ({cause}). Transfer goes on by itself when there is space"
 
 
 class ProtocolError(PeerError):

@@ -83,6 +83,16 @@ def option(default: Any, ja: str, en: str, check: Check | None = None) -> Any:
     return field(default=default, metadata={"ja": ja, "en": en, "check": check})
 
 
+def _keep_free() -> Any:
+    return option(
+        256,
+        "ディスクに残す空き (MB)。これを割り込む前に受け取りを断り、空きができると自動で続ける",
+        "Room that stays free on the disk, MB: what would use it up is refused before the disk"
+        " is full, and goes on by itself when there is room",
+        _not_negative,
+    )
+
+
 @dataclass(frozen=True)
 class Settings:
     """What both ends have in common; see :class:`Receiver` and :class:`Sender`."""
@@ -191,6 +201,7 @@ class Receiver(Settings):
         "TLS profile: jp-high13 is TLS 1.3 alone, dicom-b12 takes 1.2 as well",
         _profile,
     )
+    keep_free_mb: int = _keep_free()
 
 
 @dataclass(frozen=True)
@@ -273,6 +284,7 @@ class Sender(Settings):
         "Processor cores that compression leaves to the workstation's own work",
         _not_negative,
     )
+    keep_free_mb: int = _keep_free()
 
 
 def data_folder(room: str, given: Path | None) -> Path:

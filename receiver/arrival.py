@@ -77,7 +77,7 @@ class Arrival:
         DiskFull
             Before the disk is full.
         """
-        self.store.check_space()
+        self.store.space.check()
         self.prefix = dataset.file_prefix(
             self.sop_class_uid, self.sop_instance_uid, self.transfer_syntax_uid
         )
@@ -134,6 +134,7 @@ class Arrival:
             The buffer holds the whole file.
         """
         direct = whole and self.store.direct
+        self.store.space.check(self._used)  # many begin at a time, and none says how long it is
         if self.fd < 0:
             self.fd = durable.create(self.path, direct=direct)
         with memoryview(self._held()) as buffer, buffer[: self._used] as used:
@@ -150,7 +151,7 @@ class Arrival:
     def abandon(self) -> None:
         """Forget the bytes; nothing was promised."""
         self._let_go()
-        self.path.unlink(missing_ok=True)
+        durable.discard(self.path)
 
     def _let_go(self) -> None:
         if self.fd >= 0:

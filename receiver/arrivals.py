@@ -9,13 +9,17 @@ file, and nobody waits for another's fsync.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 from collections.abc import Callable
 
+from sqlalchemy import select
+
 from common import durable
 from common.errors import TodokeError
+from receiver import index
 from receiver.arrival import Answer, Arrival
 from receiver.index import Index
 from receiver.placing import Doubtful, Outcome, Placing
@@ -36,14 +40,14 @@ class Arrivals:
 
     Parameters
     ----------
-    index : Index
+    database : Index
     store : Store
     alarm : callable
         Called with an institution and a cause when something is kept aside.
     """
 
-    def __init__(self, index: Index, store: Store, alarm: Callable[[str, str], None]) -> None:
-        self.index = index
+    def __init__(self, database: Index, store: Store, alarm: Callable[[str, str], None]) -> None:
+        self.index = database
         self.store = store
         self.alarm = alarm
         self._sameness = Sameness()
@@ -116,7 +120,19 @@ class Arrivals:
                 durable.sync_folder(folder)
             return self._place_group(group)
         except TodokeError as error:
+            self._withdraw(group)
             return [(arrival, error) for arrival in group]
+
+    def _withdraw(self, group: list[Arrival]) -> None:
+        """Remove files that got no row: a disk that is full would only become fuller."""
+        paths = [arrival.values["path"] for arrival in group]
+        with contextlib.suppress(TodokeError):  # they are swept with the next start
+            with self.index.read() as db:
+                rows = index.instances.c.path
+                held = set(db.execute(select(rows).where(rows.in_(paths))).scalars())
+            for arrival in group:
+                if arrival.values["path"] not in held:
+                    durable.discard(arrival.final)
 
     def _place_group(self, group: list[Arrival]) -> list[Outcome]:
         same: dict[tuple[str | None, str], bool] = {}

@@ -17,7 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import console, logs
+from common import console, durable, logs
 from common.errors import StorageError
 from receiver import attributes, descriptions, workers
 from receiver.child import attended
@@ -117,5 +117,6 @@ def serve(data: Path) -> None:
 
 if __name__ == "__main__":
     logs.begin()
+    durable.end_on_failure()
     with attended(Path(sys.argv[1]), "describe"):
         serve(Path(sys.argv[1]))

@@ -10,7 +10,7 @@ import threading
 import traceback
 from pathlib import Path
 
-from common import audit, console, logs
+from common import audit, console, durable, logs
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Receiver
@@ -33,7 +33,7 @@ def serve(data: Path) -> None:
     trail = audit.Trail(data / "audit", "dicom")
     door = DicomDoor(
         index,
-        Store(data / "store"),
+        Store.at(data, settings),
         Node.load(data, Role.SUPPORTER),
         trail,
         address=(settings.bind, settings.dicom_port),
@@ -58,5 +58,6 @@ def _fatal(failure: threading.ExceptHookArgs) -> None:
 
 if __name__ == "__main__":
     logs.begin()
+    durable.end_on_failure()
     with attended(Path(sys.argv[1]), "dicom"):
         serve(Path(sys.argv[1]))

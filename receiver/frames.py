@@ -84,10 +84,10 @@ class Frames:
             if bytes(row.frame_table) != layout.frame_table():
                 raise ProtocolError(cause="other frame lengths")
             return
-        self.store.check_space(layout.length)
+        self.store.space.check(layout.length)
         prefix = dataset.file_prefix(slot.sop_class, slot.uid, slot.transfer_syntax)
         path = self.store.series_folder(row.institution, row.series_uid) / f"{row.key}.part"
-        path.unlink(missing_ok=True)  # of an earlier try that was never indexed
+        durable.discard(path)  # of an earlier try that was never indexed
         fd = durable.create(path)
         try:
             durable.preallocate(fd, len(prefix) + layout.length)
@@ -95,7 +95,7 @@ class Frames:
             durable.write_at(fd, layout.tail, len(prefix) + layout.length - len(layout.tail))
             durable.sync_data(fd)
         except StorageError:
-            path.unlink(missing_ok=True)  # it may hold most of a full disk
+            durable.discard(path)  # it may hold most of a full disk
             raise
         finally:
             os.close(fd)
@@ -169,7 +169,10 @@ class Frames:
             Nothing of the batch is kept.
         PeerBusy
             Some of it is just being written for another request.
+        DiskFull
+            Their places are there, but no longer room for all that goes with them.
         """
+        self.store.space.check(ending=True)
         checked = [(levels[f.instance], f) for f in self._checked(levels, batch)]
         places = {(level.id, frame.frame) for level, frame in checked}
         if len(places) != len(checked):

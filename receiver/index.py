@@ -8,7 +8,9 @@ Instance UID: two institutions never share a row, whatever their identifiers.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -35,10 +37,10 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import Index as RowIndex
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
-from common import durable
-from common.errors import DatabaseUnsafe, DiskFull, StorageError
+from common import database, durable
+from common.errors import DatabaseUnsafe
 
 SCHEMA_VERSION = 2
 CONNECTIONS = 48  # kept open; one for each thread that answers requests
@@ -239,8 +241,9 @@ class Index:
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _checked)
             event.listen(self.engine, "begin", _begin_immediate)
-        metadata.create_all(self.engine)
-        _undescribed.create(self.engine, checkfirst=True)  # an older index has none
+        with _passing():
+            metadata.create_all(self.engine)
+            _undescribed.create(self.engine, checkfirst=True)  # an older index has none
         with self.write() as db:
             version = db.execute(select(schema.c.version)).scalar()
             if version is None:
@@ -266,6 +269,8 @@ class Index:
         StorageError, DiskFull
             Another process held the lock for too long, or there is no room: nothing
             was written, and trying again can help.
+        SyncFailed, DatabaseDamaged
+            Nothing that is said of this index is true any more.
         """
         with (
             _passing(),
@@ -301,6 +306,19 @@ def announce(db: Connection, kind: str, study: str, **data: Any) -> None:
     db.execute(_TELL, {"kind": kind, "study": study, "data": json.dumps(data)})
 
 
+def check(data: Path) -> None:
+    """Have SQLite judge the index of a data directory, read from the disk and not from memory.
+
+    Raises
+    ------
+    DatabaseDamaged
+    """
+    path = data / "index.sqlite"
+    durable.forget(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        database.check(connection, path)
+
+
 class Changes:
     """Whether other connections have written, asked of the database at next to no cost.
 
@@ -333,21 +351,20 @@ class Changes:
 
 @contextmanager
 def _passing() -> Iterator[None]:
-    """Tell what passes from what does not: an I/O error of the disk stays fatal as it is."""
+    """Tell what passes from what no process outlives, see :func:`common.database.failure_of`."""
     try:
         yield
-    except OperationalError as failure:
-        name = str(getattr(failure.orig, "sqlite_errorname", ""))
-        if name.startswith("SQLITE_BUSY"):
-            raise StorageError(cause="index busy") from failure
-        if name.startswith("SQLITE_FULL"):
-            raise DiskFull(path="index") from failure
-        raise
+    except DBAPIError as failure:
+        error = database.failure_of(failure.orig, "index") if failure.orig else None
+        if error is None:
+            raise
+        raise error from failure
 
 
 def _checked(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we begin transactions ourselves
-    durable.safe_sqlite(connection)
+    with database.named("index"):
+        durable.safe_sqlite(connection)
 
 
 def _begin_immediate(db: Connection) -> None:

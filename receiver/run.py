@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from common import durable
-from common.errors import StorageError
+from common.errors import DatabaseDamaged, StorageError, SyncFailed
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Receiver
+from receiver import index
 from receiver.child import alone
 from receiver.index import Index
 from receiver.startup import mend
@@ -31,6 +32,7 @@ DOORS = {"dicom": "receiver.dicom_process", "web": "receiver.web_process"}
 FILLER = "describe"  # no door waits for it
 PROCESSES = {**DOORS, FILLER: "receiver.describe_process"}
 QUICK = 5.0  # seconds; a door that dies sooner ends the receiver
+BROKEN = {kind.exit_code: kind for kind in (SyncFailed, DatabaseDamaged)}
 PAUSE = 30.0  # seconds between two starts of the filler, whatever ends it
 
 
@@ -141,9 +143,9 @@ class Supervisor:
         with contextlib.ExitStack() as held:
             for name in PROCESSES:
                 held.enter_context(alone(self.data, name))
-            index = Index.at(self.data)
-            mend(index, Store(self.data / "store"))
-            index.close()
+            known = Index.at(self.data)
+            mend(known, Store(self.data / "store"))
+            known.close()
 
     def _words(self, node: Node, settings: Receiver, processes: list[_Process]) -> dict[str, Any]:
         said = {process.name: process.said for process in processes}
@@ -161,8 +163,34 @@ class Supervisor:
         """Start a process again that died; a door that cannot live ends the receiver."""
         while not self.stop.wait(0.2):
             for process in processes:
-                if process.ended() is not None:
+                code = process.ended()
+                if code in BROKEN:
+                    self._begin_clean(processes, process, BROKEN[code])
+                    break
+                if code is not None:
                     process.again()
+
+    def _begin_clean(
+        self, processes: list[_Process], ended: _Process, kind: type[StorageError]
+    ) -> None:
+        """Start all anew, from what is on the disk: the disk broke its word to one of them.
+
+        Raises
+        ------
+        StorageError
+            It did so before, a moment ago.
+        DatabaseDamaged
+        """
+        log.error("process %s ended by the disk (%s)", ended.name, kind.number)
+        if time.monotonic() - ended.started < QUICK:
+            raise kind(cause=ended.name, path=self.data)
+        for process in processes:
+            process.stop()
+        index.check(self.data)
+        self._mend()
+        for process in processes:
+            if process.door:
+                process.start()
 
 
 def run(data: Path, ready: Callable[[dict[str, Any]], None]) -> None:

@@ -17,15 +17,15 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import shutil
 from collections.abc import Collection
 from pathlib import Path
 
 from common import durable
-from common.errors import DatabaseUnsafe, DiskFull
+from common.errors import DatabaseUnsafe
+from common.settings import Receiver
+from common.space import MIB, Space
 from receiver.buffers import Buffers
 
-LOW_WATER = 256 << 20  # bytes that stay free; refused before the disk is full
 FOLDERS = 4096  # of series, known to be there
 LEFT_BEHIND = 256  # instances that cuts may leave without a row, each one group at most
 
@@ -40,14 +40,19 @@ class Store:
         Bytes that must stay free on the disk.
     """
 
-    def __init__(self, root: Path, low_water: int = LOW_WATER) -> None:
+    def __init__(self, root: Path, low_water: int = 0) -> None:
         self.root = root
-        self.low_water = low_water
+        self.space = Space(root, low_water)
         self.buffers = Buffers()
         self._folders: dict[tuple[str, str], Path] = {}
         for folder in (self.incoming, self.set_aside):
             durable.make_folder(folder)
         self.direct = durable.direct_works(self.incoming)
+
+    @classmethod
+    def at(cls, data: Path, settings: Receiver) -> Store:
+        """Open the store of a data directory."""
+        return cls(data / "store", settings.keep_free_mb * MIB)
 
     @property
     def incoming(self) -> Path:
@@ -63,16 +68,6 @@ class Store:
     def new_key() -> str:
         """Return a random file name."""
         return secrets.token_hex(16)
-
-    def check_space(self, needed: int = 0) -> None:
-        """Refuse what would bring the disk below its low-water mark.
-
-        Raises
-        ------
-        DiskFull
-        """
-        if shutil.disk_usage(self.root).free < self.low_water + needed:
-            raise DiskFull(path=self.root)
 
     def series_folder(self, institution: str, series_uid: str) -> Path:
         """Return the folder of a series of an institution, made if it is new."""

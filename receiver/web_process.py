@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from common import audit, console, logs, memory, tls
+from common import audit, console, durable, logs, memory, tls
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Receiver
@@ -41,7 +41,7 @@ async def serve(data: Path) -> None:
     node = Node.load(data, Role.SUPPORTER)
     version = importlib.metadata.version("todoke")
     index = Index.at(data)
-    store = Store(data / "store")
+    store = Store.at(data, settings)
     receipts = Receipts(index, store, node, {"software": f"todoke {version}"})
     trail = audit.Trail(data / "audit", "web")
     services = LinkServices(
@@ -92,6 +92,7 @@ def _stop(listeners: Iterable[Listener]) -> None:
 
 if __name__ == "__main__":
     logs.begin()
+    durable.end_on_failure()
     memory.give_back()
     with attended(Path(sys.argv[1]), "web"):
         asyncio.run(serve(Path(sys.argv[1])))

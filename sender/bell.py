@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from common import durable
+from common.errors import DiskFull
 
 LOOPBACK = "127.0.0.1"
 LONGEST = 64  # bytes of a datagram
@@ -53,7 +54,8 @@ class Bell:
         self._heard = selectors.DefaultSelector()
         self._heard.register(self._line, selectors.EVENT_READ)
         words = f"{self._address[1]} {self._token.decode('ascii')}"
-        durable.save(self._path, words.encode("ascii"), private=True)
+        with contextlib.suppress(DiskFull):  # the engine looks by itself, and goes on when there is
+            durable.save(self._path, words.encode("ascii"), private=True)
 
     def ring(self) -> None:
         """Wake the one that waits; from any thread, and after the end too."""

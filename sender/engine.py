@@ -22,11 +22,15 @@ from importlib import import_module
 from pathlib import Path
 
 from common.errors import (
+    DatabaseDamaged,
+    DiskFull,
     NotFound,
     PeerError,
+    PeerFull,
     SettingsError,
     SourceChanged,
     StorageError,
+    SyncFailed,
     TodokeError,
 )
 from common.link import PRIORITIES
@@ -56,7 +60,7 @@ OWED_STATES = (TransferState.QUEUED, TransferState.SENDING, TransferState.DELIVE
 
 def pause_before(attempt: int, jitter: Callable[[], float] = random.random) -> float:
     """Return the seconds to wait before a further try: doubling, with jitter, at most a minute."""
-    return min(LONGEST_WAIT, 0.5 * 2.0**attempt) * (0.5 + jitter() / 2)
+    return min(LONGEST_WAIT, 0.5 * 2.0 ** min(attempt, 16)) * (0.5 + jitter() / 2)
 
 
 class Engine:
@@ -150,7 +154,12 @@ class Engine:
 
     def _unscanned(self) -> list[Claim]:
         """Return jobs to be read; those without a partner wait while the rules are not right."""
-        jobs = self.outbox.jobs(unscanned=True)
+        moment = time.monotonic()
+        jobs = [
+            job
+            for job in self.outbox.jobs(unscanned=True)
+            if moment >= self._due.get(f"job {job.id}", 0)
+        ]
         if time.monotonic() < self._rules_due:
             jobs = [job for job in jobs if job.partner]
         rules: list[routing.Rule] = []
@@ -191,7 +200,13 @@ class Engine:
         )
         if not any(goes_out(values) for values, _ in found.transfers):
             self._give_up(job.partner)
-        self.outbox.scanned(job, found.transfers, found.refused, found.files)
+        try:
+            self.outbox.scanned(job, found.transfers, found.refused, found.files)
+        except DiskFull as error:
+            log.error("job %s waits: %s", job.id, error.number)
+            self._due[f"job {job.id}"] = time.monotonic() + LONGEST_WAIT / 4
+            return
+        self._due.pop(f"job {job.id}", None)
         log.info("job %s: %s files, %s refused", job.id, found.files, len(found.refused))
 
     def _dial(self, key: str) -> None:
@@ -246,8 +261,10 @@ class Engine:
             finally:
                 if dialled is not None:
                     dialled.give_up()
-        except GaveWay:
+        except (GaveWay, SyncFailed, DatabaseDamaged):
             raise
+        except (DiskFull, PeerFull) as error:
+            self._try_again(transfer, error)
         except (SourceChanged, StorageError, NotFound) as error:
             self._end(transfer, TransferState.HELD, error)
         except TodokeError as error:
@@ -267,8 +284,15 @@ class Engine:
         attempts = transfer.attempts + 1
         pause = pause_before(attempts)
         self._due[transfer.id] = time.monotonic() + pause
-        self.outbox.keep(transfer.id, attempts=attempts, error=fault(error))
         log.warning("transfer %s: %s; again in %.1f s", transfer.id, _words(error), pause)
+        values = {"attempts": attempts, "error": fault(error)}
+        with contextlib.suppress(DiskFull):  # no room for that either: what is kept says less
+            full = isinstance(error, DiskFull | PeerFull)
+            if full and self.outbox.transfer(transfer.id).state is TransferState.SENDING:
+                # it waits, and must not look as if it were on its way
+                self.outbox.set_state(transfer.id, TransferState.QUEUED, **values)
+            else:
+                self.outbox.keep(transfer.id, **values)
 
     def _end(self, transfer: Transfer, state: TransferState, error: TodokeError) -> None:
         self.outbox.set_state(transfer.id, state, error=fault(error), finished=now())

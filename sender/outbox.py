@@ -21,7 +21,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from common import durable
+from common import database, durable
 from common.errors import NotFound, TodokeError
 from common.link import Digest
 from common.states import AT_REST, TransferState, move
@@ -135,7 +135,11 @@ _OF_TRANSFER = ", ".join(field.name for field in fields(Transfer))
 
 
 class Outbox:
-    """The outbox of a data directory; safe from several threads and processes."""
+    """The outbox of a data directory; safe from several threads and processes.
+
+    Whatever is asked of it raises StorageError or DiskFull where trying again can
+    help, SyncFailed or DatabaseDamaged where it cannot (:mod:`common.database`).
+    """
 
     def __init__(self, data: Path) -> None:
         durable.make_folder(data)
@@ -143,23 +147,18 @@ class Outbox:
         self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         self._lock = threading.RLock()
-        durable.safe_sqlite(self._db)
+        with database.named(self.path):
+            durable.safe_sqlite(self._db)
         with self._write() as db:
             tables.bring_up(db)
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with self._lock, database.writing(self._db, self.path):
+            yield self._db
 
     def _rows(self, statement: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock:
+        with self._lock, database.named(self.path):
             return self._db.execute(statement, values).fetchall()
 
     def close(self) -> None:
@@ -293,7 +292,7 @@ class Outbox:
 
     def statement(self, transfer: str, kind: str) -> str | None:
         """Return what was signed of a transfer: its opening, closing or receipt."""
-        with self._lock:
+        with self._lock, database.named(self.path):
             return statements.read(self._db, transfer, kind)
 
     def set_state(self, transfer: str, state: TransferState, **values: Any) -> None:

@@ -6,19 +6,23 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import durable
-from common.errors import DataInUse, NotFound, UsageError
+from common import durable, space
+from common.errors import DataInUse, NotFound, StorageError, UsageError
+from common.settings import Sender
 from common.states import AT_REST, WORDS, TransferState
 from sender import bell
 from sender.outbox import Outbox, Transfer, now
 from sender.partners import find_partner
 
+QUICK = 5.0  # seconds; a daemon that fails sooner ends
 STOPPED = (TransferState.HELD, TransferState.FAILED)
 
 
@@ -225,6 +229,34 @@ def release(data: Path, name: str, *, by: str, reason: str, to: str | None = Non
         )
         bell.ring(data)
         return outbox.transfer(transfer.id)
+
+
+def disk(data: Path) -> dict[str, Any]:
+    """Return the room on our own disk, as ``status`` shows it."""
+    mark = Sender.load(data).keep_free_mb * space.MIB
+    left = space.free(data)
+    low = space.Space(data, mark).low()
+    return {"free": left.size, "free_names": left.names, "keep_free": mark, "low": low}
+
+
+def begin_again(begun: float) -> Callable[[StorageError], None]:
+    """Return what begins the daemon anew in this process, after a failure of the disk.
+
+    Nobody need watch over it: the program is loaded again, and nothing of the old one
+    is left but its process id.  Windows has no such call; there, and when the disk
+    fails at once again, the daemon ends and its service manager knows.
+
+    Parameters
+    ----------
+    begun : float
+        When this run began, by :func:`time.monotonic`.
+    """
+
+    def again(_failure: StorageError) -> None:
+        if os.name != "nt" and time.monotonic() - begun >= QUICK:
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+
+    return again
 
 
 def interrupted_by_signals(stop: Callable[[], None]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from common import console, durable, logs
-from common.errors import UsageError
+from common.errors import DiskFull, UsageError
 from common.settings import data_folder
 
 Data = Annotated[
@@ -168,6 +169,7 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
         logs.begin()
         memory.give_back()
         with durable.lock(folder / "lock"):
+            durable.end_on_failure(sending.begin_again(time.monotonic()))
             engine = Engine(folder)
             sending.interrupted_by_signals(engine.end)
             with contextlib.closing(engine), _doors(engine) as words:
@@ -196,24 +198,29 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         with contextlib.closing(Outbox(folder)) as outbox:
             rows = [sending.describe(outbox, transfer) for transfer in outbox.transfers()]
         running = _runs(folder)
+        disk = sending.disk(folder)
         if as_json:
-            console.emit({"running": running, "transfers": rows})
+            console.emit({"running": running, "disk": disk, "transfers": rows})
             return
         from rich.console import Console
         from rich.table import Table
 
         lang = console.language()
-        heads = ("番号", "相手", "状態", "受領側", "作成") if lang == "ja" else (
-            "id", "partner", "state", "held", "created")  # fmt: skip
+        heads = ("番号", "相手", "状態", "受領側", "作成", "理由") if lang == "ja" else (
+            "id", "partner", "state", "held", "created", "cause")  # fmt: skip
         table = Table(*heads)
         for row in rows:
             held = f"{row['held']}/{row['of']}"
             table.add_row(
-                row["id"][:8], row["partner"], row[f"state_{lang}"], held, row["created"][:19]
-            )
+                row["id"][:8], row["partner"], row[f"state_{lang}"], held, row["created"][:19],
+                row["error"][lang] if row["error"] else "",
+            )  # fmt: skip
         Console().print(table)
         console.say("常駐は動いています" if running else "常駐は止まっています",
                     "The daemon runs" if running else "The daemon does not run")  # fmt: skip
+        if disk["low"]:
+            error = DiskFull(path=folder)
+            console.say(error.words("ja"), error.words("en"))
 
 
 def _runs(folder: Path) -> bool:

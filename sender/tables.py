@@ -53,6 +53,8 @@ def bring_up(db: sqlite3.Connection) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if not 0 <= version <= VERSION:
         raise DatabaseUnsafe(cause=f"outbox {version}, program {VERSION}")
+    if version == VERSION:  # nothing is written: a full disk can be looked at
+        return
     for step in (_SCHEMA,) if version == 0 else _STEPS[version - 1 :]:
         for statement in step.split(";"):
             db.execute(statement)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import durable
+from common import database, durable
 from common.dicom import commands, commitment, uids
 from common.dicom.commitment import Reference, Report, Request
 from common.errors import InputError
@@ -83,11 +83,13 @@ class Transactions:
     """The table, of the outbox at `path`; safe from several threads and processes."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         self._lock = threading.Lock()
         self.clock = clock
-        durable.safe_sqlite(self._db)
+        with database.named(path):
+            durable.safe_sqlite(self._db)
         self._write((_TABLE, ()))
 
     def close(self) -> None:
@@ -96,18 +98,12 @@ class Transactions:
             self._db.close()
 
     def _write(self, *statements: tuple[str, tuple[Any, ...]]) -> None:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                for statement, values in statements:
-                    self._db.execute(statement, values)
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with self._lock, database.writing(self._db, self._path):
+            for statement, values in statements:
+                self._db.execute(statement, values)
 
     def _rows(self, statement: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock:
+        with self._lock, database.named(self._path):
             return self._db.execute(statement, values).fetchall()
 
     def begin(self, transfer: str, partner: str, round_: int, part: int) -> Request:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from common.errors import (
     ContextNotAccepted,
+    DiskFull,
     PeerBusy,
     PeerError,
+    PeerFull,
     PeerRefused,
     ProtocolError,
     TodokeError,
@@ -29,7 +31,8 @@ MEANINGS: tuple[tuple[int, int, type[PeerError], str], ...] = (
     (0x0122, 0x0122, ContextNotAccepted, "SOP class not supported"),
     (0x0124, 0x0124, PeerRefused, "not authorized"),
     (0x0210, 0x0213, ProtocolError, "operation not understood"),
-    (0xA700, 0xA7FF, PeerBusy, "out of resources"),
+    (0xA700, 0xA700, PeerFull, "out of resources"),
+    (0xA701, 0xA7FF, PeerBusy, "out of resources"),
     (0xA900, 0xA9FF, PeerRefused, "data set does not match"),
     (0xC000, 0xCFFF, PeerRefused, "cannot understand"),
     (0xFE00, 0xFE00, PeerError, "cancelled"),
@@ -55,5 +58,7 @@ def error_of(status: int, comment: str = "") -> TodokeError | None:
         return None
     known = [row[2:] for row in MEANINGS if row[0] <= status <= row[1]]
     error, words = known[0] if known else (PeerRefused, "unknown status")
+    if error is PeerFull and comment.startswith("E-") and DiskFull.number not in comment:
+        error = PeerBusy  # of our own kind, which has room but cannot store just now
     shown = "".join(letter for letter in comment if letter.isprintable())
     return error(cause=f"{words}, status {status:04X}" + (f", {shown}" if shown else ""))

@@ -158,6 +158,7 @@ class _Door:
         opening = _opening(statement, partner)
         if (opening.sender, opening.receiver) != (partner.code, self.services.institution):
             raise ProtocolError(cause="sender and receiver")
+        self.services.frames.store.space.check()  # before the sender reads an image for nothing
         with self.services.index.write() as db:
             transfers.open_transfer(db, partner.code, opening, statement)
         memory.trim()
@@ -256,6 +257,7 @@ class _Door:
         missing = self._incomplete(row, opening)
         if missing:
             return _json({"missing": missing}, 409)
+        self.services.frames.store.space.check(ending=True)
         del opening  # it may be large, and what begins now reads as many rows
         return self.services.receipts.begin(row.id, closing, statement)
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from common.errors import TodokeError
+from common.errors import DiskFull, TodokeError
 from common.settings import Sender
+from common.space import MIB, Space
 from sender.outbox import Outbox
 
 log = logging.getLogger("todoke.folder")
@@ -46,6 +47,7 @@ class FolderDoor:
         self.settings = settings
         self.clock = clock
         self._submitted = submitted
+        self._space = Space(outbox.path.parent, settings.keep_free_mb * MIB)
         self._taken = outbox.watched()
         self._seen: dict[Path, tuple[dict[Path, Known], float]] = {}
         self._stop = threading.Event()
@@ -73,8 +75,12 @@ class FolderDoor:
                 log.error("watched folder: %s", type(failure).__name__)
 
     def look(self) -> list[int]:
-        """Look once; return the jobs that were made."""
+        """Look once; return the jobs that were made: none while the disk is near its end."""
         jobs: list[int] = []
+        try:
+            self._space.check()
+        except DiskFull:  # said once, by the one who looked
+            return jobs
         for root in map(Path, self.settings.watch):
             for unit in _units(root):
                 try:

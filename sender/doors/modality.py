@@ -26,6 +26,7 @@ from common.dicom import dataset, uids
 from common.dicom.association import Acceptor, Incoming, Peer, Writing
 from common.errors import InputError, PeerNotRegistered, TodokeError
 from common.settings import Sender
+from common.space import MIB, Space
 from sender.outbox import Outbox
 from sender.partners import load_modalities
 
@@ -61,7 +62,7 @@ class _Spooled:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-        self.path.unlink(missing_ok=True)
+        durable.discard(self.path)
 
 
 class ModalityDoor:
@@ -96,7 +97,9 @@ class ModalityDoor:
         self.spool = data / "spool"
         for name in ("incoming", "arriving", "taken"):
             durable.make_folder(self.spool / name)
+        self.space = Space(self.spool, settings.keep_free_mb * MIB)
         self._last: dict[Path, float] = {}
+        self._taken: list[Path] = []  # studies that are at rest, and not in the outbox yet
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="settle")
@@ -148,7 +151,14 @@ class ModalityDoor:
         self._trail.note("security-alert", address=address, cause=cause)
 
     def begin(self, incoming: Incoming) -> Writing:
-        """Take the first byte of an instance."""
+        """Take the first byte of an instance.
+
+        Raises
+        ------
+        DiskFull
+            Before the disk is full.
+        """
+        self.space.check()
         path = self.spool / "incoming" / f"{secrets.token_hex(16)}.dcm"
         prefix = dataset.file_prefix(
             incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid
@@ -188,7 +198,10 @@ class ModalityDoor:
                     taken = self.spool / "taken" / f"{folder.name}.{secrets.token_hex(4)}"
                     durable.publish(folder, taken)
                     del self._last[folder]
-                    jobs.append(self._submit(taken))
+                    self._taken.append(taken)
+            while self._taken:  # what the outbox could not take is there the next time
+                jobs.append(self._submit(self._taken[0]))
+                del self._taken[0]
         return jobs
 
     def _submit(self, taken: Path) -> int:
@@ -200,10 +213,10 @@ class ModalityDoor:
     def _go_on(self) -> None:
         """Pick up what a restart found: studies at rest, and taken ones that no job knows."""
         for left in (self.spool / "incoming").iterdir():
-            left.unlink()  # never acknowledged
+            durable.discard(left)  # never acknowledged
         for folder in (self.spool / "arriving").iterdir():
             self._last[folder] = self.clock()
         known = {path for job in self.outbox.jobs() for path in job.paths}
         for taken in (self.spool / "taken").iterdir():
             if str(taken.absolute()) not in known:
-                self._submit(taken)
+                self._taken.append(taken)

@@ -18,6 +18,7 @@ from common.errors import (
     ContextNotAccepted,
     InputError,
     PeerBusy,
+    PeerFull,
     PeerRefused,
     PeerUnreachable,
     TodokeError,
@@ -113,7 +114,11 @@ def send(
         The association cannot be opened or broke; what was acknowledged stays so.
     """
     refused: list[TodokeError] = []
-    for part in itertools.takewhile(lambda _: not gives_way(), _by_contexts(to, instances)):
+
+    def ends(_part: Sequence[Instance]) -> bool:
+        return gives_way() or (not to.even and _is_full(refused))
+
+    for part in itertools.takewhile(lambda part: not ends(part), _by_contexts(to, instances)):
         contexts = list(dict.fromkeys(c for i in part for c in _contexts(to, i)))
         with open_association(to, contexts, Requestor) as association:
             able, unable = _able(to, part, association.accepted)
@@ -221,6 +226,8 @@ def _store(
 
     def sent() -> Iterator[Outgoing]:
         for instance, coded in going:
+            if not even and _is_full(refused):
+                return  # a todoke receiver would refuse the rest too, after it came all the way
             under_way[instance.sop_uid] = instance
             keep = partial(digests.__setitem__, instance.sop_uid)
             yield coded.outgoing(keep) if coded else outgoing(instance, even=even, read=keep)
@@ -239,6 +246,10 @@ def _store(
         else:
             refused.append(PeerRefused(cause=f"status {outcome.status:04X}H"))
     return refused
+
+
+def _is_full(refused: Sequence[TodokeError]) -> bool:
+    return any(isinstance(error, PeerFull) for error in refused)
 
 
 def _context(instance: Instance) -> Context:

@@ -16,11 +16,13 @@ import httpx
 
 from common import link
 from common.errors import (
+    DiskFull,
     IntegrityError,
     NotFound,
     PeerBusy,
     PeerCertificateRefused,
     PeerError,
+    PeerFull,
     PeerRefused,
     PeerTimeout,
     PeerUnreachable,
@@ -239,6 +241,8 @@ def _refusal(status: int, words: dict[str, Any]) -> Exception:
     error = words.get("error")
     said = error.get("en", "") if isinstance(error, dict) else ""
     cause = f"HTTP {status} {said}"
+    if status == 507 and DiskFull.number in said:
+        return PeerFull(cause=cause)
     if status in {502, 503, 504, 507, 429}:
         return PeerBusy(cause=cause)
     if status >= 500:

@@ -118,8 +118,8 @@ def test_keeping_aside_loses_nothing(cut: Cut) -> None:
 
 def test_space_runs_out_before_the_disk_is_full(tmp_path: Path) -> None:
     store = Store(tmp_path, low_water=0)
-    store.check_space()
+    store.space.check()
     with pytest.raises(DiskFull):
-        store.check_space(1 << 60)
+        store.space.check(1 << 60)
     with pytest.raises(DiskFull):
-        Store(tmp_path, low_water=1 << 60).check_space()
+        Store(tmp_path, low_water=1 << 60).space.check()

@@ -22,6 +22,7 @@ from common.errors import (
     IntegrityError,
     PeerBusy,
     PeerError,
+    PeerFull,
     PeerNotRegistered,
     PeerRefused,
     PeerTimeout,
@@ -74,7 +75,8 @@ def test_every_error_has_a_status_that_means_failure(kind: type[TodokeError]) ->
         (0xB006, None, False),
         (0xB007, None, False),
         (0x0107, None, False),
-        (0xA700, PeerBusy, True),
+        (0xA700, PeerFull, True),
+        (0xA701, PeerBusy, True),
         (0xA7FF, PeerBusy, True),
         (0xA900, PeerRefused, False),
         (0xC000, PeerRefused, False),
@@ -98,7 +100,7 @@ def test_what_a_status_means_to_the_sender(
 @pytest.mark.parametrize(
     ("error", "status", "told"),
     [
-        (DiskFull(path="/secret"), 0xA700, PeerBusy),
+        (DiskFull(path="/secret"), 0xA700, PeerFull),
         (SameUidOtherContent(path="/secret"), 0xA900, PeerRefused),
         (IntegrityError(cause="/secret"), 0xA900, PeerRefused),
         (PeerNotRegistered(cause="/secret"), 0x0124, PeerRefused),
