@@ -18,6 +18,7 @@ from typing import Any
 from common import tls
 from common.audit import Trail
 from common.errors import StorageError
+from common.logs import visible
 
 log = logging.getLogger("todoke.refusals")
 EVENT = "security-alert"
@@ -175,15 +176,10 @@ class Refusals:
 def one_line(text: str) -> str:
     """Return a peer's words so that they cannot look like a line or a word of ours.
 
-    Control, format (among them those that turn the direction of writing) and
-    separating characters are escaped as Python writes them.
+    See :func:`common.logs.visible`; what is very long is cut.
     """
-    shown = "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+    shown = visible(text)
     return shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
-
-
-def _escaped(letter: str) -> str:
-    return letter.encode("unicode_escape").decode("ascii")
 
 
 def subject_of(certificate: bytes | None) -> str | None:

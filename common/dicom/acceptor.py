@@ -14,11 +14,10 @@ import selectors
 import socket
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from functools import partial
 
-from common import crowd
+from common import crowd, logs
 from common.dicom import admission, greeting, negotiation, uids
 from common.dicom.channel import Channel
 from common.dicom.peer import Peer, Sink
@@ -299,5 +298,5 @@ class Acceptor:
 
 def _log_defect(what: str, address: str, failure: Exception) -> None:
     """Log where a defect is; its message is left out, it could quote a patient's data."""
-    place = "".join(traceback.format_tb(failure.__traceback__))
-    log.error("%s with %s failed: %s\n%s", what, address, type(failure).__name__, place)
+    place = logs.place(failure.__traceback__)
+    log.error("%s with %s failed: %s, %s", what, address, type(failure).__name__, place)
