@@ -13,6 +13,7 @@ from pathlib import Path
 from common import audit, console, durable, logs, memory, tls
 from common.proof.identity import Node
 from common.proof.role import Role
+from common.refusals import Refusals
 from common.settings import Receiver
 from common.web.peer import Listener
 from receiver import partners
@@ -44,8 +45,14 @@ async def serve(data: Path) -> None:
     store = Store.at(data, settings)
     receipts = Receipts(index, store, node, {"software": f"todoke {version}"})
     trail = audit.Trail(data / "audit", "web")
+    refusals = Refusals(trail)
     services = LinkServices(
-        index, Frames(index, store), receipts, node.ca, node.institution.code, trail
+        index,
+        Frames(index, store),
+        receipts,
+        node.ca,
+        node.institution.code,
+        refused=refusals.at("link"),
     )
     shown = viewer_tls(node, settings)
     viewer = ViewerServices(
@@ -55,6 +62,7 @@ async def serve(data: Path) -> None:
         institution_code=node.institution.code,
         https=shown is not None,
         version=version,
+        refused=refusals.at("viewer"),
     )
     mutual = tls.server_context(
         node.credentials, partners.trusted(index, node.ca), profile=settings.profile
@@ -64,15 +72,26 @@ async def serve(data: Path) -> None:
     )
     page = tls.server_context(shown, profile="dicom-b12", client_required=False) if shown else None
     listeners = {
-        "link": Listener(link_app(services), settings.bind, settings.link_port, tls=mutual),
+        "link": Listener(
+            link_app(services),
+            settings.bind,
+            settings.link_port,
+            tls=mutual,
+            refused=refusals.at("link"),
+        ),
         "pairing": Listener(
-            pairing.application(node, index, settings),
+            pairing.application(node, index, settings, refused=refusals.at("pairing")),
             settings.bind,
             settings.pairing_port,
             tls=one_sided,
+            refused=refusals.at("pairing"),
         ),
         "viewer": Listener(
-            viewer_app(viewer), settings.viewer_bind, settings.viewer_port, tls=page
+            viewer_app(viewer),
+            settings.viewer_bind,
+            settings.viewer_port,
+            tls=page,
+            refused=refusals.at("viewer"),
         ),
     }
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -82,6 +101,7 @@ async def serve(data: Path) -> None:
     await asyncio.gather(*(one.serve() for one in listeners.values()))
     receipts.close()
     index.close()
+    refusals.close()
     trail.close()
 
 
