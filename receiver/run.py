@@ -21,6 +21,7 @@ from common.errors import StorageError
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Receiver
+from receiver import upkeep
 from receiver.child import alone
 from receiver.index import Index
 from receiver.startup import mend
@@ -143,6 +144,7 @@ class Supervisor:
                 held.enter_context(alone(self.data, name))
             index = Index.at(self.data)
             mend(index, Store(self.data / "store"))
+            upkeep.prepare(Node.load(self.data, Role.SUPPORTER), index)
             index.close()
 
     def _words(self, node: Node, settings: Receiver, processes: list[_Process]) -> dict[str, Any]:

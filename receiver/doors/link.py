@@ -29,6 +29,7 @@ from common.errors import (
     NotFound,
     PeerNotRegistered,
     ProtocolError,
+    RevocationListUnusable,
     TodokeError,
 )
 from common.link import Closing, Opening
@@ -39,6 +40,7 @@ from receiver import frames, index, partners, statements, transfers
 from receiver.frames import Frames, Level
 from receiver.index import Index
 from receiver.receipts import Receipts
+from receiver.revocation import Lists
 
 log = logging.getLogger("todoke.link")
 Partner = Row[Any]
@@ -58,6 +60,8 @@ class LinkServices:
     authority: str  # PEM of our CA
     institution: str  # our own code
     trail: audit.Trail
+    lists: Lists | None = None  # None: the index alone says who is revoked
+    issue: Callable[[Partner, bytes, str], str] | None = None  # see :mod:`receiver.upkeep`
 
 
 def link_app(services: LinkServices) -> Starlette:
@@ -67,6 +71,7 @@ def link_app(services: LinkServices) -> Starlette:
     return Starlette(
         routes=[
             Route(link.ROOT + "/hello", door.answer(door.hello)),
+            Route(link.ROOT + "/certificate", door.answer(door.certificate), methods=["POST"]),
             Route(link.ROOT + "/transfers", door.answer(door.open), methods=["POST"]),
             Route(one, door.answer(door.state)),
             Route(one + "/missing", door.answer(door.missing)),
@@ -112,8 +117,11 @@ class _Door:
         certificate = peer_certificate(request.scope)
         services = self.services
         try:
-            return partners.of_certificate(services.index, certificate, services.authority)
-        except PeerNotRegistered as error:
+            found = partners.of_certificate(services.index, certificate, services.authority)
+            if services.lists is not None:
+                services.lists.check(found, certificate)
+            return found
+        except (PeerNotRegistered, RevocationListUnusable) as error:
             services.trail.note(
                 "security-alert",
                 address=request.client.host if request.client else None,
@@ -151,6 +159,13 @@ class _Door:
             "time": index.now(),
         }
         return _json(words)
+
+    def certificate(self, request: Request, partner: Partner, body: bytearray) -> Response:
+        """Issue the certificate that follows the one which asks for it."""
+        if self.services.issue is None:
+            raise NotFound(thing="certificate")
+        shown = peer_certificate(request.scope) or b""
+        return _json({"certificate": self.services.issue(partner, shown, _text(body))}, 201)
 
     def open(self, _request: Request, partner: Partner, body: bytearray) -> Response:
         """Open a transfer; idempotent."""
