@@ -23,7 +23,7 @@ from common import durable, tls
 from common.errors import RevocationListUnusable
 from common.proof import revocation
 from common.proof.identity import Node
-from common.proof.revocation import Age, RevocationList
+from common.proof.revocation import Age, Files
 from receiver import index
 from receiver.index import Index
 
@@ -106,8 +106,7 @@ class Lists:
         self._authority = authority
         self._own = own
         self._clock = clock
-        self._lock = threading.Lock()
-        self._last_good: dict[tuple[Path, str], RevocationList] = {}
+        self._files = Files()
 
     def check(self, partner: Row[Any], der: bytes | None) -> None:
         """Refuse a partner's certificate that the list of its CA does not clear.
@@ -127,7 +126,7 @@ class Lists:
             if given is None:
                 return
             path, authority = Path(given), str(partner.ca)
-        self._list(path, authority).check(_leaf(der or b""), self._clock())
+        self._files.get(path, authority).check(_leaf(der or b""), self._clock())
 
     def pems(self) -> list[str]:
         """Return the lists for the handshake: one of each CA that is trusted, or none at all.
@@ -145,7 +144,7 @@ class Lists:
             if path is None:
                 return []
             try:
-                found.append(self._list(path, authority).pem)
+                found.append(self._files.get(path, authority).pem)
             except RevocationListUnusable:
                 if path == self._own:
                     raise
@@ -154,7 +153,7 @@ class Lists:
 
     def own(self) -> str:
         """Return the list of our own CA; raises as :meth:`pems`."""
-        return self._list(self._own, self._authority).pem
+        return self._files.get(self._own, self._authority).pem
 
     def stamp(self) -> Hashable:
         """Return what changes when a list does."""
@@ -187,26 +186,6 @@ class Lists:
             ).all()
         given = [(Path(row.path) if row.path else None, str(row.ca)) for row in rows]
         return [(self._own, self._authority), *given]
-
-    def _list(self, path: Path, authority: str) -> RevocationList:
-        """Return a list; one that was swapped for a broken one is used on until its own end."""
-        key = path, authority
-        try:
-            found = _read(path, authority, tls.stamp([path]))
-        except RevocationListUnusable:
-            with self._lock:
-                before = self._last_good.get(key)
-            if before is None or not path.exists():
-                raise
-            return before
-        with self._lock:
-            self._last_good[key] = found
-        return found
-
-
-@lru_cache(maxsize=64)
-def _read(path: Path, authority: str, _stamp: Hashable) -> RevocationList:
-    return revocation.read_list(path, authority)
 
 
 @lru_cache(maxsize=256)

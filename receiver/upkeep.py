@@ -8,9 +8,11 @@ is alarmed while there is time.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -77,6 +79,58 @@ def issue(
         registry.put_certificate(db, partner.code, leaf, ours=True)
     log.info("certificate of institution %s renewed", partner.code)
     return certificates.to_pem(leaf)
+
+
+def standing(node: Node, db_index: Index, clock: Clock = utc) -> dict[str, Any]:
+    """Return what ``status`` says of certificates and lists.
+
+    Returns
+    -------
+    dict
+        ``certificate_days`` (None: unreadable), ``lists``, ``warnings`` (ja, en).
+    """
+    days: int | None = None
+    with contextlib.suppress(TodokeError, OSError, ValueError):
+        days = renewal.days_left(renewal.leaf_of(node.credentials), clock())
+    lists = Lists(db_index, node.ca, node.revocation_list, clock).standings()
+    warnings: list[tuple[str, str]] = []
+    limit = None if days is None else renewal.warning(days)
+    if days is None or limit is not None:
+        warnings.append(
+            (f"受信側の証明書の残り: {days} 日", f"certificate of this receiver: {days} days left")
+        )
+    for one in filter(revocation.is_trouble, lists):
+        of = one.of or "CA"
+        warnings.append(
+            (
+                f"失効リスト {of}: {one.age} {one.path}",
+                f"revocation list {of}: {one.age} {one.path}",
+            )
+        )
+    warnings += [_ending(one, limit) for one, limit in _endings(db_index, clock())]
+    return {
+        "certificate_days": days,
+        "lists": [asdict(one) for one in lists],
+        "warnings": warnings,
+    }
+
+
+def _endings(db_index: Index, now: datetime) -> list[tuple[registry.Partner, int]]:
+    """Return the partners whose certificate ends soon, and in under how many days."""
+    found = []
+    for one in registry.list_partners(db_index):
+        if one.expires_at is not None:
+            days = (datetime.fromisoformat(one.expires_at) - now).days
+            if (limit := renewal.warning(days)) is not None:
+                found.append((one, limit))
+    return found
+
+
+def _ending(one: registry.Partner, limit: int) -> tuple[str, str]:
+    return (
+        f"{one.name} の証明書の残り {limit} 日未満",
+        f"{one.name}: certificate ends in under {limit} days",
+    )
 
 
 class Upkeep:
@@ -162,15 +216,10 @@ class Upkeep:
                 self._alarm(f"list {one.of}", cause, institution=one.of, path=one.path)
 
     def _watch_partners(self, now: datetime) -> None:
-        for one in registry.list_partners(self._index):
-            if one.expires_at is None:
-                continue
-            days = (datetime.fromisoformat(one.expires_at) - now).days
-            if (limit := renewal.warning(days)) is not None:
-                cause = (
-                    f"相手の証明書の残り {limit} 日未満 / certificate ends in under {limit} days"
-                )
-                self._alarm(f"certificate {one.code}", cause, institution=one.code)
+        for one, limit in _endings(self._index, now):
+            self._alarm(
+                f"certificate {one.code}", " / ".join(_ending(one, limit)), institution=one.code
+            )
 
     def _alarm(self, of: str, cause: str, **facts: Any) -> None:
         """Note an alarm, once for each cause."""

@@ -180,15 +180,18 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
 
 @contextlib.contextmanager
 def _doors(engine: Any) -> Any:
+    from sender import upkeep
     from sender.doors import open_doors
 
-    with open_doors(engine) as words:
+    with upkeep.keeping(engine), open_doors(engine) as words:
         yield words
 
 
 def status(data: Data = None, as_json: AsJson = False) -> None:
     """送信箱の様子 / what is owed, and how far it is."""
-    from sender import sending
+    from dataclasses import asdict
+
+    from sender import sending, upkeep
     from sender.outbox import Outbox
 
     with console.verb(as_json=as_json):
@@ -196,8 +199,9 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         with contextlib.closing(Outbox(folder)) as outbox:
             rows = [sending.describe(outbox, transfer) for transfer in outbox.transfers()]
         running = _runs(folder)
+        partners = [asdict(one) for one in upkeep.standings(folder)]
         if as_json:
-            console.emit({"running": running, "transfers": rows})
+            console.emit({"running": running, "transfers": rows, "partners": partners})
             return
         from rich.console import Console
         from rich.table import Table
@@ -212,6 +216,9 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
                 row["id"][:8], row["partner"], row[f"state_{lang}"], held, row["created"][:19]
             )
         Console().print(table)
+        for one in partners:
+            for ja, en in one["warnings"]:
+                console.say(f"{one['partner']}: {ja}", f"{one['partner']}: {en}")
         console.say("常駐は動いています" if running else "常駐は止まっています",
                     "The daemon runs" if running else "The daemon does not run")  # fmt: skip
 

@@ -7,7 +7,8 @@ past its end proves nothing: whoever it should vouch for is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,6 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 
+from common import tls
 from common.errors import CertificateRevoked, RevocationListUnusable
 from common.proof.certificates import Authority
 
@@ -63,6 +65,18 @@ class RevocationList:
             return Age.STALE
         return Age.HALF if now - self.issued > (self.until - self.issued) / 2 else Age.FRESH
 
+    def check_age(self, now: datetime) -> None:
+        """Refuse a list that is not good at this moment.
+
+        Raises
+        ------
+        RevocationListUnusable
+        """
+        if (age := self.age(now)) in (Age.STALE, Age.FUTURE):
+            raise RevocationListUnusable(
+                cause=f"失効リスト / revocation list: {age}, {self.until:%Y-%m-%d %H:%M} UTC"
+            )
+
     def check(self, leaf: x509.Certificate, now: datetime) -> None:
         """Refuse a certificate that is on the list, or that a list past its end says nothing of.
 
@@ -75,10 +89,7 @@ class RevocationList:
         at = self.serials.get(leaf.serial_number)
         if at is not None:
             raise CertificateRevoked(cause=revoked_words(f"{at:%Y-%m-%d}"))
-        if (age := self.age(now)) in (Age.STALE, Age.FUTURE):
-            raise RevocationListUnusable(
-                cause=f"失効リスト / revocation list: {age}, {self.until:%Y-%m-%d %H:%M} UTC"
-            )
+        self.check_age(now)
 
 
 def revoked_words(day: str) -> str:
@@ -166,6 +177,39 @@ def read_list(path: Path, authority: str) -> RevocationList:
         {row.serial_number: row.revocation_date_utc for row in found},
         _number(found),
     )
+
+
+class Files:
+    """Lists by their files: read again when they change, and kept when that cannot be read.
+
+    One that was swapped for a broken file is used on until its own end; one that
+    is gone is refused.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[Path, str], tuple[Hashable, RevocationList]] = {}
+
+    def get(self, path: Path, authority: str) -> RevocationList:
+        """Return the list of a file; raises as :func:`read_list`."""
+        key, seen = (path, authority), tls.stamp([path])
+        with self._lock:
+            before = self._kept.get(key)
+        if before is not None and before[0] == seen:
+            return before[1]
+        try:
+            found = read_list(path, authority)
+        except RevocationListUnusable:
+            if before is None or not path.exists():
+                raise
+            return before[1]
+        with self._lock:
+            self._kept[key] = seen, found
+        return found
+
+
+#: Of this process; for what is asked anew with each connection.
+kept = Files()
 
 
 def _number(found: x509.CertificateRevocationList) -> int:
