@@ -29,8 +29,9 @@ from common.errors import PeerCertificateRefused, SettingsError, TodokeError
 Profile = Literal["jp-high13", "dicom-b12"]
 PROFILES: tuple[Profile, ...] = ("jp-high13", "dicom-b12")
 
-#: TLS 1.2 only; with the three suites of TLS 1.3 these are all that is offered (NET-02).
-CIPHERS_12 = "ECDHE+AESGCM:ECDHE+CHACHA20"
+#: TLS 1.2 only; with the three suites of TLS 1.3 these are all that is offered (NET-02).  The
+#: level refuses RSA below 2048 bit and SHA-1 in certificates, whatever a distribution allows.
+CIPHERS_12 = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
 
 #: What an alarm says when a file cannot be used.
 KEPT = (
