@@ -23,7 +23,14 @@ def begin() -> None:
 
 
 class _Formatter(logging.Formatter):
-    """Shows where something failed and as what: the message could quote a patient's data."""
+    """Shows where something failed and as what: the message could quote a patient's data.
+
+    What is logged stays in its line, whatever a peer put into it.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = visible(record.message)
+        return super().formatMessage(record)
 
     def formatException(
         self,
@@ -32,6 +39,26 @@ class _Formatter(logging.Formatter):
     ) -> str:
         kind, _, trace = ei
         return f"{''.join(traceback.format_tb(trace))}{kind.__name__ if kind else ''}"
+
+
+def place(trace: TracebackType | None) -> str:
+    """Return where something failed, in one line and without its message."""
+    frames = traceback.extract_tb(trace)
+    return " > ".join(f"{one.filename}:{one.lineno} {one.name}" for one in frames)
+
+
+def visible(text: str) -> str:
+    """Return words with what is no letter or sign escaped as Python writes it.
+
+    So a peer's name with a line feed, or one that turns the direction of writing,
+    cannot look like a line or a word of ours.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
 
 
 def quiet_pydicom() -> None:

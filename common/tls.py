@@ -22,7 +22,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from common.errors import PeerCertificateRefused, SettingsError, TodokeError
 
@@ -333,27 +333,3 @@ class Following:
             cause = self._bad[2]
             self._bad = self._bad[0], self._bad[1], ""
             self._alarm(cause)
-
-
-class Listening(ssl.SSLContext):
-    """What a listener is given that takes one context for good: each handshake gets the newest.
-
-    Make it with :func:`listening`.
-    """
-
-    current: Callable[[], ssl.SSLContext]
-
-    def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
-        """Begin a handshake in memory, as asyncio does."""
-        return self.current().wrap_bio(*args, **options)
-
-    def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
-        """Begin a handshake on a socket."""
-        return self.current().wrap_socket(*args, **options)
-
-
-def listening(current: Following) -> Listening:
-    """Return a context that stands for whatever `current` gives."""
-    made = Listening(ssl.PROTOCOL_TLS_SERVER)
-    made.current = current
-    return made

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from pathlib import Path
 
 from common import audit, console, logs
@@ -51,8 +50,8 @@ def serve(data: Path) -> None:
 
 def _fatal(failure: threading.ExceptHookArgs) -> None:
     """A thread that dies must not leave a door that looks open: say so and go down."""
-    place = "".join(traceback.format_tb(failure.exc_traceback))  # a message may quote values
-    log.critical("thread %s failed: %s\n%s", failure.thread, failure.exc_type.__name__, place)
+    place = logs.place(failure.exc_traceback)  # without its message, which may quote values
+    log.critical("thread %s failed: %s, %s", failure.thread, failure.exc_type.__name__, place)
     os._exit(70)
 
 

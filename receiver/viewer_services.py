@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.refusals import Refused
 from receiver.index import Index
 
 #: Where the build puts the pages.
@@ -27,6 +28,8 @@ class ViewerServices:
     version : str
     pages : Path
         Folder of the built pages.
+    refused : callable
+        Told of each request that is refused: address, cause, certificate.
     """
 
     index: Index
@@ -36,3 +39,4 @@ class ViewerServices:
     https: bool
     version: str
     pages: Path = PAGES
+    refused: Refused = lambda *_: None

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from common.errors import TodokeError, UsageError
+from common.errors import SignInFailed, TodokeError, UsageError
 from common.web import guard
 from common.web.accounts import ABSOLUTE_SECONDS, Accounts
 from common.web.headers import SecurityHeaders
@@ -66,6 +66,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
                 guarded=("/api", "/dicomweb"),
                 open_paths=("/api/sign-in",),
                 passive=PASSIVE,
+                refused=services.refused,
             ),
         ],
         lifespan=lifespan,
@@ -84,8 +85,12 @@ def _session_routes(services: ViewerServices, accounts: Accounts) -> list[BaseRo
             raise UsageError(cause="name, password")
         address = request.client.host if request.client else ""
         old = guard.session_number(request.headers, https=services.https)
-        async with turns:  # a flood of guesses must not take the threads that read frames
-            user, number = await asyncio.to_thread(accounts.sign_in, given, password, address)
+        try:
+            async with turns:  # a flood of guesses must not take the threads that read frames
+                user, number = await asyncio.to_thread(accounts.sign_in, given, password, address)
+        except SignInFailed as error:  # without the name: a password may have been typed there
+            await asyncio.to_thread(services.refused, address, f"{error.number} sign-in", None)
+            raise
         if old is not None:
             await asyncio.to_thread(accounts.sign_out, old)
         answer = JSONResponse({"user": user.as_json()})

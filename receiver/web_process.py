@@ -15,6 +15,7 @@ from pathlib import Path
 from common import audit, console, logs, memory, tls
 from common.proof.identity import Node
 from common.proof.role import Role
+from common.refusals import Refusals
 from common.settings import Receiver
 from common.web.peer import Listener
 from receiver import upkeep
@@ -86,13 +87,14 @@ async def serve(data: Path) -> None:
     receipts = Receipts(index, store, node, {"software": f"todoke {version}"})
     trail = audit.Trail(data / "audit", "web")
     lists = Lists(index, node.ca, node.revocation_list)
+    refusals = Refusals(trail)
     services = LinkServices(
         index,
         Frames(index, store),
         receipts,
         node.ca,
         node.institution.code,
-        trail,
+        refusals.at("link"),
         lists,
         partial(upkeep.issue, node, index),
     )
@@ -104,25 +106,31 @@ async def serve(data: Path) -> None:
         institution_code=node.institution.code,
         https=shown is not None,
         version=version,
+        refused=refusals.at("viewer"),
     )
     contexts = _contexts(node, settings, lists, shown, trail)
-    ports_tls = {name: tls.listening(following) for name, following in contexts.items()}
     kept_up = upkeep.Upkeep(node, index, lists, trail, list(contexts.values()))
     listeners = {
         "link": Listener(
-            link_app(services), settings.bind, settings.link_port, tls=ports_tls["link"]
+            link_app(services),
+            settings.bind,
+            settings.link_port,
+            tls=contexts["link"],
+            refused=refusals.at("link"),
         ),
         "pairing": Listener(
-            pairing.application(node, index, settings),
+            pairing.application(node, index, settings, refused=refusals.at("pairing")),
             settings.bind,
             settings.pairing_port,
-            tls=ports_tls["pairing"],
+            tls=contexts["pairing"],
+            refused=refusals.at("pairing"),
         ),
         "viewer": Listener(
             viewer_app(viewer),
             settings.viewer_bind,
             settings.viewer_port,
-            tls=ports_tls.get("viewer"),
+            tls=contexts.get("viewer"),
+            refused=refusals.at("viewer"),
         ),
     }
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -134,6 +142,7 @@ async def serve(data: Path) -> None:
     kept_up.stop()
     receipts.close()
     index.close()
+    refusals.close()
     trail.close()
 
 

@@ -15,12 +15,12 @@ import random
 import sqlite3
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+from common import logs
 from common.errors import (
     NotFound,
     PeerError,
@@ -261,7 +261,7 @@ class Engine:
         except sqlite3.Error:
             raise
         except Exception as failure:  # whatever one peer or one file brings about stops no other
-            log.error("%s", "".join(traceback.format_tb(failure.__traceback__)))
+            log.error("%s: %s", type(failure).__name__, logs.place(failure.__traceback__))
             self._end(transfer, TransferState.FAILED, TodokeError(cause=type(failure).__name__))
 
     def _try_again(self, transfer: Transfer, error: TodokeError) -> None:

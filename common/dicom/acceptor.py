@@ -14,20 +14,19 @@ import selectors
 import socket
 import threading
 import time
-import traceback
-from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
+from common import crowd, logs
 from common.dicom import admission, greeting, negotiation, uids
 from common.dicom.channel import Channel
-from common.dicom.peer import Sink
+from common.dicom.peer import Peer, Sink
 from common.dicom.services import Services
-from common.dicom.serving import Association
+from common.dicom.serving import Association, TooSlow
 from common.errors import AssociationAborted, ProtocolError
+from common.refusals import Refused
 
 log = logging.getLogger(__name__)
-
-Refused = Callable[[str, str, bytes | None], None]
 
 
 class Acceptor:
@@ -45,8 +44,10 @@ class Acceptor:
     admit : callable
         Given the Peer; raises a TodokeError to reject it, and records that itself.
     refused : callable
-        Called once for a connection that never became an association for
-        another reason: address, cause in both languages, certificate (DER).
+        Called once for a connection that never became an association for another
+        reason, for an association that is broken off for the peer's sake, and for
+        each request that is refused: address, cause in both languages, certificate
+        (DER).
     supported : callable
         Whether an abstract syntax is taken in a transfer syntax.
     window : int
@@ -55,8 +56,9 @@ class Acceptor:
         Longest P-DATA taken, in bytes after its header; 0 for any.
     handshake_timeout, request_timeout, idle_timeout : float
         Seconds for TLS, for the A-ASSOCIATE-RQ, and between signs of life.
-    max_associations, max_pending : int
-        Most open associations; most connections that are not yet one.
+    max_associations, max_per_partner, max_pending : int
+        Most open associations, in all and of one certificate (without TLS: of one
+        address and AE title); most connections that are not yet one.
     services : Services, optional
         Performs what is neither C-ECHO nor C-STORE.
     """
@@ -76,6 +78,7 @@ class Acceptor:
         request_timeout: float = 5,
         idle_timeout: float = 60,
         max_associations: int = 100,
+        max_per_partner: int = 50,
         max_pending: int = 200,
         services: Services | None = None,
     ) -> None:
@@ -93,11 +96,13 @@ class Acceptor:
         )
         self._idle_timeout = idle_timeout
         self._max_associations = max_associations
+        self._max_per_partner = max_per_partner
         self._max_pending = max_pending
         self._lock = threading.Lock()
         self._pending: dict[Channel, str] = {}  # to address, in order of arrival
         self._gave_way: set[Channel] = set()
         self._serving: dict[Channel, Association] = {}
+        self._seats: dict[Channel, bytes | str] = {}  # to whose they are
         self._threads: set[threading.Thread] = set()
         self._stopping = threading.Event()
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -162,7 +167,7 @@ class Acceptor:
                     continue
                 except OSError as failure:  # out of descriptors: make room, do not spin
                     log.warning("accept failed: %s", failure)
-                    self._make_room(0)
+                    self._make_room(len(self._pending) // 2)
                     selector.unregister(self._listener)
                     selector.select(0.1)
                     selector.register(self._listener, selectors.EVENT_READ)
@@ -192,8 +197,7 @@ class Acceptor:
         with self._lock:
             waiting = {c: a for c, a in self._pending.items() if c not in self._gave_way}
             while len(waiting) > allowed:
-                busiest = Counter(waiting.values()).most_common(1)[0][0]
-                oldest = next(c for c, address in waiting.items() if address == busiest)
+                oldest = crowd.gives_way(waiting)
                 del waiting[oldest]
                 self._gave_way.add(oldest)
                 oldest.cut()
@@ -211,19 +215,22 @@ class Acceptor:
             with self._lock:
                 self._pending.pop(channel, None)
                 self._serving.pop(channel, None)
+                self._seats.pop(channel, None)
                 self._gave_way.discard(channel)
                 self._threads.discard(threading.current_thread())
 
     def _serve(self, association: Association, channel: Channel, address: str) -> None:
         goodbye: bytes | None = None
+        cause: str | None = None  # where the peer is to blame
         try:
             association.run()
         except ProtocolError as error:
-            log.warning("association with %s: %s", address, error)
+            cause = f"規格に合いません / breaks the protocol: {error.facts.get('cause')}"
             goodbye = negotiation.encode_abort(2, error.facts.get("abort_reason", 0))
+        except TooSlow:
+            cause, goodbye = greeting.TOO_SLOW, negotiation.encode_abort(2, 0)
         except TimeoutError:
-            log.warning("association with %s: silent for too long", address)
-            goodbye = negotiation.encode_abort(2, 0)
+            cause, goodbye = greeting.TOO_SILENT, negotiation.encode_abort(2, 0)
         except AssociationAborted as error:
             log.info("association with %s: %s", address, error)
             goodbye = negotiation.encode_abort(0, 0)
@@ -235,6 +242,10 @@ class Acceptor:
         finally:
             with self._lock:
                 self._serving.pop(channel, None)
+                self._seats.pop(channel, None)
+            if cause is not None:
+                log.warning("association with %s: %s", address, cause)
+                self._refused(address, cause, channel.certificate)
             if goodbye is not None:
                 with contextlib.suppress(OSError):
                     channel.send(goodbye, patience=1.0)
@@ -243,9 +254,16 @@ class Acceptor:
     def _negotiate(self, channel: Channel, address: tuple[str, int]) -> Association | None:
         """Bring a connection as far as A-ASSOCIATE-AC, or refuse it, once."""
         try:
-            terms, acceptance = admission.negotiate(channel, address, self._rules, self._has_room)
+            terms, acceptance = admission.negotiate(
+                channel, address, self._rules, partial(self._seat, channel)
+            )
             association = Association(
-                channel, terms, self._sink, self._idle_timeout, self._rules.services
+                channel,
+                terms,
+                self._sink,
+                self._idle_timeout,
+                self._rules.services,
+                refused=self._refused,
             )
             with self._lock:
                 self._pending.pop(channel, None)
@@ -262,15 +280,23 @@ class Acceptor:
             channel.send(last_words, patience=1.0)
         if cause is not None and not self._stopping.is_set():
             self._refused(address[0], cause, channel.certificate)
-        channel.close(linger=True)
+        # who said nothing gets no answer that could be lost: its thread goes at once
+        channel.close(linger=cause not in (greeting.SILENT, greeting.CLOSED, greeting.GAVE_WAY))
         return None
 
-    def _has_room(self) -> bool:
+    def _seat(self, channel: Channel, peer: Peer) -> str | None:
+        """Take a seat for an association; return the cause where there is none."""
+        who = peer.certificate or f"{peer.address} {peer.calling_aet}"
         with self._lock:
-            return len(self._serving) < self._max_associations and not self._stopping.is_set()
+            if len(self._seats) >= self._max_associations or self._stopping.is_set():
+                return greeting.FULL
+            if sum(one == who for one in self._seats.values()) >= self._max_per_partner:
+                return greeting.PARTNER_FULL
+            self._seats[channel] = who
+        return None
 
 
 def _log_defect(what: str, address: str, failure: Exception) -> None:
     """Log where a defect is; its message is left out, it could quote a patient's data."""
-    place = "".join(traceback.format_tb(failure.__traceback__))
-    log.error("%s with %s failed: %s\n%s", what, address, type(failure).__name__, place)
+    place = logs.place(failure.__traceback__)
+    log.error("%s with %s failed: %s, %s", what, address, type(failure).__name__, place)

@@ -84,9 +84,14 @@ class Refusal(Exception):
 
 
 def negotiate(
-    channel: Channel, address: tuple[str, int], rules: Rules, has_room: Callable[[], bool]
+    channel: Channel, address: tuple[str, int], rules: Rules, seat: Callable[[Peer], str | None]
 ) -> tuple[Terms, bytes]:
     """Return the terms of an association and the A-ASSOCIATE-AC that is to be sent.
+
+    Parameters
+    ----------
+    seat : callable
+        Takes a seat for a peer that was admitted; the cause where there is none.
 
     Raises
     ------
@@ -98,7 +103,7 @@ def negotiate(
     reader = PduReader(rules.max_pdu)
     try:
         request = _request(channel, reader, rules)
-        _check(request, has_room)
+        _check(request)
     except ProtocolError as error:
         reason = error.facts.get("abort_reason", 0)
         cause = str(error.facts.get("cause"))
@@ -114,6 +119,8 @@ def negotiate(
         rules.admit(peer)
     except TodokeError as error:
         raise Refusal(None, negotiation.encode_rejection(*_rejection(error))) from error
+    if (full := seat(peer)) is not None:
+        raise Refusal(full, negotiation.encode_rejection(2, 3, 2))
     return _accept(request, peer, reader, rules)
 
 
@@ -127,7 +134,7 @@ def _secure(channel: Channel, rules: Rules) -> None:
         raise Refusal(greeting.CLOSED)
     stranger = greeting.stranger(first, tls=rules.tls is not None)
     if stranger is not None:
-        raise Refusal(stranger, greeting.HTTP_HINT if greeting.is_http(first) else b"")
+        raise Refusal(stranger, greeting.hint(first, tls=rules.tls is not None))
     if rules.tls is None:
         return
     try:
@@ -165,7 +172,7 @@ def _request(channel: Channel, reader: PduReader, rules: Rules) -> Request:
         return negotiation.decode_request(first.data)
 
 
-def _check(request: Request, has_room: Callable[[], bool]) -> None:
+def _check(request: Request) -> None:
     """Refuse what no partner's entry could make acceptable."""
     checks = (
         (bool(request.protocol_version & 1), (1, 2, 2), "protocol version"),
@@ -173,7 +180,6 @@ def _check(request: Request, has_room: Callable[[], bool]) -> None:
         (request.called_aet is not None, (1, 1, CALLED_UNKNOWN), "called AE title"),
         (request.calling_aet is not None, (1, 1, CALLING_UNKNOWN), "calling AE title"),
         (not request.oversize_identity, (1, 1, 1), "user identity too long"),
-        (has_room(), (2, 3, 2), "接続数の上限です / too many associations"),
     )
     for passed, codes, cause in checks:
         if not passed:

@@ -16,6 +16,12 @@ HTTP_HINT = (
     + "これはDICOMのポートです。番号を確かめてください / This is a DICOM port\r\n".encode()
 )
 
+#: Fatal alert unexpected_message (RFC 8446 section 6.2) in a record of its own: to who spoke
+#: no TLS it says that here is TLS.
+TLS_HINT = b"\x15\x03\x01\0\x02\x02\x0a"
+#: A-ABORT, unrecognized PDU (PS3.8 table 9-26): to who spoke TLS, that here is plain DICOM.
+DICOM_HINT = b"\x07\0\0\0\0\x04\0\0\x02\x01"
+
 SILENT = "接続後に何も届きません / nothing came after the connection"
 CLOSED = "何も送らずに切れました / closed without a word"
 SLOW = "握手が時間内に終わりません / handshake not done in time"
@@ -24,6 +30,14 @@ GAVE_WAY = "新しい接続に席を譲りました / gave way to newer connecti
 TLS_ON_PLAIN = "平文のポートにTLSで接続されました / TLS hello on a plain port"
 DICOM_ON_TLS = "TLSのポートに平文のDICOMで接続されました / plain DICOM on a TLS port"
 HTTP_HERE = "DICOMのポートにHTTPで接続されました / HTTP on a DICOM port"
+FULL = "接続数の上限です / too many associations"
+PARTNER_FULL = "この相手の接続数の上限です / too many associations of this partner"
+TOO_SLOW = "届くのが遅すぎます / comes too slowly"
+TOO_SILENT = "途中で何も届かなくなりました / silent for too long"
+DICOM_ON_HTTP = "HTTPのポートにDICOMで接続されました / DICOM on an HTTP port"
+HTTP_ON_TLS = "HTTPSのポートに平文のHTTPで接続されました / plain HTTP on an HTTPS port"
+TLS_ON_HTTP = "平文のHTTPのポートにTLSで接続されました / TLS hello on a plain HTTP port"
+NOT_HTTP = "HTTPではありません / not HTTP"
 TLS_THERE = "相手のポートはTLSです / the peer's port speaks TLS"
 NOT_DICOM = "DICOMではありません / not DICOM"
 NOT_TLS = "TLSではありません / not TLS"
@@ -63,6 +77,23 @@ def stranger(first: bytes, *, tls: bool) -> str | None:
     if is_tls(first):
         return TLS_ON_PLAIN
     return None if first[:1] == b"\x01" else NOT_DICOM
+
+
+def hint(first: bytes, *, tls: bool) -> bytes:
+    """Return what tells a stranger, in its own words or ours, that the port is another's.
+
+    Parameters
+    ----------
+    first : bytes
+        Of :func:`stranger`, which named a cause.
+    tls : bool
+        Whether the port speaks TLS.
+    """
+    if is_http(first):
+        return HTTP_HINT
+    if tls:
+        return TLS_HINT
+    return DICOM_HINT if is_tls(first) else b""
 
 
 _REASONS = {

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 
-from common.dicom import commands, negotiation, uids
+from common.dicom import commands, negotiation, statuses, uids
 from common.dicom.admission import Terms
 from common.dicom.channel import Channel
 from common.dicom.commands import Command
@@ -29,10 +29,16 @@ from common.dicom.pdu_stream import (
 from common.dicom.peer import Incoming, Placing, Sink, Writing
 from common.dicom.services import QUIET, Line, Services
 from common.errors import AssociationAborted, ProtocolError, TodokeError
+from common.refusals import Refused
 
 _BUFFER = 1 << 18
 _HEAD = 1 << 12  # read before a data set that is placed: a command and two headers fit
+LEAST_RATE = 100  # bytes a second of a message under way, over half the idle timeout
 _PATIENCE = 30.0  # seconds without progress while sending a response
+
+
+class TooSlow(TimeoutError):
+    """A peer that keeps an association open drop by drop."""
 
 
 class Association:
@@ -48,6 +54,8 @@ class Association:
         Seconds without a byte from the peer and without an answer for it.
     services : Services, optional
         Performs the commands of the classes it names.
+    refused : callable
+        Told of each request that is answered with a failure.
     """
 
     def __init__(
@@ -57,7 +65,9 @@ class Association:
         sink: Sink,
         idle_timeout: float,
         services: Services | None = None,
+        refused: Refused = lambda *_: None,
     ) -> None:
+        self._refused = refused
         self._channel = channel
         self._terms = terms
         self._sink = sink
@@ -68,6 +78,7 @@ class Association:
         self._news = threading.Event()
         self._unanswered = 0
         self._sleeping = False
+        self._waited, self._got = 0.0, 0  # of the message under way, since it was last judged
         self._stopping = False
         self._cut = False
         self._over = False
@@ -96,7 +107,8 @@ class Association:
         AssociationAborted
             This end is stopping.
         TimeoutError
-            The peer, or the sink for it, was silent for too long.
+            The peer, or the sink for it, was silent for too long; TooSlow where
+            something came, and too little.
         OSError
             The peer aborted or is gone.
         Exception
@@ -151,7 +163,8 @@ class Association:
             self._channel.acknowledge_at_once()
         try:
             patience = min(QUIET, self._idle) if self._line.waits else self._idle
-            deadline = time.monotonic() + patience if waits else 0.0
+            began = time.monotonic()
+            deadline = began + patience if waits else 0.0
             count = self._channel.fill(buffer, deadline, enough)
         except TimeoutError:
             if waits and not self._line.speak():
@@ -161,7 +174,21 @@ class Association:
             self._sleeping = False
         if count == 0:
             raise ConnectionResetError("closed by the peer without release")
+        if self._message is not None or self._command:
+            self._judge(time.monotonic() - began, count or 0)
         return count or 0
+
+    def _judge(self, waited: float, count: int) -> None:
+        """Bound how slowly a message may come: each wait has its deadline, a drop ends it.
+
+        What counts is time spent waiting for the peer, not for our disk.
+        """
+        self._waited += waited
+        self._got += count
+        if self._waited >= self._idle / 2:
+            if self._got < LEAST_RATE * self._waited:
+                raise TooSlow
+            self._waited, self._got = 0.0, 0
 
     def _place(self, placing: Placing) -> None:
         """Read the payload that comes next to where it belongs."""
@@ -275,6 +302,7 @@ class Association:
 
     def _end_of_data(self, context: int) -> None:
         message, self._message = self._message, None
+        self._waited, self._got = 0.0, 0
         if message is None:  # checked where its first byte came
             raise _unexpected("data set without a command")
         if self._writing is None:
@@ -297,6 +325,13 @@ class Association:
 
     def leave_answer(self, response: Command, context: int, status: int, comment: str) -> None:
         """Queue one response; from any thread."""
+        if status and not statuses.is_stored(status):
+            peer, what = self._terms.peer, f"{response.field:04X}H -> {status:04X}H {comment}"
+            self._refused(
+                peer.address,
+                f"要求を断りました / request refused: {what}".rstrip(),
+                peer.certificate,
+            )
         encoded = response.answer(status, comment)
         self._answers.append(command_pdus(context, encoded, self._terms.limit))
         self._news.set()

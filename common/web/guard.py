@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.errors import NotSignedIn, RequestForbidden, TodokeError
+from common.refusals import Refused
 from common.web.accounts import Accounts, User
 
 WRITE_HEADER = "x-todoke"
@@ -62,6 +63,8 @@ class Guard:
         Exceptions among them.
     passive : collection of str
         Ends of paths that a page asks for by itself: they keep no session alive.
+    refused : callable
+        Told of each request that is refused: address, cause, certificate.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Guard:
         guarded: Collection[str],
         open_paths: Collection[str] = (),
         passive: Collection[str] = (),
+        refused: Refused = lambda *_: None,
     ) -> None:
         self.app = app
         self.accounts = accounts
@@ -80,6 +84,7 @@ class Guard:
         self.guarded = tuple(guarded)
         self.open_paths = frozenset(open_paths)
         self.passive = tuple(passive)
+        self.refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse with 401 or 403, or pass on with the user in the scope."""
@@ -95,6 +100,9 @@ class Guard:
             if self._needs_session(scope["path"]):
                 scope["todoke_user"] = await self._user(scope["path"], headers)
         except TodokeError as error:
+            client = scope.get("client") or ("?", 0)
+            cause = f"{error.number} {error.facts.get('cause', '')}".rstrip()
+            await asyncio.to_thread(self.refused, client[0], cause, None)
             answer = JSONResponse({"error": error.as_json()}, error.http_status)
             await answer(scope, receive, send)
             return

@@ -18,6 +18,7 @@ from common.dicom import greeting, uids
 from common.dicom.association import CALLED_UNKNOWN, Acceptor, Incoming, Peer, Writing
 from common.errors import PeerNotRegistered, RevocationListUnusable, TodokeError
 from common.proof.identity import Node
+from common.refusals import Refusals
 from receiver import partners
 from receiver.arrivals import Arrival, Arrivals
 from receiver.commitment import Commitments
@@ -91,6 +92,7 @@ class DicomDoor:
         self.store = store
         self.node = node
         self.trail = trail
+        self.refusals = Refusals(trail)
         self.aet = aet
         self.profile = profile
         self.authority = node.ca
@@ -147,7 +149,8 @@ class DicomDoor:
             if peer.called_aet.strip() != self.aet:
                 raise PeerNotRegistered(cause="called AE title", reason=CALLED_UNKNOWN)
         except (PeerNotRegistered, RevocationListUnusable) as error:
-            self._refused(peer.address, str(error.facts.get("cause")), peer.certificate)
+            titles = f"{peer.calling_aet.strip()} -> {peer.called_aet.strip()}"
+            self._refused(peer.address, f"{error.facts.get('cause')} ({titles})", peer.certificate)
             raise
 
     def begin(self, incoming: Incoming) -> Writing:
@@ -188,8 +191,7 @@ class DicomDoor:
     def _refused(self, address: str, cause: str, certificate: bytes | None) -> None:
         if cause == greeting.CLOSED and self._is_known(certificate):
             return  # a partner that connected ahead and had nothing to send after all
-        shown = tls.fingerprint(certificate) if certificate else None
-        self.trail.note("security-alert", address=address, cause=cause, certificate=shown)
+        self.refusals.note(address, cause, certificate, door="dicom")
 
     def _alarm(self, institution: str, cause: str) -> None:
         self.trail.note("alarm", institution=institution, cause=cause)
@@ -204,3 +206,4 @@ class DicomDoor:
         self.acceptor.stop(5.0)
         self.dial_back.stop()
         self.arrivals.close()
+        self.refusals.close()

@@ -23,17 +23,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from common import audit, link, memory, tls
+from common import link, memory
 from common.errors import (
     IntegrityError,
     NotFound,
-    PeerNotRegistered,
     ProtocolError,
     RevocationListUnusable,
     TodokeError,
 )
 from common.link import Closing, Opening
 from common.proof import jws
+from common.refusals import Refused
 from common.states import InstanceState
 from common.web.peer import peer_certificate
 from receiver import frames, index, partners, statements, transfers
@@ -59,7 +59,7 @@ class LinkServices:
     receipts: Receipts
     authority: str  # PEM of our CA
     institution: str  # our own code
-    trail: audit.Trail
+    refused: Refused = lambda *_: None
     lists: Lists | None = None  # None: the index alone says who is revoked
     issue: Callable[[Partner, bytes, str], str] | None = None  # see :mod:`receiver.upkeep`
 
@@ -109,26 +109,27 @@ class _Door:
                 return Response(status_code=499)  # nobody is there to read it
             except TodokeError as error:
                 log.warning("%s %s: %s", request.method, request.url.path, error)
+                # the rest is our own trouble
+                if error.http_status < 500 or isinstance(error, RevocationListUnusable):
+                    await run_in_threadpool(self._refused, request, error)
                 return _json({"error": error.as_json()}, error.http_status)
 
         return endpoint
 
+    def _refused(self, request: Request, error: TodokeError) -> None:
+        self.services.refused(
+            request.client.host if request.client else "?",
+            f"{error.number} {error.facts.get('cause', '')}".rstrip(),
+            peer_certificate(request.scope),
+        )
+
     def _peer(self, request: Request) -> Partner:
         certificate = peer_certificate(request.scope)
         services = self.services
-        try:
-            found = partners.of_certificate(services.index, certificate, services.authority)
-            if services.lists is not None:
-                services.lists.check(found, certificate)
-            return found
-        except (PeerNotRegistered, RevocationListUnusable) as error:
-            services.trail.note(
-                "security-alert",
-                address=request.client.host if request.client else None,
-                cause=str(error.facts.get("cause")),
-                certificate=tls.fingerprint(certificate) if certificate else None,
-            )
-            raise
+        found = partners.of_certificate(services.index, certificate, services.authority)
+        if services.lists is not None:
+            services.lists.check(found, certificate)
+        return found
 
     def _transfer(self, request: Request, partner: Partner) -> tuple[Row[Any], Opening]:
         with self.services.index.read() as db:

@@ -17,6 +17,7 @@ import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from cryptography import x509
@@ -39,6 +40,7 @@ from common.proof.invitation import (
     Invitation,
     expired,
 )
+from common.refusals import Refused
 from common.settings import Receiver
 from receiver import index, registry
 from receiver.index import Index
@@ -55,6 +57,7 @@ def application(
     settings: Receiver,
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    refused: Refused = lambda *_: None,
 ) -> Starlette:
     """Return the application of the pairing port.
 
@@ -67,6 +70,8 @@ def application(
         Ports and AE title that the joiner is told, with the real port numbers.
     clock : callable
         Moment that decides on expiry.
+    refused : callable
+        Told of each request that is refused: address, cause, certificate.
     """
     door = _Door(node, db_index, settings, clock)
     return Starlette(
@@ -74,17 +79,17 @@ def application(
             Route("/pairing/v1/ca", door.ca, methods=["GET"]),
             Route("/pairing/v1/join", door.join, methods=["POST"]),
         ],
-        exception_handlers={TodokeError: _refusal},
+        exception_handlers={TodokeError: partial(_refusal, refused)},
     )
 
 
-def _refusal(request: Request, error: Exception) -> Response:
+async def _refusal(refused: Refused, request: Request, error: Exception) -> Response:
     if not isinstance(error, TodokeError):
         raise error
-    address = request.client.host if request.client else "?"
+    address, cause = request.client.host if request.client else "?", error.facts.get("cause", "")
     log.warning("pairing refused: %s from %s", error.words("en"), address)
-    words = error.as_json() | {"cause": str(error.facts.get("cause", ""))}
-    return JSONResponse({"error": words}, error.http_status)
+    await run_in_threadpool(refused, address, f"{error.number} {cause}".rstrip(), None)
+    return JSONResponse({"error": error.as_json() | {"cause": str(cause)}}, error.http_status)
 
 
 class _Door:

@@ -28,6 +28,7 @@ from common.dicom.association import (
 )
 from common.dicom.commands import Command
 from common.errors import ContextNotAccepted, PeerNotRegistered, UsageError
+from common.refusals import Refusals
 from sender.commitment import commit_late
 from sender.partners import Partner, find_partner, load_partners
 from sender.transactions import Transactions, open_transactions, report_fault
@@ -65,7 +66,7 @@ class CommitmentDoor:
         self._data = data
         self._key = key
         self._known = known
-        self._trail = trail
+        self._refusals = Refusals(trail, door=key)
         self._profile = profile
         self._reported = reported
         address = split_address(self._partner().commit_listen, "--commit-listen")
@@ -75,7 +76,7 @@ class CommitmentDoor:
                 tls=self._context,
                 sink=_NoInstances(),
                 admit=self.admit,
-                refused=self._refused,
+                refused=self._refusals.note,
                 supported=lambda *_: False,
                 services=self,
                 max_associations=4,
@@ -97,6 +98,7 @@ class CommitmentDoor:
     def stop(self) -> None:
         """Close it."""
         self._acceptor.stop(2.0)
+        self._refusals.close()
 
     def _partner(self) -> Partner:
         """Return the partner as its entry is now."""
@@ -127,15 +129,9 @@ class CommitmentDoor:
         )
         for passed, cause, reason in checks:
             if not passed:
-                self._refused(peer.address, cause, peer.certificate)
+                self._refusals.note(peer.address, cause, peer.certificate)
                 facts = {} if reason is None else {"reason": reason}
                 raise PeerNotRegistered(cause=cause, **facts)
-
-    def _refused(self, address: str, cause: str, certificate: bytes | None) -> None:
-        shown = tls.fingerprint(certificate) if certificate else None
-        self._trail.note(
-            "security-alert", door=self._key, address=address, cause=cause, certificate=shown
-        )
 
     # -- the service --------------------------------------------------------
 

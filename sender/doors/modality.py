@@ -25,6 +25,7 @@ from common import audit, durable
 from common.dicom import dataset, uids
 from common.dicom.association import Acceptor, Incoming, Peer, Writing
 from common.errors import InputError, PeerNotRegistered, TodokeError
+from common.refusals import Refusals
 from common.settings import Sender
 from sender.outbox import Outbox
 from sender.partners import load_modalities
@@ -101,12 +102,13 @@ class ModalityDoor:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="settle")
         self._trail = audit.Trail(data / "audit", "modality")
+        self._refusals = Refusals(self._trail, door="modality")
         self._acceptor = Acceptor(
             (settings.modality_bind, settings.modality_port),
             tls=None,
             sink=self,
             admit=self.admit,
-            refused=self._refused,
+            refused=self._refusals.note,
             supported=partial(uids.is_storable, others=settings.other_storage_classes),
         )
 
@@ -130,6 +132,7 @@ class ModalityDoor:
         self._acceptor.stop(5.0)
         self._stop.set()
         self._thread.join()
+        self._refusals.close()
         self._trail.close()
 
     def admit(self, peer: Peer) -> None:
@@ -141,11 +144,8 @@ class ModalityDoor:
         """
         known = {(m.aet, m.address) for m in load_modalities(self.data)}
         if (peer.calling_aet.strip(), peer.address) not in known:
-            self._refused(peer.address, "AE title and address", None)
+            self._refusals.note(peer.address, f"AE title and address: {peer.calling_aet.strip()}")
             raise PeerNotRegistered(cause="AE title and address")
-
-    def _refused(self, address: str, cause: str, _certificate: bytes | None) -> None:
-        self._trail.note("security-alert", address=address, cause=cause)
 
     def begin(self, incoming: Incoming) -> Writing:
         """Take the first byte of an instance."""

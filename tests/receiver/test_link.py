@@ -24,6 +24,7 @@ from common.link import Closing, Digest, Opening, Slot
 from common.proof import certificates, jws
 from common.proof.identity import Institution, Node
 from common.proof.role import Role
+from common.refusals import Refusals
 from common.states import InstanceState
 from common.web.peer import Listener
 from receiver import index
@@ -112,7 +113,9 @@ def linked(filled: Filled, tmp_path: Path) -> Iterator[Linked]:
     trail = audit.Trail(tmp_path / "audit", "web")
     receipts = Receipts(filled.index, filled.store, receiver, {})
     frames = Frames(filled.index, filled.store)
-    services = LinkServices(filled.index, frames, receipts, receiver.ca, RECEIVER[1], trail)
+    services = LinkServices(
+        filled.index, frames, receipts, receiver.ca, RECEIVER[1], refused=Refusals(trail).note
+    )
     mutual = tls.server_context(receiver.credentials, [receiver.ca])
     listener = Listener(link_app(services), "127.0.0.1", 0, tls=mutual, grace=1)
     context = tls.client_context(own, [receiver.ca])

@@ -206,7 +206,7 @@ def test_an_unknown_device_or_address_is_refused_and_audited(
     before = len(_alerts(ends))
     files = write_series(tmp_path / "study", 5, slices=1, side=32)
     assert _store(port, aet, files) == []
-    assert _alerts(ends)[before:] == ["AE title and address"]
+    assert _alerts(ends)[before:] == [f"AE title and address: {aet}"]
     assert not _transfers(ends, _study(files))
 
 

@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from common import durable, tls
 from common.proof import certificates
 from common.proof.certificates import Authority
-from common.web import peer
+from common.web import entry, peer
 
 PROTOCOLS = [
     pytest.param(protocol, id=f"{protocol.__name__}-uvicorn-{uvicorn.__version__}")
@@ -123,6 +123,7 @@ def test_a_silent_client_is_closed_and_blocks_nobody(
     leaf: Callable[[str], tls.Credentials],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(entry, "SILENT_SECONDS", 0.3)
     monkeypatch.setattr(peer, "HANDSHAKE_SECONDS", 0.3)
     monkeypatch.setattr(peer, "REQUEST_SECONDS", 0.3)
     context = tls.server_context(leaf("server"), [authority.pem])

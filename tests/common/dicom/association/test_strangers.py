@@ -35,6 +35,7 @@ from tests.common.dicom.association.rig import (
     Pki,
     Refusals,
     Shelf,
+    _leaf,
     accepting,
     calling,
     outgoing,
@@ -136,25 +137,27 @@ def test_a_client_without_a_trusted_certificate_is_reported(pki: Pki, kind: str)
 
 
 @pytest.mark.requirement("NET-15", "NET-08")
-def test_plain_dicom_on_the_tls_port_gets_no_answer(pki: Pki) -> None:
+def test_plain_dicom_on_the_tls_port_gets_no_dicom(pki: Pki) -> None:
     refused = Refusals()
     with (
         accepting(Shelf(), pki.server(), refused=refused) as acceptor,
         connect(acceptor) as plain,
     ):
         plain.sendall(RQ)
-        assert everything(plain) == b""
+        assert everything(plain) == greeting.TLS_HINT
         assert refused.wait()[0][1] == greeting.DICOM_ON_TLS
-    with accepting(Shelf(), pki.server()) as acceptor, pytest.raises(AssociationAborted):
+    with accepting(Shelf(), pki.server()) as acceptor, pytest.raises(WrongService) as told:
         calling(acceptor)
+    assert told.value.facts["cause"] == greeting.TLS_THERE
 
 
 def test_tls_on_the_plain_port(pki: Pki) -> None:
     refused = Refusals()
     with accepting(Shelf(), refused=refused) as acceptor:
-        with pytest.raises(AssociationAborted):
+        with pytest.raises(WrongService) as told:
             calling(acceptor, pki.client())
         assert refused.wait()[0][1] == greeting.TLS_ON_PLAIN
+    assert told.value.facts["cause"] == greeting.NOT_TLS
 
 
 @pytest.mark.parametrize("tls", [False, True])
@@ -305,6 +308,26 @@ def test_a_full_house_rejects_for_now(pki: Pki) -> None:
         with pytest.raises(PeerBusy):
             calling(acceptor, pki.client())
         assert len(refused.wait()) == 1
+
+
+@pytest.mark.requirement("NET-07")
+def test_one_partner_never_fills_the_house(pki: Pki) -> None:
+    refused, other = Refusals(), _leaf(pki.folder, pki.authority, "other")
+    limits = {"max_associations": 6, "max_per_partner": 3}
+    with (
+        accepting(Shelf(), pki.server(), refused=refused, **limits) as acceptor,
+        contextlib.ExitStack() as held,
+    ):
+        for _ in range(3):
+            held.enter_context(calling(acceptor, pki.client()))
+        with pytest.raises(PeerBusy):
+            calling(acceptor, pki.client(), calling_aet="ANOTHER")
+        assert refused.wait()[0][1] == greeting.PARTNER_FULL
+        with calling(acceptor, pki.client(other)) as good:
+            assert good.echo() == 0
+        held.close()  # a seat is free again once its association has ended
+        with calling(acceptor, pki.client()) as again:
+            assert again.echo() == 0
 
 
 def test_many_come_and_go_and_nothing_is_left(pki: Pki) -> None:
