@@ -418,6 +418,30 @@ class NotCommitted(PeerError):
     )
 
 
+class CertificateRevoked(PeerNotRegistered):
+    number = "E-6200"
+    ja = "証明書は失効しています ({cause})。使い続けるなら新しい招待で組み直してください"
+    en = "The certificate is revoked ({cause}). Pair again by a new invitation to go on"
+
+
+class RevocationListUnusable(PeerError):
+    number = "E-6201"
+    exit_code = 62
+    dimse_status = 0xA700
+    http_status = 503
+    ja = "失効リストが使えません ({cause})。新しいリストを置けば自動で続けます"
+    en = "The revocation list cannot be used ({cause}). Put a new one there; it goes on by itself"
+
+
+class NotRenewable(PeerError):
+    number = "E-6202"
+    exit_code = 62
+    http_status = 409
+    retryable = False
+    ja = "この証明書はまだ更新できません ({cause})。期限が近づくと自動で更新します"
+    en = "This certificate is not renewed yet ({cause}). It renews by itself before it ends"
+
+
 class WrongService(ProtocolError):
     number = "E-1103"
     ja = "相手のポートの種類が違います ({cause})。番号を確かめてください (TLSは 2762 など)"

@@ -7,25 +7,38 @@ B.12, BCP 195).  Every chain is checked strictly (RFC 5280), so certificates
 need key identifiers and key usage; :mod:`common.proof.certificates` makes them
 so.  A certificate alone says only *known to the CA*: which institution it is,
 the caller decides with :func:`peer_institution` and its table of partners.
+Certificates and revocation lists change without a restart: a listener's context
+is :class:`Following`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import ssl
-from collections.abc import Iterable
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from common.errors import PeerCertificateRefused, SettingsError
+from common.errors import PeerCertificateRefused, SettingsError, TodokeError
 
 Profile = Literal["jp-high13", "dicom-b12"]
 PROFILES: tuple[Profile, ...] = ("jp-high13", "dicom-b12")
 
-#: TLS 1.2 only; with the three suites of TLS 1.3 these are all that is offered (NET-02).
-CIPHERS_12 = "ECDHE+AESGCM:ECDHE+CHACHA20"
+#: TLS 1.2 only; with the three suites of TLS 1.3 these are all that is offered (NET-02).  The
+#: level refuses RSA below 2048 bit and SHA-1 in certificates, whatever a distribution allows.
+CIPHERS_12 = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
+
+#: What an alarm says when a file cannot be used.
+KEPT = (
+    "新しい証明書か失効リストが使えず、前のものを使い続けます / kept the certificate or list before"
+)
+
+HALF_DONE = 1.0  # seconds in which a key and its certificate are replaced one after the other
 
 #: Subject Alternative Name (URI) by which the receiver's CA names a sender's institution.
 INSTITUTION_URN = "urn:todoke:institution:"
@@ -54,6 +67,7 @@ def server_context(
     profile: str = "jp-high13",
     client_required: bool = True,
     strict: bool = True,
+    lists: Iterable[str] = (),
 ) -> ssl.SSLContext:
     """Return the context of a listener.
 
@@ -69,6 +83,9 @@ def server_context(
     strict : bool
         False only where `trust` is the very certificate of a product, entered by
         hand, as for ``check_host`` of :func:`client_context`.
+    lists : iterable of str
+        Revocation lists (PEM), one of each CA in `trust`: a leaf whose CA has none
+        here, or one past its end, is refused.  None at all checks nothing.
 
     Raises
     ------
@@ -83,7 +100,7 @@ def server_context(
         context.verify_mode = ssl.CERT_REQUIRED
         if not strict:
             context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        _trust(context, trust)
+        _trust(context, trust, lists)
         # a resumed session would outlive the certificate it began with
         context.num_tickets = 0
     return context
@@ -95,6 +112,7 @@ def client_context(
     *,
     profile: str = "jp-high13",
     check_host: bool = True,
+    lists: Iterable[str] = (),
 ) -> ssl.SSLContext:
     """Return the context of a connection that we open.
 
@@ -109,12 +127,14 @@ def client_context(
         False only for DICOM products whose certificate names no host.  `trust`
         is then that very certificate, entered by hand; what a strict check would
         find amiss in it (products make such) is no matter.
+    lists : iterable of str
+        As for :func:`server_context`.
     """
     context = _context(ssl.PROTOCOL_TLS_CLIENT, profile)
     context.check_hostname = check_host
     if not check_host:
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    _trust(context, trust)
+    _trust(context, trust, lists)
     if own is not None:
         _present(context, own)
     return context
@@ -212,11 +232,104 @@ def _present(context: ssl.SSLContext, own: Credentials) -> None:
         raise PeerCertificateRefused(cause=f"{own.chain}: {failure}") from failure
 
 
-def _trust(context: ssl.SSLContext, trust: Iterable[str]) -> None:
+def _trust(context: ssl.SSLContext, trust: Iterable[str], lists: Iterable[str]) -> None:
     pems = "\n".join(trust)
     if not pems.strip():
         raise SettingsError(path="settings", key="trust", cause="no CA certificate")
+    revoked = "\n".join(lists)
     try:
         context.load_verify_locations(cadata=pems)
+        if revoked:
+            _load_lists(context, revoked)
     except (ssl.SSLError, ValueError) as failure:
         raise PeerCertificateRefused(cause=f"CA: {failure}") from failure
+
+
+def _load_lists(context: ssl.SSLContext, lists: str) -> None:
+    """Give OpenSSL the lists, which :mod:`ssl` reads from a file only, and have it check."""
+    with tempfile.NamedTemporaryFile("w", suffix=".crl", delete=False) as file:
+        file.write(lists)
+    try:
+        context.load_verify_locations(cafile=file.name)
+    finally:
+        Path(file.name).unlink()
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+
+
+def stamp(paths: Iterable[Path]) -> Hashable:
+    """Return what changes when one of the files does: read no byte, cheap with every handshake."""
+    found: list[tuple[int, int, int] | None] = []
+    for path in paths:
+        try:
+            known = path.stat()
+            found.append((known.st_mtime_ns, known.st_size, known.st_ino))
+        except OSError:
+            found.append(None)
+    return tuple(found)
+
+
+class Following:
+    """Gives a context that is built anew as soon as what it was made of has changed.
+
+    What cannot be used changes nothing: the context before stays, and an alarm is
+    given once for each such change.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the context; a TodokeError when something in it cannot be used.
+    stamp : callable
+        Says by its answer whether anything has changed; asked with each handshake.
+    alarm : callable
+        Told the cause.
+    clock : callable
+        Seconds that only go on.
+
+    Raises
+    ------
+    TodokeError
+        There is nothing good to begin with.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], ssl.SSLContext],
+        stamp: Callable[[], Hashable],
+        alarm: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._build = build
+        self._stamp = stamp
+        self._alarm = alarm
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._good = stamp()
+        self._bad: tuple[Hashable, float, str] | None = None  # stamp, since, cause
+        self._context = build()
+
+    def __call__(self) -> ssl.SSLContext:
+        """Return the context of the next handshake; from any thread."""
+        with self._lock:
+            seen = self._stamp()
+            if seen == self._good:
+                self._bad = None
+            elif self._bad is None or self._bad[0] != seen:
+                self._renew(seen)
+            else:
+                self._say()
+            return self._context
+
+    def _renew(self, seen: Hashable) -> None:
+        try:
+            self._context = self._build()
+        except TodokeError as error:
+            self._bad = seen, self._clock(), str(error)
+        else:
+            self._good, self._bad = seen, None
+
+    def _say(self) -> None:
+        """Give the alarm, unless key and certificate are just being replaced one after another."""
+        if self._bad is not None and self._bad[2] and self._clock() - self._bad[1] >= HALF_DONE:
+            cause = self._bad[2]
+            self._bad = self._bad[0], self._bad[1], ""
+            self._alarm(cause)

@@ -18,11 +18,12 @@ from sqlalchemy import Row, select
 from common import tls
 from common.dicom import commands, commitment
 from common.dicom.association import NormalizedRequestor, Role
-from common.errors import PeerCertificateRefused, TodokeError
+from common.errors import PeerCertificateRefused, PeerError, TodokeError
 from common.proof.identity import Node
-from receiver import index
+from receiver import index, partners
 from receiver.commitment import Commitments
 from receiver.index import Index
+from receiver.revocation import Lists
 
 log = logging.getLogger("todoke.commitment")
 
@@ -55,6 +56,7 @@ class DialBack:
     ) -> None:
         self._index = db_index
         self._node = node
+        self._lists = Lists(db_index, node.ca, node.revocation_list)
         self._pending = pending
         self._aet = aet
         self._profile = profile
@@ -180,7 +182,12 @@ class DialBack:
             roles=AS_SCP,
         )
         shown = association.peer.certificate
-        if shown is None or tls.fingerprint(shown) != partner.fingerprint:
+        try:
+            if shown is None or tls.fingerprint(shown) != partner.fingerprint:
+                raise PeerCertificateRefused(cause="not the certificate of the partner's entry")
+            partners.check_revoked(self._index, partner.code, shown)
+            self._lists.check(partner, shown)
+        except PeerError:
             association.abort()
-            raise PeerCertificateRefused(cause="not the certificate of the partner's entry")
+            raise
         return association

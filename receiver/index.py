@@ -185,6 +185,27 @@ commit_addresses = Table(
     Column("port", Integer, nullable=False),
 )
 
+#: TLS certificates that stand for partners, so that they can be revoked one by one.
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),  # SHA-256 of the leaf
+    Column("institution", String(16), nullable=False),
+    Column("serial", String(40)),  # hexadecimal; only of our own CA, whose list names it
+    Column("expires_at", String(32), nullable=False),
+    Column("revoked_at", String(32)),
+    Column("reason", Text),
+    RowIndex("certificates_of", "institution"),
+)
+
+#: Revocation lists of other CAs, as files that somebody keeps up to date.
+revocation_lists = Table(
+    "revocation_lists",
+    metadata,
+    Column("institution", String(16), ForeignKey("partners.code"), primary_key=True),
+    Column("path", Text, nullable=False),
+)
+
 #: What other processes of this receiver are told; read on a change of PRAGMA data_version.
 events = Table(
     "events",

@@ -7,11 +7,13 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from common import tls
-from common.errors import PeerNotRegistered
+from common.errors import CertificateRevoked, PeerNotRegistered
+from common.proof.revocation import revoked_words
 from receiver import index
 from receiver.index import Index
 
 _partners = index.partners
+_certificates = index.certificates
 
 
 def of_certificate(db_index: Index, der: bytes | None, authority: str) -> Row[Any]:
@@ -29,6 +31,8 @@ def of_certificate(db_index: Index, der: bytes | None, authority: str) -> Row[An
     ------
     PeerNotRegistered
         No certificate, or nobody's that we know.
+    CertificateRevoked
+        The partner's, and no longer good.
     """
     if der is None:
         raise PeerNotRegistered(cause="no certificate")
@@ -38,9 +42,30 @@ def of_certificate(db_index: Index, der: bytes | None, authority: str) -> Row[An
         known = (_partners.c.code == code) & (_partners.c.kind == "todoke")
     with db_index.read() as db:
         row = db.execute(select(_partners).where(known)).first()
-    if row is None:
-        raise PeerNotRegistered(cause=tls.fingerprint(der)[:16])
+        if row is None:
+            raise PeerNotRegistered(cause=tls.fingerprint(der)[:16])
+    check_revoked(db_index, str(row.code), der)
     return row
+
+
+def check_revoked(db_index: Index, code: str, der: bytes) -> None:
+    """Refuse a certificate that was revoked, and every one of a partner that has no other.
+
+    A partner that was paired before certificates were listed has none here.
+
+    Raises
+    ------
+    CertificateRevoked
+    """
+    shown = select(_certificates.c.fingerprint, _certificates.c.revoked_at)
+    with db_index.read() as db:
+        rows = db.execute(shown.where(_certificates.c.institution == code)).all()
+    own = next((row for row in rows if row.fingerprint == tls.fingerprint(der)), None)
+    last = max((row.revoked_at or "" for row in rows), default="")
+    if own is not None and own.revoked_at:
+        raise CertificateRevoked(cause=revoked_words(own.revoked_at[:10]))
+    if rows and all(row.revoked_at for row in rows):
+        raise CertificateRevoked(cause=revoked_words(last[:10]))
 
 
 def trusted(db_index: Index, authority: str) -> list[str]:

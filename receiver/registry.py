@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from cryptography import x509
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from common import durable, tls
 from common.addresses import join_address, split_address
-from common.errors import UsageError
-from common.proof import certificates
+from common.errors import NotFound, UsageError
+from common.proof import certificates, revocation
 from common.proof.identity import Institution, Node, check_not_own
 from common.settings import check_aet
 from receiver import index
@@ -19,6 +20,9 @@ from receiver.index import Index
 
 _partners = index.partners
 _addresses = index.commit_addresses
+_certificates = index.certificates
+_lists = index.revocation_lists
+SUPERSEDED = "新しい証明書と交代 / superseded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,10 @@ class Partner:
     signing_sha256: str | None
     added_at: str
     commit_address: str | None  # HOST:PORT that reports of Storage Commitment are dialled to
+    crl: str | None = None  # file of its CA's revocation list
+    expires_at: str | None = None  # of the certificate that lasts longest
+    revoked_at: str | None = None  # it has no other than revoked ones
+    reason: str | None = None
 
 
 def list_partners(db_index: Index) -> list[Partner]:
@@ -41,6 +49,8 @@ def list_partners(db_index: Index) -> list[Partner]:
         rows = db.execute(select(_partners).order_by(_partners.c.code)).all()
         known = db.execute(select(_addresses))
         addresses = {row.institution: join_address(row.host, row.port) for row in known}
+        lists = {row.institution: row.path for row in db.execute(select(_lists))}
+        shown = {row.code: _standing(db, row.code) for row in rows}
     return [
         Partner(
             row.code,
@@ -51,9 +61,85 @@ def list_partners(db_index: Index) -> list[Partner]:
             tls.fingerprint_of_pem(row.signing_certificate) if row.signing_certificate else None,
             row.added_at,
             addresses.get(row.code),
+            lists.get(row.code),
+            *shown[row.code],
         )
         for row in rows
     ]
+
+
+def _standing(db: Connection, code: str) -> tuple[str | None, str | None, str | None]:
+    """Return until when a partner's certificates last, and since when and why they do not."""
+    rows = db.execute(select(_certificates).where(_certificates.c.institution == code)).all()
+    good = [row.expires_at for row in rows if not row.revoked_at]
+    if good or not rows:
+        return max(good, default=None), None, None
+    last = max(rows, key=lambda row: row.revoked_at)
+    return None, last.revoked_at, last.reason
+
+
+def put_certificate(db: Connection, code: str, leaf: x509.Certificate, *, ours: bool) -> None:
+    """Enter a certificate that stands for a partner.
+
+    Parameters
+    ----------
+    ours : bool
+        Our CA issued it, so our list can revoke it.
+    """
+    fingerprint = tls.fingerprint(certificates.to_der(leaf))
+    db.execute(delete(_certificates).where(_certificates.c.fingerprint == fingerprint))
+    db.execute(
+        insert(_certificates).values(
+            fingerprint=fingerprint,
+            institution=code,
+            serial=f"{leaf.serial_number:x}" if ours else None,
+            expires_at=leaf.not_valid_after_utc.isoformat(),
+        )
+    )
+
+
+def revoke_certificates(db: Connection, code: str, reason: str) -> int:
+    """Revoke every good certificate of a partner; return how many there were."""
+    good = (_certificates.c.institution == code) & _certificates.c.revoked_at.is_(None)
+    values = {"revoked_at": index.now(), "reason": reason}
+    return db.execute(update(_certificates).where(good).values(**values)).rowcount
+
+
+def revoke(db_index: Index, name: str, reason: str) -> Partner:
+    """Let a partner in no more, from its next request or instance on.
+
+    Its images stay.  A new invitation (``--replace``), or entering it again, ends it.
+
+    Parameters
+    ----------
+    name : str
+        Its code, or its name where only one has it.
+    reason : str
+        For the audit trail and the list of partners.
+
+    Raises
+    ------
+    NotFound
+        No partner, or several, of that name.
+    UsageError
+        No reason.
+    """
+    if not reason.strip():
+        raise UsageError(cause="--reason")
+    with db_index.write() as db:
+        fits = (_partners.c.code == name) | (_partners.c.name == name)
+        codes = db.execute(select(_partners.c.code).where(fits)).scalars().all()
+        if len(codes) != 1:
+            raise NotFound(thing=f"partner {name} ({', '.join(codes)})")
+        code = str(codes[0])
+        listed = _certificates.c.institution == code
+        count = db.execute(select(func.count()).select_from(_certificates).where(listed)).scalar()
+        if not revoke_certificates(db, code, reason) and not count:
+            # paired before certificates were listed: nobody can say which one it has
+            values = {"fingerprint": f"any of {code}", "institution": code, "reason": reason}
+            values |= {"expires_at": index.now(), "revoked_at": index.now()}
+            db.execute(insert(_certificates).values(**values))
+    return next(one for one in list_partners(db_index) if one.code == code)
 
 
 def is_known(db_index: Index, code: str) -> bool:
@@ -108,6 +194,7 @@ def add_product(
     ca: Path | None = None,
     issue: Path | None = None,
     commit_address: str = "",
+    crl: Path | None = None,
 ) -> Partner:
     """Enter a DICOM product that is not todoke.
 
@@ -123,6 +210,8 @@ def add_product(
         Instead: folder to write a key and a certificate of our CA into, for the product.
     commit_address : str
         HOST:PORT where it takes reports of Storage Commitment; empty for none.
+    crl : Path, optional
+        Revocation list of `ca`, in a file that somebody keeps up to date.
 
     Raises
     ------
@@ -136,11 +225,15 @@ def add_product(
         raise UsageError(cause=f"{aet}: {wrong}")
     if (certificate is None) == (issue is None):
         raise UsageError(cause="--cert | --issue")
+    if crl is not None and ca is None:
+        raise UsageError(cause="--crl: --ca")
     address = split_address(commit_address, "--commit-address") if commit_address else None
     if certificate is not None:
         leaf = certificates.to_pem(certificates.from_pem(_text(certificate)))
         trust = _text(ca) if ca is not None else leaf
         certificates.from_pem(trust)
+        if crl is not None:
+            revocation.read_list(crl, trust)
     else:
         trust, leaf = "", _issued(node, institution, aet, issue or Path())
     with db_index.write() as db:
@@ -156,6 +249,12 @@ def add_product(
             ca=trust or None,
             added_at=index.now(),
         )
+        revoke_certificates(db, institution.code, SUPERSEDED)
+        put_certificate(db, institution.code, certificates.from_pem(leaf), ours=issue is not None)
+        db.execute(delete(_lists).where(_lists.c.institution == institution.code))
+        if crl is not None:
+            values = {"institution": institution.code, "path": str(crl.absolute())}
+            db.execute(insert(_lists).values(**values))
         db.execute(delete(_addresses).where(_addresses.c.institution == institution.code))
         if address is not None:
             host, port = address

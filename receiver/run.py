@@ -21,7 +21,7 @@ from common.errors import DatabaseDamaged, StorageError, SyncFailed
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Receiver
-from receiver import index
+from receiver import index, upkeep
 from receiver.child import alone
 from receiver.index import Index
 from receiver.startup import mend
@@ -145,6 +145,7 @@ class Supervisor:
                 held.enter_context(alone(self.data, name))
             known = Index.at(self.data)
             mend(known, Store(self.data / "store"))
+            upkeep.prepare(Node.load(self.data, Role.SUPPORTER), known)
             known.close()
 
     def _words(self, node: Node, settings: Receiver, processes: list[_Process]) -> dict[str, Any]:

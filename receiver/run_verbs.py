@@ -47,12 +47,14 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
     from common.proof.identity import Node
     from common.proof.role import Role
     from common.states import WORDS, TransferState
-    from receiver import index
+    from receiver import index, upkeep
     from receiver.index import Index
 
     with console.verb(as_json=as_json):
         folder = data_folder("receiver", data)
-        Node.load(folder, Role.SUPPORTER)
+        node = Node.load(folder, Role.SUPPORTER)
+        with contextlib.closing(Index.at(folder)) as known:
+            standing = upkeep.standing(node, known)
         with contextlib.closing(Index.at(folder)) as known, known.read() as db:
             held = (
                 select(index.instances.c.transfer, func.count().label("arrived"))
@@ -81,8 +83,10 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
             for row in rows
         ]
         if as_json:
-            console.emit({"transfers": listed})
+            console.emit({"transfers": listed} | standing)
             return
+        for ja, en in standing["warnings"]:
+            console.say(ja, en)
         for one in listed:
             words = WORDS[TransferState(one["state"])]
             word = words.en if lang == "en" else words.ja

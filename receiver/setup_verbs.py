@@ -203,7 +203,8 @@ def partner_list(data: Data = None, as_json: Json = False) -> None:
             known = registry.list_partners(known_index)
         for one in known:
             line = f"{one.code}  {one.name}  {one.kind}  {one.aet}"
-            say(line, line)
+            ended = bool(one.revoked_at)
+            say(line + "  失効" * ended, line + "  revoked" * ended)
         if not known:
             say("まだ登録がありません。", "No partner yet.")
         if as_json:
@@ -224,6 +225,10 @@ def partner_add(
     commit_address: Annotated[
         str, typer.Option(help="保管確約の返事をかける HOST:PORT / where commitments are reported")
     ] = "",
+    crl: Annotated[
+        Path | None,
+        typer.Option(help="--ca の失効リスト (更新し続けるファイル) / revocation list of --ca"),
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -245,6 +250,7 @@ def partner_add(
                 ca=ca,
                 issue=issue,
                 commit_address=commit_address,
+                crl=crl,
             )
         digits = spoken(added.fingerprint or "")
         say(f"{name} を登録しました: {aet} {digits}", f"Added {name}: {aet} {digits}")
@@ -261,6 +267,42 @@ def partner_add(
             )
         if as_json:
             emit(asdict(added))
+
+
+@partner.command("revoke")
+def partner_revoke(
+    name: Annotated[str, typer.Argument(help="コードか名前 / code or name")],
+    reason: Annotated[str, typer.Option(help="理由 (記録に残る) / why, for the record")],
+    operator_name: Annotated[
+        str | None, typer.Option("--operator", help="作業者 / who does this")
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """相手の証明書を失効させる: 次の要求から受け付けない / take nothing more from a partner."""
+    with verb(as_json=as_json):
+        from common import audit
+        from receiver import registry, revocation
+        from receiver.index import Index
+
+        node, _ = _node(data)
+        who = operator(operator_name)
+        with closing(Index.at(node.data)) as known:
+            revoked = registry.revoke(known, name, reason)
+            with closing(audit.Trail(node.data / "audit", "console")) as trail:
+                words = {"institution": revoked.code, "reason": reason, "operator": who}
+                trail.note("partner-revoked", **words)
+            revocation.renew(node, known)
+        say(
+            f"{revoked.name} の証明書を失効させました。届いた画像は残ります。",
+            f"Revoked {revoked.name}. The images that arrived stay.",
+        )
+        say(
+            "組み直すとき: todoke receiver invite --replace",
+            "To pair again: todoke receiver invite --replace",
+        )
+        if as_json:
+            emit(asdict(revoked))
 
 
 def _identity(node: Node, settings: Receiver) -> dict[str, object]:

@@ -6,8 +6,10 @@ import asyncio
 import importlib.metadata
 import json
 import signal
+import ssl
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from common import audit, console, durable, logs, memory, tls
@@ -16,13 +18,14 @@ from common.proof.role import Role
 from common.refusals import Refusals
 from common.settings import Receiver
 from common.web.peer import Listener
-from receiver import partners
+from receiver import upkeep
 from receiver.child import attended
 from receiver.doors import pairing
 from receiver.doors.link import LinkServices, link_app
 from receiver.frames import Frames
 from receiver.index import Index
 from receiver.receipts import Receipts
+from receiver.revocation import Lists
 from receiver.store import Store
 from receiver.web_app import ViewerServices, viewer_app
 
@@ -36,6 +39,44 @@ def viewer_tls(node: Node, settings: Receiver) -> tls.Credentials | None:
     return None if settings.viewer_bind in LOOPBACK else node.credentials
 
 
+def _contexts(
+    node: Node,
+    settings: Receiver,
+    lists: Lists,
+    shown: tls.Credentials | None,
+    trail: audit.Trail,
+) -> dict[str, tls.Following]:
+    """Return the contexts of the ports, each as new as the files it is made of."""
+    own = node.credentials
+
+    def follow(
+        build: Callable[[], ssl.SSLContext], files: tls.Credentials, more: Path | None = None
+    ) -> tls.Following:
+        watched = [files.key, files.chain, *([more] if more else [])]
+        alarm = partial(_kept, trail)
+        return tls.Following(build, partial(tls.stamp, watched), alarm)
+
+    def mutual() -> ssl.SSLContext:
+        # products have no business on the link: our own CA's leaves alone
+        return tls.server_context(own, [node.ca], profile=settings.profile, lists=[lists.own()])
+
+    def one_sided() -> ssl.SSLContext:
+        return tls.server_context(own, profile=settings.profile, client_required=False)
+
+    def page() -> ssl.SSLContext:
+        return tls.server_context(shown or own, profile="dicom-b12", client_required=False)
+
+    made = {
+        "link": follow(mutual, own, node.revocation_list),
+        "pairing": follow(one_sided, own),
+    }
+    return made | {"viewer": follow(page, shown)} if shown else made
+
+
+def _kept(trail: audit.Trail, cause: str) -> None:
+    trail.note("alarm", cause=f"{tls.KEPT}: {cause}")
+
+
 async def serve(data: Path) -> None:
     """Open the three ports, say them on stdout as JSON, serve until told to stop."""
     settings = Receiver.load(data)
@@ -45,6 +86,7 @@ async def serve(data: Path) -> None:
     store = Store.at(data, settings)
     receipts = Receipts(index, store, node, {"software": f"todoke {version}"})
     trail = audit.Trail(data / "audit", "web")
+    lists = Lists(index, node.ca, node.revocation_list)
     refusals = Refusals(trail)
     services = LinkServices(
         index,
@@ -52,7 +94,9 @@ async def serve(data: Path) -> None:
         receipts,
         node.ca,
         node.institution.code,
-        refused=refusals.at("link"),
+        refusals.at("link"),
+        lists,
+        partial(upkeep.issue, node, index),
     )
     shown = viewer_tls(node, settings)
     viewer = ViewerServices(
@@ -64,33 +108,28 @@ async def serve(data: Path) -> None:
         version=version,
         refused=refusals.at("viewer"),
     )
-    mutual = tls.server_context(
-        node.credentials, partners.trusted(index, node.ca), profile=settings.profile
-    )
-    one_sided = tls.server_context(
-        node.credentials, profile=settings.profile, client_required=False
-    )
-    page = tls.server_context(shown, profile="dicom-b12", client_required=False) if shown else None
+    contexts = _contexts(node, settings, lists, shown, trail)
+    kept_up = upkeep.Upkeep(node, index, lists, trail, list(contexts.values()))
     listeners = {
         "link": Listener(
             link_app(services),
             settings.bind,
             settings.link_port,
-            tls=mutual,
+            tls=contexts["link"],
             refused=refusals.at("link"),
         ),
         "pairing": Listener(
             pairing.application(node, index, settings, refused=refusals.at("pairing")),
             settings.bind,
             settings.pairing_port,
-            tls=one_sided,
+            tls=contexts["pairing"],
             refused=refusals.at("pairing"),
         ),
         "viewer": Listener(
             viewer_app(viewer),
             settings.viewer_bind,
             settings.viewer_port,
-            tls=page,
+            tls=contexts.get("viewer"),
             refused=refusals.at("viewer"),
         ),
     }
@@ -98,7 +137,9 @@ async def serve(data: Path) -> None:
         signal.signal(name, lambda *_: _stop(listeners.values()))
     ports = {name: one.address[1] for name, one in listeners.items()}
     console.tell(json.dumps(ports))
+    kept_up.start()
     await asyncio.gather(*(one.serve() for one in listeners.values()))
+    kept_up.stop()
     receipts.close()
     index.close()
     refusals.close()

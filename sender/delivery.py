@@ -28,7 +28,7 @@ from common.proof import jws
 from common.proof.identity import Node
 from common.settings import Sender
 from common.states import TransferState
-from sender import slots, sources
+from sender import slots, sources, upkeep
 from sender.acknowledgements import Acknowledgements
 from sender.compression.flight import Flight, cores
 from sender.links import dicom
@@ -183,8 +183,8 @@ class Delivery:
 
     # -- between two todoke ends --------------------------------------------
 
-    def _connect(self) -> LinkClient:
-        """Connect to the first address of the partner that answers."""
+    def connect(self) -> LinkClient:
+        """Connect to the first address that answers; our certificate is renewed if it is due."""
         partner = self.partner
         context = tls.client_context(
             partner.credentials, [partner.ca], profile=self.settings.profile
@@ -199,12 +199,13 @@ class Delivery:
                 failure = unreachable
                 client.close()
                 continue
+            upkeep.renew(client, partner)
             return client
         raise failure
 
     def _open(self, transfer: Transfer, slide: Slide | None = None) -> LinkClient:
         """Open the transfer over a new connection, with the same words as before if it was."""
-        client = self._connect()
+        client = self.connect()
         try:
             kept = self.outbox.statement(transfer.id, "opening")
             client.open(kept or self._opening(transfer, slide))

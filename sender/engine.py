@@ -38,7 +38,7 @@ from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Sender
 from common.states import TransferState
-from sender import ingest, routing
+from sender import ingest, routing, upkeep
 from sender.bell import Bell
 from sender.delivery import Delivery
 from sender.links import dicom
@@ -83,6 +83,7 @@ class Engine:
         self.node = Node.load(data, Role.REQUESTER)
         self.settings = Sender.load(data)
         self.outbox = Outbox(data)
+        upkeep.finish(data)
         self.stop = threading.Event()
         self._bell = Bell(data)
         self._due: dict[str, float] = {}

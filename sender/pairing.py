@@ -30,7 +30,7 @@ from common.errors import (
     TodokeError,
     UsageError,
 )
-from common.proof import certificates, install, jws
+from common.proof import certificates, install, jws, renewal, revocation
 from common.proof.certificates import Authority, Key
 from common.proof.identity import (
     Institution,
@@ -115,10 +115,9 @@ def join(
     key = certificates.new_key()
     answer = _ask(address, ca, invitation, _request(node, invitation, key, settings or Sender()))
     partner = _as_before(_partner(node.data, invitation, ca, answer))
-    chain = _checked_leaf(answer, ca, key) + ca
+    chain = checked_leaf(str(answer.get("certificate")), ca, key) + ca
     _check_signing(partner)
-    durable.save(partner.credentials.key, certificates.key_to_pem(key), private=True)
-    durable.save(partner.credentials.chain, chain.encode())
+    renewal.replace_pair(partner.credentials, certificates.key_to_pem(key), chain)
     partner.save()
     return partner
 
@@ -141,6 +140,7 @@ def add_product(
     associations: int = 0,
     commit: bool = False,
     commit_listen: str = "",
+    crl: Path | None = None,
 ) -> Partner:
     """Enter a DICOM product as a partner; it gets the objects alone, over TLS.
 
@@ -169,6 +169,8 @@ def add_product(
         Ask it for Storage Commitment.
     commit_listen : str
         ADDRESS:PORT at which it may dial back with its report; implies `commit`.
+    crl : Path, optional
+        Revocation list of `ca`, in a file that somebody keeps up to date.
 
     Raises
     ------
@@ -186,6 +188,10 @@ def add_product(
         raise UsageError(cause="--cert + --key")
     trust = _text(ca)
     certificates.from_pem(trust)
+    if crl is not None:
+        if pin:
+            raise UsageError(cause="--crl: --pin")
+        revocation.read_list(crl, trust)
     partner = Partner(
         name=name,
         kind="dicom",
@@ -202,6 +208,7 @@ def add_product(
         file=partner_file(node.data, name),
         commit=commit or bool(commit_listen),
         commit_listen=commit_listen,
+        crl=str(crl.absolute()) if crl else "",
     ).with_line(limits, associations)
     if partner.file.exists():
         raise UsageError(cause=f"{name}: 登録済み / known already")
@@ -366,9 +373,14 @@ def _as_before(partner: Partner) -> Partner:
     return partner.with_line(known.limits, known.associations)
 
 
-def _checked_leaf(answer: dict[str, Any], ca: str, key: Key) -> str:
-    """Return our new certificate if it is for our key and from this CA."""
-    leaf = certificates.from_pem(str(answer.get("certificate")))
+def checked_leaf(pem: str, ca: str, key: Key) -> str:
+    """Return our new certificate, PEM, if it is for our key and from this CA.
+
+    Raises
+    ------
+    ProtocolError
+    """
+    leaf = certificates.from_pem(pem)
     try:
         leaf.verify_directly_issued_by(certificates.from_pem(ca))
     except (ValueError, TypeError, InvalidSignature) as failure:

@@ -162,6 +162,10 @@ def partner_add(
         str,
         typer.Option(help="返事を受ける ADDRESS:PORT (--commit を含む) / where it may dial back"),
     ] = "",
+    crl: Annotated[
+        Path | None,
+        typer.Option(help="--ca の失効リスト (更新し続けるファイル) / revocation list of --ca"),
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -188,6 +192,7 @@ def partner_add(
             associations=associations or 0,
             commit=commit,
             commit_listen=commit_listen,
+            crl=crl,
         )
         say(f"{name} を登録しました。", f"Added {name}.")
         made = pairing.product_ca_file(added)

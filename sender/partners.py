@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,9 @@ class Partner:
         Ask it for Storage Commitment; kind dicom only.
     commit_listen : str
         ADDRESS:PORT at which it may dial back with its report; empty for nowhere.
+    crl : str
+        File of the revocation list of `ca`, which somebody keeps up to date; empty
+        for none.  A todoke receiver needs none, see decision 0012.
     """
 
     name: str
@@ -83,6 +87,7 @@ class Partner:
     associations: int = 0
     commit: bool = False
     commit_listen: str = ""
+    crl: str = ""
 
     @property
     def key(self) -> str:
@@ -93,6 +98,22 @@ class Partner:
     def credentials(self) -> Credentials:
         """Key and chain that we show to it."""
         return Credentials(self.file.with_suffix(".key"), self.file.with_suffix(".crt"))
+
+    def lists(self, now: datetime | None = None) -> list[str]:
+        """Return the revocation list that its certificate is checked against, if it has one.
+
+        Raises
+        ------
+        RevocationListUnusable
+            Missing, or past its end; what is to be sent waits.
+        """
+        if not self.crl:
+            return []
+        from common.proof.revocation import kept
+
+        found = kept.get(Path(self.crl), self.ca)
+        found.check_age(now or datetime.now(UTC))
+        return [found.pem]
 
     def save(self) -> None:
         """Write the file, whole or not at all."""

@@ -182,15 +182,18 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
 
 @contextlib.contextmanager
 def _doors(engine: Any) -> Any:
+    from sender import upkeep
     from sender.doors import open_doors
 
-    with open_doors(engine) as words:
+    with upkeep.keeping(engine), open_doors(engine) as words:
         yield words
 
 
 def status(data: Data = None, as_json: AsJson = False) -> None:
     """送信箱の様子 / what is owed, and how far it is."""
-    from sender import sending
+    from dataclasses import asdict
+
+    from sender import sending, upkeep
     from sender.outbox import Outbox
 
     with console.verb(as_json=as_json):
@@ -199,8 +202,10 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
             rows = [sending.describe(outbox, transfer) for transfer in outbox.transfers()]
         running = _runs(folder)
         disk = sending.disk(folder)
+        partners = [asdict(one) for one in upkeep.standings(folder)]
         if as_json:
-            console.emit({"running": running, "disk": disk, "transfers": rows})
+            words = {"running": running, "disk": disk, "transfers": rows, "partners": partners}
+            console.emit(words)
             return
         from rich.console import Console
         from rich.table import Table
@@ -216,6 +221,9 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
                 row["error"][lang] if row["error"] else "",
             )  # fmt: skip
         Console().print(table)
+        for one in partners:
+            for ja, en in one["warnings"]:
+                console.say(f"{one['partner']}: {ja}", f"{one['partner']}: {en}")
         console.say("常駐は動いています" if running else "常駐は止まっています",
                     "The daemon runs" if running else "The daemon does not run")  # fmt: skip
         if disk["low"]:

@@ -8,6 +8,7 @@
       signing.crt       self-issued; what partners pin
       tls.key, tls.crt  receiver only: leaf of its own CA
       ca.key, ca.crt    receiver only: the private CA
+      revoked.crl       receiver only: its revocation list
 
 A sender's TLS certificates come from its receivers and lie beside each partner.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from common import durable
@@ -26,7 +28,7 @@ from common.errors import (
     InstitutionCodeError,
     UsageError,
 )
-from common.proof import certificates
+from common.proof import certificates, renewal, revocation
 from common.proof.certificates import Authority, Key
 from common.proof.role import FOLDER, VERSION, Role, read
 from common.tls import Credentials, fingerprint_of_pem
@@ -140,6 +142,7 @@ class Node:
             authority = Authority.create(f"todoke CA {institution.name}")
             durable.save(folder / "ca.key", certificates.key_to_pem(authority.key), private=True)
             durable.save(folder / "ca.crt", authority.pem.encode())
+            durable.save(folder / "revoked.crl", revocation.make_list(authority, {}).encode())
             node.issue_own(hosts)
         # last: without this file nothing before it counts
         words = {"version": VERSION, "role": role, "institution": asdict(institution)}
@@ -180,6 +183,11 @@ class Node:
         return Credentials(folder / "tls.key", folder / "tls.crt")
 
     @property
+    def revocation_list(self) -> Path:
+        """Where a receiver's CA keeps its revocation list."""
+        return self.data / "identity" / "revoked.crl"
+
+    @property
     def ca(self) -> str:
         """A receiver's CA certificate, PEM."""
         return (self.data / "identity" / "ca.crt").read_text("ascii")
@@ -191,7 +199,7 @@ class Node:
         key = certificates.key_from_pem((folder / "ca.key").read_bytes())
         return Authority(certificates.from_pem(self.ca), key)
 
-    def issue_own(self, hosts: Sequence[str]) -> None:
+    def issue_own(self, hosts: Sequence[str], *, now: datetime | None = None) -> None:
         """Issue (again) the TLS certificate of a receiver's listeners.
 
         Raises
@@ -203,7 +211,6 @@ class Node:
             raise UsageError(cause="--host")
         authority = self.authority
         key = certificates.new_key()
-        leaf = authority.issue(key.public_key(), hosts[0], hosts=hosts)
-        # one file for both would be one rename, but the key alone must be private
-        durable.save(self.credentials.key, certificates.key_to_pem(key), private=True)
-        durable.save(self.credentials.chain, (certificates.to_pem(leaf) + self.ca).encode())
+        leaf = authority.issue(key.public_key(), hosts[0], hosts=hosts, now=now)
+        chain = certificates.to_pem(leaf) + self.ca
+        renewal.replace_pair(self.credentials, certificates.key_to_pem(key), chain)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from common import audit, tls
 from common.dicom import greeting, uids
 from common.dicom.association import CALLED_UNKNOWN, Acceptor, Incoming, Peer, Writing
-from common.errors import PeerNotRegistered, TodokeError
+from common.errors import PeerNotRegistered, RevocationListUnusable, TodokeError
 from common.proof.identity import Node
 from common.refusals import Refusals
 from receiver import partners
@@ -24,6 +24,7 @@ from receiver.arrivals import Arrival, Arrivals
 from receiver.commitment import Commitments
 from receiver.dial_back import DialBack
 from receiver.index import Index
+from receiver.revocation import Lists
 from receiver.store import Store
 
 SUCCESS = 0x0000
@@ -95,6 +96,8 @@ class DicomDoor:
         self.aet = aet
         self.profile = profile
         self.authority = node.ca
+        self.lists = Lists(index, node.ca, node.revocation_list)
+        self.following = tls.Following(self._context, self._stamp, self._kept)
         self._known: dict[bytes | None, tuple[float, str, bool]] = {}
         self.arrivals = Arrivals(index, store, self._alarm)
         self.commitments = Commitments(
@@ -106,7 +109,7 @@ class DicomDoor:
         self.dial_back = DialBack(index, node, self.commitments, aet=aet, profile=profile)
         self.acceptor = Acceptor(
             address,
-            tls=self._context,
+            tls=self.following,
             sink=self,
             admit=self.admit,
             refused=self._refused,
@@ -115,9 +118,21 @@ class DicomDoor:
         )
 
     def _context(self) -> ssl.SSLContext:
-        """Build the context anew for each connection: partners come and go without a restart."""
-        trust = partners.trusted(self.index, self.authority)
-        return tls.server_context(self.node.credentials, trust, profile=self.profile)
+        """Build the context: partners and certificates come and go without a restart."""
+        return tls.server_context(
+            self.node.credentials,
+            partners.trusted(self.index, self.authority),
+            profile=self.profile,
+            lists=self.lists.pems(),
+        )
+
+    def _stamp(self) -> Hashable:
+        own = self.node.credentials
+        trust = tuple(partners.trusted(self.index, self.authority))
+        return tls.stamp([own.key, own.chain]), self.lists.stamp(), trust
+
+    def _kept(self, cause: str) -> None:
+        self.trail.note("alarm", cause=f"{tls.KEPT}: {cause}")
 
     def admit(self, peer: Peer) -> None:
         """Let an association in only for certificate, AE title and institution together.
@@ -128,11 +143,12 @@ class DicomDoor:
         """
         try:
             partner = partners.of_certificate(self.index, peer.certificate, self.authority)
+            self.lists.check(partner, peer.certificate)
             if peer.calling_aet.strip() != partner.aet:
                 raise PeerNotRegistered(cause="AE title")
             if peer.called_aet.strip() != self.aet:
                 raise PeerNotRegistered(cause="called AE title", reason=CALLED_UNKNOWN)
-        except PeerNotRegistered as error:
+        except (PeerNotRegistered, RevocationListUnusable) as error:
             titles = f"{peer.calling_aet.strip()} -> {peer.called_aet.strip()}"
             self._refused(peer.address, f"{error.facts.get('cause')} ({titles})", peer.certificate)
             raise
@@ -161,6 +177,7 @@ class DicomDoor:
         at, code, linked = self._known.get(certificate, (-LOOKED_UP, "", False))
         if now - at >= LOOKED_UP:
             partner = partners.of_certificate(self.index, certificate, self.authority)
+            self.lists.check(partner, certificate)
             code, linked = str(partner.code), partner.kind == "todoke"
             self._known[certificate] = now, code, linked
         return code, linked
@@ -168,7 +185,7 @@ class DicomDoor:
     def _is_known(self, certificate: bytes | None) -> bool:
         try:
             return bool(certificate and self._partner(certificate))
-        except PeerNotRegistered:
+        except (PeerNotRegistered, RevocationListUnusable):
             return False
 
     def _refused(self, address: str, cause: str, certificate: bytes | None) -> None:

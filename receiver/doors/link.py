@@ -28,6 +28,7 @@ from common.errors import (
     IntegrityError,
     NotFound,
     ProtocolError,
+    RevocationListUnusable,
     TodokeError,
 )
 from common.link import Closing, Opening
@@ -39,6 +40,7 @@ from receiver import frames, index, partners, statements, transfers
 from receiver.frames import Frames, Level
 from receiver.index import Index
 from receiver.receipts import Receipts
+from receiver.revocation import Lists
 
 log = logging.getLogger("todoke.link")
 Partner = Row[Any]
@@ -58,6 +60,8 @@ class LinkServices:
     authority: str  # PEM of our CA
     institution: str  # our own code
     refused: Refused = lambda *_: None
+    lists: Lists | None = None  # None: the index alone says who is revoked
+    issue: Callable[[Partner, bytes, str], str] | None = None  # see :mod:`receiver.upkeep`
 
 
 def link_app(services: LinkServices) -> Starlette:
@@ -67,6 +71,7 @@ def link_app(services: LinkServices) -> Starlette:
     return Starlette(
         routes=[
             Route(link.ROOT + "/hello", door.answer(door.hello)),
+            Route(link.ROOT + "/certificate", door.answer(door.certificate), methods=["POST"]),
             Route(link.ROOT + "/transfers", door.answer(door.open), methods=["POST"]),
             Route(one, door.answer(door.state)),
             Route(one + "/missing", door.answer(door.missing)),
@@ -104,7 +109,8 @@ class _Door:
                 return Response(status_code=499)  # nobody is there to read it
             except TodokeError as error:
                 log.warning("%s %s: %s", request.method, request.url.path, error)
-                if error.http_status < 500:  # the rest is our own trouble
+                # the rest is our own trouble
+                if error.http_status < 500 or isinstance(error, RevocationListUnusable):
                     await run_in_threadpool(self._refused, request, error)
                 return _json({"error": error.as_json()}, error.http_status)
 
@@ -120,7 +126,10 @@ class _Door:
     def _peer(self, request: Request) -> Partner:
         certificate = peer_certificate(request.scope)
         services = self.services
-        return partners.of_certificate(services.index, certificate, services.authority)
+        found = partners.of_certificate(services.index, certificate, services.authority)
+        if services.lists is not None:
+            services.lists.check(found, certificate)
+        return found
 
     def _transfer(self, request: Request, partner: Partner) -> tuple[Row[Any], Opening]:
         with self.services.index.read() as db:
@@ -151,6 +160,13 @@ class _Door:
             "time": index.now(),
         }
         return _json(words)
+
+    def certificate(self, request: Request, partner: Partner, body: bytearray) -> Response:
+        """Issue the certificate that follows the one which asks for it."""
+        if self.services.issue is None:
+            raise NotFound(thing="certificate")
+        shown = peer_certificate(request.scope) or b""
+        return _json({"certificate": self.services.issue(partner, shown, _text(body))}, 201)
 
     def open(self, _request: Request, partner: Partner, body: bytearray) -> Response:
         """Open a transfer; idempotent."""

@@ -129,6 +129,9 @@ class _Door:
                 signing_certificate=certificates.to_pem(signing),
                 added_at=index.now(),
             )
+            # a machine that was replaced is let in no more
+            registry.revoke_certificates(db, row.code, registry.SUPERSEDED)
+            registry.put_certificate(db, row.code, leaf, ours=True)
         log.info("paired with institution %s", row.code)
         return self._answer(certificates.to_pem(leaf), aet)
 

@@ -107,7 +107,11 @@ class CommitmentDoor:
     def _context(self) -> ssl.SSLContext:
         partner = self._partner()
         return tls.server_context(
-            partner.credentials, [partner.ca], profile=self._profile, strict=not partner.leaf
+            partner.credentials,
+            [partner.ca],
+            profile=self._profile,
+            strict=not partner.leaf,
+            lists=partner.lists(),
         )
 
     def admit(self, peer: Peer) -> None:

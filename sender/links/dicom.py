@@ -73,7 +73,13 @@ class Destination:
 
 
 def tls_towards(partner: Partner, profile: str) -> ssl.SSLContext | None:
-    """Return the TLS of associations to a partner, None where it has none."""
+    """Return the TLS of associations to a partner, None where it has none.
+
+    Raises
+    ------
+    RevocationListUnusable
+        Of the list that its entry names.
+    """
     if not partner.ca:
         return None
     own = partner.credentials
@@ -82,6 +88,7 @@ def tls_towards(partner: Partner, profile: str) -> ssl.SSLContext | None:
         [partner.ca],
         profile=profile,
         check_host=not partner.leaf,
+        lists=partner.lists(),
     )
 
 

@@ -109,6 +109,13 @@ class LinkClient:
         """Ask who is there and what time it has."""
         return self._words("GET", "/hello")
 
+    def renew(self, csr: str) -> str:
+        """Ask for the certificate that follows ours; return it, PEM."""
+        certificate = self._words("POST", "/certificate", csr).get("certificate")
+        if not isinstance(certificate, str):
+            raise ProtocolError(cause="certificate")
+        return certificate
+
     def open(self, opening: str) -> None:
         """Open a transfer with a signed opening; idempotent."""
         self._words("POST", "/transfers", opening)

@@ -14,6 +14,7 @@ from common import durable, tls
 from common.errors import PeerCertificateRefused, SettingsError
 from common.proof import certificates
 from common.proof.certificates import Authority
+from common.proof.revocation import make_list
 
 CODE = "0110000019"
 NOW = datetime.now(UTC)
@@ -247,3 +248,103 @@ def test_a_listener_that_trusts_nobody_is_refused(
     gone = tls.Credentials(tmp_path / "no.key", tmp_path / "no.crt")
     with pytest.raises(PeerCertificateRefused):
         tls.server_context(gone, client_required=False)
+
+
+# -- revocation and reload ---------------------------------------------------
+
+
+@pytest.mark.tls
+@pytest.mark.requirement("NET-11")
+@pytest.mark.parametrize(
+    ("days", "listed", "why"),
+    [
+        (7.0, True, "certificate revoked"),
+        (-0.01, False, "CRL has expired"),
+        (None, False, "unable to get certificate CRL"),
+    ],
+)
+def test_the_handshake_checks_the_list(
+    days: float | None,
+    listed: bool,
+    why: str,
+    authority: Authority,
+    leaf: Callable[..., tls.Credentials],
+) -> None:
+    own, theirs = leaf("r", hosts=["receiver.example"]), leaf("s", institution=CODE)
+    serial = certificates.from_pem(theirs.chain.read_text()).serial_number
+    other = make_list(Authority.create("other"), {})
+    made = (
+        other if days is None else make_list(authority, {serial: NOW} if listed else {}, days=days)
+    )
+    server = tls.server_context(own, [authority.pem], lists=[made])
+    client = tls.client_context(theirs, [authority.pem])
+    with pytest.raises(ssl.SSLCertVerificationError, match=why):
+        shake(server, client)
+    if days is not None:
+        good = tls.server_context(
+            own, [authority.pem], lists=[make_list(authority, {serial + 1: NOW})]
+        )
+        shake(good, client)
+
+
+class Seconds:
+    """A clock of the test."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.tls
+def test_a_broken_certificate_keeps_the_one_before_and_alarms_once(
+    authority: Authority, leaf: Callable[..., tls.Credentials]
+) -> None:
+    own = leaf("r", hosts=["receiver.example"])
+    alarms: list[str] = []
+    clock = Seconds()
+    following = tls.Following(
+        lambda: tls.server_context(own, client_required=False),
+        lambda: tls.stamp([own.key, own.chain]),
+        alarms.append,
+        clock,
+    )
+    client = tls.client_context(None, [authority.pem])
+
+    def shown() -> bytes | None:
+        _, asked = shake(following(), client)
+        return asked.getpeercert(binary_form=True)
+
+    first, text = shown(), own.chain.read_text()
+    own.chain.write_text("broken")
+    assert shown() == first
+    assert alarms == []  # key and certificate may just be changing one after another
+    clock.now += tls.HALF_DONE
+    assert shown() == first
+    assert shown() == first
+    assert len(alarms) == 1
+    own.chain.write_text(text)
+    assert shown() == first
+    leaf("r", hosts=["receiver.example"])  # a new key and certificate in the same place
+    assert shown() != first
+    assert len(alarms) == 1
+
+
+@pytest.mark.tls
+def test_a_key_that_does_not_fit_its_certificate_yet_is_no_alarm(
+    authority: Authority, leaf: Callable[..., tls.Credentials]
+) -> None:
+    own, coming = leaf("r", hosts=["receiver.example"]), leaf("n", hosts=["receiver.example"])
+    alarms: list[str] = []
+    following = tls.Following(
+        lambda: tls.server_context(own, client_required=False),
+        lambda: tls.stamp([own.key, own.chain]),
+        alarms.append,
+        Seconds(),
+    )
+    before = following()
+    own.key.write_bytes(coming.key.read_bytes())
+    assert following() is before
+    own.chain.write_bytes(coming.chain.read_bytes())
+    assert following() is not before
+    assert alarms == []
