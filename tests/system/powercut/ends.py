@@ -37,16 +37,24 @@ class CutEnds(Ends):
         return self.at["receiver"]
 
     @classmethod
-    def of(cls, paired: Ends, folder: Path, on_disk: str, inner: Path) -> Self:
-        """Copy two ends that do not run; the one named `on_disk` to a disk's `inner`."""
-        at = {
-            name: (inner if name == on_disk else folder) / name for name in ("sender", "receiver")
-        }
+    def of(cls, paired: Ends, folder: Path, inner: Path, *on_disk: str) -> Self:
+        """Copy two ends that do not run; those named `on_disk` to a disk's `inner`."""
+        names = ("sender", "receiver")
+        at = {name: (inner if name in on_disk else folder) / name for name in names}
         shutil.copytree(paired.sender, at["sender"])
         shutil.copytree(paired.receiver, at["receiver"])
         # what was set up before the test is on the disk; what it does itself is not helped
         subprocess.run(["sync", "--file-system", inner], check=True)
         return cls(folder, dict(paired.ports), at=at)
+
+    @contextlib.contextmanager
+    def receiving(self, env: dict[str, str] | None = None) -> Iterator[None]:
+        """Run the receiver, and kill it at the end."""
+        self.start_receiver(env)
+        try:
+            yield
+        finally:
+            self.kill_receiver()
 
     @contextlib.contextmanager
     def sending(self, env: dict[str, str] | None = None) -> Iterator[Any]:

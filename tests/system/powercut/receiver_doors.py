@@ -6,7 +6,7 @@ import array
 import contextlib
 import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,9 @@ class Run:
     def __post_init__(self) -> None:
         self.draw = random.Random(self.seed)
 
-    def ends(self, on_disk: str) -> CutEnds:
-        """Return the two ends, one with its data on the disk."""
-        return CutEnds.of(self.paired, self.folder, on_disk, self.disk.inner)
+    def ends(self, *on_disk: str) -> CutEnds:
+        """Return the two ends, those named with their data on the disk."""
+        return CutEnds.of(self.paired, self.folder, self.disk.inner, *on_disk)
 
     def to_complete(self, taken: list[Any]) -> set[int]:
         """Draw the cuts after which all is taken to its end."""
@@ -85,7 +85,7 @@ def dicom_door(run: Run) -> Verdict:
         with ends.outbox() as box:
             return copy_outbox(box, run.folder / f"outbox{number:03}")
 
-    with _receiver(ends, run.env), ends.sending():
+    with ends.receiving(run.env), ends.sending():
         pushing = heard.during(lambda: store_as_partner(ends.sender, sources, heard))
         taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST_STORED, witness)
         heard.stop.set()
@@ -105,22 +105,12 @@ def frames_door(run: Run) -> Verdict:
         def witness(number: int) -> Path:
             return copy_outbox(box, run.folder / f"outbox{number:03}")
 
-        with _receiver(ends, run.env):
+        with ends.receiving(run.env):
             pushing = heard.during(lambda: push_slides(ends.sender, box, heard))
             taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST_BATCHES, witness)
             heard.stop.set()
         pushing.join()
     return _after(run, ends, "frames", taken, None)
-
-
-@contextlib.contextmanager
-def _receiver(ends: CutEnds, env: dict[str, str] | None = None) -> Iterator[None]:
-    """Run the receiver, and kill it at the end."""
-    ends.start_receiver(env)
-    try:
-        yield
-    finally:
-        ends.kill_receiver()
 
 
 def _after(
@@ -131,40 +121,47 @@ def _after(
     run.disk.off()
     complete = run.to_complete(taken)
     for number, one in enumerate(taken):
+        said = one.acks + _said_to_the_sender(one.seen)
         with run.disk.after(one.cut):
-            fault = database_fault(ends.receiver / "index.sqlite")
-            if not fault and number in complete:
-                _complete(ends, one, pushed, verdict)
-            lost, checked, unsound = _look(ends.receiver, one, fault)
-            verdict.add(one.cut.kind, checked, lost, unsound)
+            if fault := database_fault(ends.receiver / "index.sqlite"):
+                lost, unsound = [f"{len(said)} with the index"], [fault]
+            elif number in complete:
+                lost, unsound = _complete(ends, one, said, pushed, verdict)
+            else:
+                with contextlib.closing(Index.at(ends.receiver)) as known:
+                    mend(known, Store(ends.receiver / "store"))
+                lost, unsound = _look(ends.receiver, said)
+            verdict.add(one.cut.kind, len(said), lost, unsound)
     return verdict
 
 
-def _complete(ends: CutEnds, one: Taken[Path], pushed: Path | None, verdict: Verdict) -> None:
-    """Start both ends again as they were, and wait for every receipt."""
+def _complete(
+    ends: CutEnds, one: Taken[Path], said: list[Ack], pushed: Path | None, verdict: Verdict
+) -> tuple[list[str], list[str]]:
+    """Start both ends again as they were, and wait for every receipt; look before and after."""
     ends.put_back(one.seen)
+    before: list[str] = []
     try:
-        with _receiver(ends), ends.sending():
-            unfinished = ends.all_receipted()
-            if pushed is not None:
-                must("sender", "send", pushed, "--data", ends.sender)
+        with ends.receiving():
+            before, unsound = _look(ends.receiver, said)
+            with ends.sending():
+                unfinished = ends.all_receipted()
+                if pushed is not None:
+                    must("sender", "send", pushed, "--data", ends.sender)
     except AssertionError as failure:
-        unfinished = [str(failure)]
+        unsound, unfinished = [], [str(failure)]
     verdict.completed += not unfinished
     verdict.unfinished += unfinished
+    lost, more = _look(ends.receiver, said)
+    return before or lost, unsound + more
 
 
-def _look(data: Path, one: Taken[Path], fault: str) -> tuple[list[str], int, list[str]]:
-    """Return what is lost, how much was looked for, and what is unsound."""
-    said = one.acks + _said_to_the_sender(one.seen)
-    if fault:
-        return [f"{len(said)} with the index"], len(said), [fault]
+def _look(data: Path, said: list[Ack]) -> tuple[list[str], list[str]]:
+    """Return what is lost and what is unsound."""
     with contextlib.closing(Index.at(data)) as known:
-        store = Store(data / "store", low_water=0)
-        mend(known, store)
-        after = _After(known, store)
+        after = _After(known, Store(data / "store"))
         lost = [f"{ack.what} {ack.uid} {ack.frame}" for ack in said if not after.holds(ack)]
-        return lost, len(said), after.faults()
+        return lost, after.faults()
 
 
 def _said_to_the_sender(outbox: Path) -> list[Ack]:

@@ -8,20 +8,27 @@ import pytest
 
 from tests.system.ends import Ends
 from tests.system.powercut.disk import Disk
+from tests.system.powercut.outbox_door import outbox_door
 from tests.system.powercut.receiver_doors import Run, dicom_door, frames_door
 
 pytestmark = [pytest.mark.system, pytest.mark.powercut, pytest.mark.timeout(300)]
 
 
-@pytest.mark.requirement("DAT-08")
-def test_dicom_door(disk: Disk, paired: Ends, tmp_path: Path) -> None:
-    verdict = dicom_door(Run(disk, paired, tmp_path, seed=1, instants=10, completed=1))
-    print(verdict.words())
-    assert not verdict.red, verdict.words()
+DOORS = {"DICOM": dicom_door, "frames": frames_door, "outbox": outbox_door}
+EVERYDAY = pytest.param(10, 1)
+ALL = pytest.param(50, 50, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])
 
 
-@pytest.mark.requirement("DAT-08")
-def test_frames_door(disk: Disk, paired: Ends, tmp_path: Path) -> None:
-    verdict = frames_door(Run(disk, paired, tmp_path, seed=1, instants=10, completed=1))
+@pytest.mark.requirement("DAT-08", "UX-06")
+@pytest.mark.parametrize(("instants", "completed"), [EVERYDAY, ALL])
+@pytest.mark.parametrize("door", DOORS)
+def test_nothing_acknowledged_is_lost(
+    disk: Disk, paired: Ends, tmp_path: Path, door: str, instants: int, completed: int
+) -> None:
+    verdict = DOORS[door](Run(disk, paired, tmp_path, seed=instants, instants=instants,
+                              completed=completed))
     print(verdict.words())
     assert not verdict.red, verdict.words()
+    assert sum(verdict.cuts.values()) == instants
+    assert verdict.completed == completed
+    assert verdict.checked > instants, "something had been acknowledged before each"
