@@ -26,6 +26,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ from typing import Self
 
 FICLONE = 0x40049409  # linux/fs.h
 PROGRAMS = ("mkfs.xfs", "mkfs.ext4", "mount", "umount")
-SIZES = {"base": 6 << 30, "middle": 3 << 30, "inner": 1 << 30}  # bytes, sparse
+MEMORY = Path("/dev/shm")
+SIZES = {"base": 4 << 30, "middle": 3 << 30, "inner": 1 << 30}  # bytes, sparse
 KEPT, LOST = "cache kept", "cache lost"
 KINDS = (KEPT, LOST)
 PATIENCE = 10.0  # seconds that a file system may stay busy after its last process ended
@@ -59,7 +61,7 @@ class Disk:
     Parameters
     ----------
     folder : Path
-        Where images and mount points lie; empty of mounts afterwards, whatever happened.
+        Where the mount points lie; empty of mounts afterwards, whatever happened.
 
     Raises
     ------
@@ -76,10 +78,9 @@ class Disk:
     def __enter__(self) -> Self:
         if why := cannot():
             raise NoDisk(why)
-        base, middle = self.folder / "base.img", self.folder / "base" / "middle.img"
+        middle = self.folder / "base" / "middle.img"
         try:
-            self._make(base, "xfs", "-m", "reflink=1")
-            self._mount(base, self.folder / "base")
+            self._below()
             self._make(middle, "xfs", "-m", "reflink=1")
             self._mount(middle, self.folder / "middle")
             self._make(self._image, "ext4")
@@ -100,6 +101,18 @@ class Disk:
         _t: TracebackType | None,
     ) -> None:
         self._clean()
+
+    def _below(self) -> None:
+        """Make the lowest file system, in memory where there is some.
+
+        What a machine's real disk does with a flush is not what is tested, and it is
+        shared with everything else that runs.
+        """
+        roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > SIZES["base"]
+        with tempfile.TemporaryDirectory(dir=MEMORY if roomy else self.folder) as short:
+            image = Path(short) / "base.img"
+            self._make(image, "xfs", "-m", "reflink=1")
+            self._mount(image, self.folder / "base")  # which keeps the file, its name goes
 
     @property
     def _image(self) -> Path:
@@ -168,7 +181,6 @@ class Disk:
     def _clean(self) -> None:
         """Unmount all, the innermost first, in any case."""
         with contextlib.ExitStack() as left:  # calls all, the last first, whatever one of them does
-            left.callback((self.folder / "base.img").unlink, missing_ok=True)
             for at in self._mounted:
                 left.callback(_away, at)
         self._mounted.clear()

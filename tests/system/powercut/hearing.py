@@ -1,4 +1,4 @@
-"""What was acknowledged, in the order in which it was heard, and cuts at random instants of that."""
+"""What was acknowledged, as it was heard, and cuts at random instants of that."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.system.powercut.disk import KINDS, Cut, Disk
 
 Seen = TypeVar("Seen")
 DEADLINE = 120.0  # seconds without an acknowledgement
+UNDER_WAY = 40  # instances that may be unanswered at a cut
 INSTANT = 0.03  # seconds after an acknowledgement at most
 
 
@@ -43,6 +44,7 @@ class Heard:
         self._acks: list[Ack] = []
         self._answers = 0
         self._pushing = 0
+        self._allowed = 0  # instances that may have gone out by now
         self._changed = threading.Condition()
         self.stop = threading.Event()
         self.failures: list[BaseException] = []
@@ -70,6 +72,27 @@ class Heard:
             if self.failures:
                 raise self.failures[0]
             assert self._answers >= wanted, f"{self._answers} answers, then no more"
+
+    def allow(self, count: int) -> None:
+        """Let instances go out until so many have gone in all."""
+        with self._changed:
+            self._allowed = count
+            self._changed.notify_all()
+
+    def may_go(self, gone: int) -> bool:
+        """Whether another may go out now, so many having gone."""
+        return gone < self._allowed and not self.stop.is_set()
+
+    def wait_to_go(self, gone: int) -> None:
+        """Wait until another may go out, or it is all over."""
+        with self._changed:
+            self._changed.wait_for(lambda: gone < self._allowed or self.stop.is_set(), DEADLINE)
+
+    def end(self) -> None:
+        """Push nothing more; what breaks off now is no failure."""
+        with self._changed:
+            self.stop.set()
+            self._changed.notify_all()
 
     def during(self, push: Callable[[], None]) -> threading.Thread:
         """Run what pushes in a thread until it ends or :attr:`stop` is set."""
@@ -119,6 +142,7 @@ def cut_at_random(
     """
     taken = []
     for number in range(instants):
+        heard.allow((number + 1) * most + UNDER_WAY)
         heard.more(draw.randint(1, most))
         seen = witness(number)
         threading.Event().wait(draw.uniform(0, INSTANT))  # the instant is what is drawn

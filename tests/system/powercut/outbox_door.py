@@ -20,8 +20,8 @@ from receiver import index, statements
 from sender.outbox import Outbox
 from tests.common.dicom.association.rig import CT_CONTEXT
 from tests.system.ends import must, until, verb
-from tests.system.powercut.ends import OUTBOX, CutEnds
-from tests.system.powercut.hearing import Ack, Heard, Taken, cut_at_random
+from tests.system.powercut.ends import LONG, OUTBOX, CutEnds
+from tests.system.powercut.hearing import UNDER_WAY, Ack, Heard, Taken, cut_at_random
 from tests.system.powercut.pushing import SLICES, Source, store, write_studies
 from tests.system.powercut.receiver_doors import Run
 from tests.system.powercut.verdict import Verdict, database_fault
@@ -39,7 +39,7 @@ def outbox_door(run: Run) -> Verdict:
     """
     ends = run.ends("sender", "receiver")
     _open_modality_door(ends)
-    sources = write_studies(run.folder / "device", run.draw, run.instants * MOST + SLICES)
+    sources = write_studies(run.folder / "device", run.draw, run.instants * MOST + UNDER_WAY)
     typed = run.folder / "typed"
     write_studies(typed, run.draw, run.instants * SLICES)
     heard = Heard()
@@ -51,7 +51,7 @@ def outbox_door(run: Run) -> Verdict:
             heard.during(lambda: _type(ends, sorted(typed.iterdir()), heard, env)),
         ]
         taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST, lambda n: None)
-        heard.stop.set()
+        heard.end()
     for one in pushing:
         one.join()
     return _after(run, ends, taken)
@@ -74,6 +74,7 @@ def _store_as_device(
     port: int, sources: Sequence[Source], draw: random.Random, heard: Heard
 ) -> None:
     """Hand over a study an association, as a device does."""
+    gone = 0
     for start in range(0, len(sources), SLICES):
         if heard.stop.is_set():
             return
@@ -88,7 +89,7 @@ def _store_as_device(
                 window=draw.choice([1, 8]),
             )
         ) as association:
-            store(association, sources[start : start + SLICES], heard)
+            gone = store(association, iter(sources[start : start + SLICES]), heard, gone)
 
 
 def _type(ends: CutEnds, studies: Sequence[Path], heard: Heard, env: dict[str, str]) -> None:
@@ -134,7 +135,7 @@ def _complete(ends: CutEnds, one: Taken[None], verdict: Verdict) -> None:
     arriving = ends.sender / "spool" / "arriving"
     try:
         with ends.receiving(), ends.sending(settle):
-            until(lambda: not any(arriving.iterdir()), "every study has come to rest", 120)
+            until(lambda: not any(arriving.iterdir()), "every study has come to rest", LONG)
             unfinished = ends.all_receipted()
             with ends.outbox() as box:
                 jobs = {str(job.id) for job in box.jobs()}
@@ -172,9 +173,7 @@ class _After:
         self.transfers = {transfer.id: transfer for transfer in box.transfers()}
         self.jobs = {str(job.id): job.paths for job in box.jobs()}
         spool = data / "spool"
-        files = [
-            path for name in ("arriving", "taken") for path in (spool / name).rglob("*.dcm")
-        ]
+        files = [path for name in ("arriving", "taken") for path in (spool / name).rglob("*.dcm")]
         self.spooled = {_uid_and_digest(path) for path in files}
 
     def holds(self, ack: Ack) -> bool:

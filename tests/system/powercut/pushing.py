@@ -58,22 +58,42 @@ def write_studies(folder: Path, draw: random.Random, count: int) -> list[Source]
     return found
 
 
-def store(association: Requestor, sources: Sequence[Source], heard: Heard) -> None:
-    """C-STORE instances over an association, until all are answered or it breaks."""
-    known = {source.uid: source for source in sources}
+def store(association: Requestor, sources: Iterator[Source], heard: Heard, gone: int = 0) -> int:
+    """C-STORE instances as they may go, until all are answered or the association breaks.
+
+    Parameters
+    ----------
+    gone : int
+        Instances that went before.
+
+    Returns
+    -------
+    int
+        Instances that have gone now.
+    """
+    known: dict[str, Source] = {}
+    first = gone
 
     def going() -> Iterator[Outgoing]:
-        for source in sources:
-            if heard.stop.is_set():
+        while heard.may_go(first + len(known)):
+            source = next(sources, None)
+            if source is None:
                 return
+            known[source.uid] = source
             yield source.outgoing()
 
-    for outcome in association.store(going()):
-        if outcome.error is not None:
-            raise outcome.error
-        uid = outcome.outgoing.sop_instance_uid
-        assert outcome.status == 0, f"status {outcome.status:04X}H"
-        heard.note(Ack("instance", uid, digest=known[uid].digest))
+    while not heard.stop.is_set():
+        before = len(known)
+        for outcome in association.store(going()):
+            if outcome.error is not None:
+                raise outcome.error
+            uid = outcome.outgoing.sop_instance_uid
+            assert outcome.status == 0, f"status {outcome.status:04X}H"
+            heard.note(Ack("instance", uid, digest=known[uid].digest))
+        if len(known) == before and heard.may_go(first + before):
+            break  # there are no more
+        heard.wait_to_go(first + len(known))
+    return first + len(known)
 
 
 def store_as_partner(sender: Path, sources: Sequence[Source], heard: Heard) -> None:
@@ -89,7 +109,7 @@ def store_as_partner(sender: Path, sources: Sequence[Source], heard: Heard) -> N
             contexts=[CT_CONTEXT],
         )
     ) as association:
-        store(association, sources, heard)
+        store(association, iter(sources), heard)
 
 
 class Telling(Delivery):

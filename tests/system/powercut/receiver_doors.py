@@ -23,7 +23,7 @@ from tests.sender.slides.vendor_files import Svs
 from tests.system.ends import Ends, must
 from tests.system.powercut.disk import Disk
 from tests.system.powercut.ends import CutEnds, copy_outbox
-from tests.system.powercut.hearing import Ack, Heard, Taken, cut_at_random
+from tests.system.powercut.hearing import UNDER_WAY, Ack, Heard, Taken, cut_at_random
 from tests.system.powercut.pushing import (
     SLICES,
     owe_slides,
@@ -33,7 +33,6 @@ from tests.system.powercut.pushing import (
 )
 from tests.system.powercut.verdict import Verdict, database_fault
 
-UNDER_WAY = 40  # instances that may be unanswered at the last cut
 MOST_STORED, MOST_BATCHES = 12, 8  # answers between two cuts
 BATCHES = 40  # that one slide is at least
 RECEIVED = {InstanceState.STORED, InstanceState.VERIFIED}
@@ -88,7 +87,7 @@ def dicom_door(run: Run) -> Verdict:
     with ends.receiving(run.env), ends.sending():
         pushing = heard.during(lambda: store_as_partner(ends.sender, sources, heard))
         taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST_STORED, witness)
-        heard.stop.set()
+        heard.end()
     pushing.join()
     return _after(run, ends, "DICOM", taken, pushed)
 
@@ -99,7 +98,7 @@ def frames_door(run: Run) -> Verdict:
     slide = Svs(width=2048, height=1536, tile=64).write(run.folder / "case.svs")
     heard = Heard()
     with contextlib.closing(Outbox(run.folder / "own")) as box:
-        slides = 1 + run.instants * MOST_BATCHES // BATCHES
+        slides = 1 + 2 * run.instants * MOST_BATCHES // BATCHES
         owe_slides(ends.sender, box, [slide] * slides)
 
         def witness(number: int) -> Path:
@@ -108,7 +107,7 @@ def frames_door(run: Run) -> Verdict:
         with ends.receiving(run.env):
             pushing = heard.during(lambda: push_slides(ends.sender, box, heard))
             taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST_BATCHES, witness)
-            heard.stop.set()
+            heard.end()
         pushing.join()
     return _after(run, ends, "frames", taken, None)
 
