@@ -1,0 +1,98 @@
+"""Two paired ends, one of them with its data on a disk whose power is cut."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from common.states import TransferState
+from sender.outbox import Outbox
+from tests.system.ends import Ends, until
+
+OUTBOX = "outbox.sqlite"
+LONG = 400.0  # seconds; a machine may be busy with other things
+
+
+@dataclass
+class CutEnds(Ends):
+    """A copy of two ends that were paired before."""
+
+    at: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def sender(self) -> Path:
+        """The sender's data directory."""
+        return self.at["sender"]
+
+    @property
+    def receiver(self) -> Path:
+        """The receiver's data directory."""
+        return self.at["receiver"]
+
+    @classmethod
+    def of(cls, paired: Ends, folder: Path, inner: Path, *on_disk: str) -> Self:
+        """Copy two ends that do not run; those named `on_disk` to a disk's `inner`."""
+        names = ("sender", "receiver")
+        at = {name: (inner if name in on_disk else folder) / name for name in names}
+        shutil.copytree(paired.sender, at["sender"])
+        shutil.copytree(paired.receiver, at["receiver"])
+        # what was set up before the test is on the disk; what it does itself is not helped
+        subprocess.run(["sync", "--file-system", inner], check=True)
+        return cls(folder, dict(paired.ports), at=at)
+
+    @contextlib.contextmanager
+    def receiving(self, env: dict[str, str] | None = None) -> Iterator[None]:
+        """Run the receiver, and kill it at the end."""
+        self.start_receiver(env)
+        try:
+            yield
+        finally:
+            self.kill_receiver()
+
+    @contextlib.contextmanager
+    def sending(self, env: dict[str, str] | None = None) -> Iterator[Any]:
+        """Run the daemon of the sender, and kill it at the end."""
+        with self.daemon(env) as words:
+            try:
+                yield words
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(words["pid"], signal.SIGKILL)
+
+    def put_back(self, outbox: Path) -> None:
+        """Let the sender know what it knew when a copy of its outbox was taken."""
+        for ending in ("", "-wal", "-shm"):
+            (self.sender / f"{OUTBOX}{ending}").unlink(missing_ok=True)
+        shutil.copyfile(outbox, self.sender / OUTBOX)
+
+    def all_receipted(self) -> list[str]:
+        """Wait until every transfer has ended; return what did not end well."""
+        with self.outbox() as box:
+            until(
+                lambda: not box.jobs(unscanned=True) and all(t.finished for t in box.transfers()),
+                "every transfer ends",
+                LONG,
+            )
+            return [
+                f"{t.kind} {t.id} {t.state} {t.error}"
+                for t in box.transfers()
+                if t.state is not TransferState.RECEIPTED or not t.digests_equal
+            ]
+
+
+def copy_outbox(box: Outbox, to: Path) -> Path:
+    """Keep what an outbox holds now, committed things only."""
+    with (
+        contextlib.closing(sqlite3.connect(box.path)) as here,
+        contextlib.closing(sqlite3.connect(to)) as there,
+    ):
+        here.backup(there)
+    return to

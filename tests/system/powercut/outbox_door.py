@@ -1,0 +1,207 @@
+"""The sender under power cuts: devices of the house, verbs, and what it says was delivered."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import select
+
+from common.dicom import dataset
+from common.dicom.association import Requestor
+from common.errors import NotDicom
+from common.states import InstanceState, TransferState
+from receiver import index, statements
+from sender.outbox import Outbox
+from tests.common.dicom.association.rig import CT_CONTEXT
+from tests.system.ends import must, until, verb
+from tests.system.powercut.ends import LONG, OUTBOX, CutEnds
+from tests.system.powercut.hearing import UNDER_WAY, Ack, Heard, Taken, cut_at_random
+from tests.system.powercut.pushing import SLICES, Source, store, write_studies
+from tests.system.powercut.receiver_doors import Run
+from tests.system.powercut.verdict import Verdict, database_fault
+
+LAN, DEVICE = "127.0.0.1", "CT1"
+MOST = 12  # answers between two cuts
+SETTLE = "1"  # seconds
+
+
+def outbox_door(run: Run) -> Verdict:
+    """Cut while a device stores, people type `sender send`, and the daemon delivers.
+
+    The receiver's data lie on the same disk, so that it never knows more than the
+    sender had said when the power went.
+    """
+    ends = run.ends("sender", "receiver")
+    _open_modality_door(ends)
+    sources = write_studies(run.folder / "device", run.draw, run.instants * MOST + UNDER_WAY)
+    typed = run.folder / "typed"
+    write_studies(typed, run.draw, run.instants * SLICES)
+    heard = Heard()
+    env = {**(run.env or os.environ), "TODOKE_SENDER_SETTLE_SECONDS": SETTLE}
+    with ends.receiving(), ends.sending(env) as words:
+        port = int(words["modality"]["port"])
+        pushing = [
+            heard.during(lambda: _store_as_device(port, sources, run.draw, heard)),
+            heard.during(lambda: _type(ends, sorted(typed.iterdir()), heard, env)),
+        ]
+        taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST, lambda n: None)
+        heard.end()
+    for one in pushing:
+        one.join()
+    return _after(run, ends, taken)
+
+
+def _open_modality_door(ends: CutEnds) -> None:
+    settings = ends.sender / "sender.toml"
+    text = settings.read_text("utf-8")
+    for key, value in (("modality_bind", LAN), ("modality_port", 0)):
+        (line,) = (one for one in text.splitlines() if one.startswith(f"{key} ="))
+        text = text.replace(line, f"{key} = {json.dumps(value)}")
+    settings.write_text(text, "utf-8")
+    must("sender", "modality", "add", DEVICE, "--address", LAN, "--data", ends.sender)
+    (partner,) = (ends.sender / "partners").glob("*.json")
+    rule = f'[[rule]]\nfrom = "modality:{DEVICE}"\nmodality = ["CT"]\nto = "{partner.stem}"\n'
+    (ends.sender / "rules.toml").write_text(rule, "utf-8")
+
+
+def _store_as_device(
+    port: int, sources: Sequence[Source], draw: random.Random, heard: Heard
+) -> None:
+    """Hand over a study an association, as a device does."""
+    gone = 0
+    for start in range(0, len(sources), SLICES):
+        if heard.stop.is_set():
+            return
+        with contextlib.closing(
+            Requestor.open(
+                (LAN, port),
+                tls=None,
+                server_hostname=None,
+                calling_aet=DEVICE,
+                called_aet="TODOKE",
+                contexts=[CT_CONTEXT],
+                window=draw.choice([1, 8]),
+            )
+        ) as association:
+            gone = store(association, iter(sources[start : start + SLICES]), heard, gone)
+
+
+def _type(ends: CutEnds, studies: Sequence[Path], heard: Heard, env: dict[str, str]) -> None:
+    """Run `sender send` again and again, each second one until the receipt is there."""
+    for number, study in enumerate(studies):
+        if heard.stop.is_set():
+            return
+        wait = "--wait" if number % 2 else "--no-wait"
+        told = verb("sender", "send", study, wait, "--data", ends.sender, env=env)
+        assert told.code == 0, told.errors
+        said = told.words
+        acks = [Ack("job", str(said["job"]), digest=str(study))]
+        if number % 2:
+            assert [one["state"] for one in said["transfers"]] == ["receipted"], said
+            acks += [Ack("receipt", one["id"]) for one in said["transfers"]]
+        heard.note(*acks)
+
+
+def _after(run: Run, ends: CutEnds, taken: list[Taken[None]]) -> Verdict:
+    """Look at what each cut left; take some to the end."""
+    verdict = Verdict("todoke", "outbox")
+    run.disk.off()
+    complete = run.to_complete(taken)
+    for number, one in enumerate(taken):
+        with run.disk.after(one.cut):
+            fault = database_fault(ends.sender / OUTBOX)
+            lost = [f"{len(one.acks)} with the outbox"] if fault else []
+            unsound = [fault] if fault else []
+            if not fault:
+                with ends.outbox() as box:
+                    after = _After(ends.sender, box, _Receiver(ends))
+                    lost = [f"{ack.what} {ack.uid}" for ack in one.acks if not after.holds(ack)]
+                    unsound = after.faults()
+                if number in complete:
+                    _complete(ends, one, verdict)
+            verdict.add(one.cut.kind, len(one.acks), lost, unsound)
+    return verdict
+
+
+def _complete(ends: CutEnds, one: Taken[None], verdict: Verdict) -> None:
+    """Start the sender again, and wait until all that it had taken is receipted."""
+    settle = {**os.environ, "TODOKE_SENDER_SETTLE_SECONDS": SETTLE}
+    arriving = ends.sender / "spool" / "arriving"
+    try:
+        with ends.receiving(), ends.sending(settle):
+            until(lambda: not any(arriving.iterdir()), "every study has come to rest", LONG)
+            unfinished = ends.all_receipted()
+            with ends.outbox() as box:
+                jobs = {str(job.id) for job in box.jobs()}
+                sent = {i.sop_uid for t in box.transfers() for i in box.instances(t.id)}
+    except AssertionError as failure:
+        unfinished = [str(failure)]
+    else:
+        there = {"instance": sent, "job": jobs}
+        unfinished += [
+            f"{ack.what} {ack.uid} not sent"
+            for ack in one.acks
+            if ack.what in there and ack.uid not in there[ack.what]
+        ]
+    verdict.completed += not unfinished
+    verdict.unfinished += unfinished
+
+
+class _Receiver:
+    """What the receiver holds after the same cut: what a sender may claim."""
+
+    def __init__(self, ends: CutEnds) -> None:
+        rows = index.instances
+        kept = rows.c.state.in_([InstanceState.STORED, InstanceState.VERIFIED])
+        with ends.index() as known, known.read() as db:
+            self.held = set(db.execute(select(rows.c.sop_uid).where(kept)).scalars())
+            names = db.execute(select(index.transfers.c.id)).scalars().all()
+            self.receipts = {name: statements.read(db, name, "receipt") for name in names}
+
+
+class _After:
+    """What a sender's disk holds after a cut."""
+
+    def __init__(self, data: Path, box: Outbox, known: _Receiver) -> None:
+        self.box, self.known = box, known
+        self.transfers = {transfer.id: transfer for transfer in box.transfers()}
+        self.jobs = {str(job.id): job.paths for job in box.jobs()}
+        spool = data / "spool"
+        files = [path for name in ("arriving", "taken") for path in (spool / name).rglob("*.dcm")]
+        self.spooled = {_uid_and_digest(path) for path in files}
+
+    def holds(self, ack: Ack) -> bool:
+        """Whether what was acknowledged is there as it was given."""
+        if ack.what == "instance":
+            return (ack.uid, ack.digest) in self.spooled
+        if ack.what == "job":
+            return self.jobs.get(ack.uid) == [ack.digest]
+        transfer = self.transfers.get(ack.uid)
+        return transfer is not None and transfer.state is TransferState.RECEIPTED
+
+    def faults(self) -> list[str]:
+        """Return what the sender says of the receiver and is not so, and files that are half."""
+        found = [f"{name} in the spool is no instance" for uid, name in self.spooled if not uid]
+        for transfer in self.transfers.values():
+            claimed = {i.sop_uid for i in self.box.instances(transfer.id) if i.acked}
+            if unheld := claimed - self.known.held:
+                found.append(f"{len(unheld)} claimed of {transfer.id}")
+            receipt = self.box.statement(transfer.id, "receipt")
+            if receipt is not None and receipt != self.known.receipts.get(transfer.id):
+                found.append(f"receipt of {transfer.id}")
+        return found
+
+
+def _uid_and_digest(path: Path) -> tuple[str, str]:
+    """Return what a file of the spool holds; no UID where it is no whole instance."""
+    try:
+        part = dataset.read_part10(path)
+    except NotDicom:
+        return "", path.name
+    return part.sop_instance_uid, hashlib.sha256(path.read_bytes()[part.offset :]).hexdigest()

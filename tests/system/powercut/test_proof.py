@@ -1,0 +1,68 @@
+"""The proof can fail: each step of the durable order that is taken away is seen to be missing."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from common import durable
+from tests.system.ends import Ends
+from tests.system.powercut.disk import Disk
+from tests.system.powercut.outbox_door import outbox_door
+from tests.system.powercut.receiver_doors import Run, dicom_door, frames_door
+from tests.system.powercut.saved_files import saved_files
+from tests.system.powercut.verdict import Verdict
+
+pytestmark = [pytest.mark.system, pytest.mark.powercut]
+MUTANTS = Path(__file__).parent / "mutants"
+DOORS: dict[str, Callable[[Run], Verdict]] = {
+    "DICOM": dicom_door,
+    "frames": frames_door,
+    "outbox": outbox_door,
+    "saved files": saved_files,
+}
+SYNCS = ("sync_data", "sync_folder", "save")  # functions of durable.py that sync by themselves
+NORMAL, BEFORE_COMMIT = "synchronous-normal", "acknowledges-before-commit"
+#: What is taken away at which door.
+FAULTS = [
+    *((fault, door) for door in ("DICOM", "frames", "outbox") for fault in
+      ("sync_data", "sync_folder", NORMAL, BEFORE_COMMIT)),
+    ("save", "saved files"),
+    ("sync_folder", "saved files"),
+]  # fmt: skip
+#: What the file system makes good, and why.
+HARMLESS: dict[tuple[str, str], str] = {}
+INSTANTS = 10
+
+
+def test_each_sync_of_durable_is_one_of_those_that_are_taken_away() -> None:
+    tree = ast.parse(Path(durable.__file__).read_text("utf-8"))
+    found = {
+        function.name
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for name in ast.walk(function)
+        if isinstance(name, ast.Attribute) and name.attr in {"fsync", "fdatasync"}
+    }
+    assert found == set(SYNCS)
+    assert found == {fault for fault, _ in FAULTS if fault not in {NORMAL, BEFORE_COMMIT}}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.requirement("DAT-08")
+@pytest.mark.parametrize(("fault", "door"), FAULTS)
+def test_the_power_cut_test_sees_what_is_taken_away(
+    disk: Disk, paired: Ends, tmp_path: Path, fault: str, door: str
+) -> None:
+    path = f"{MUTANTS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    env = {**os.environ, "PYTHONPATH": path, "TODOKE_POWER_FAULT": fault}
+    run = Run(disk, paired, tmp_path, seed=INSTANTS, instants=INSTANTS, env=env)
+    verdict = DOORS[door](run)
+    why = HARMLESS.get((fault, door), "")
+    print(f"without {fault}: {verdict.words()}; {why}")
+    assert verdict.red == (not why), verdict.words()
