@@ -34,7 +34,8 @@ DEPTH_LIMIT = 100
 #: 5 s is what one object may hold a thread.  An enhanced image of 4000 frames has 250,000.
 ELEMENTS_LIMIT = 1 << 18
 #: Bytes of a deflated data set once inflated: 3 MB can be 3 GB, RFC 1951 packs 1000 to 1.
-INFLATED_LIMIT = 1 << 30
+#: What is deflated in practice are segmentations: 1000 slices of 512 x 512 have 256 MiB.
+INFLATED_LIMIT = 512 << 20
 #: Fragments walked in one Pixel Data, and native frames listed: 16 bytes of table each.
 ITEMS_LIMIT = 1 << 20
 
@@ -45,6 +46,7 @@ EXPLICIT_BE = "1.2.840.10008.1.2.2"
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99"})  # of 1.2.8.1 the frames are, not the data set
 
 _WINDOW = 1 << 16  # bytes read at a time
+_DEFLATED_PIECE = 1 << 12  # small, because zlib copies what it has not consumed
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _END_OF_ITEM, _END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
 _PIXELS = {(0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)}
@@ -194,7 +196,8 @@ class _Walk:
             self.oddities.add("odd length")
         end = self.at + length
         if end > here.end:
-            raise DataSetCut(cause=f"({tag[0]:04X},{tag[1]:04X})")
+            name = f"({tag[0]:04X},{tag[1]:04X})"
+            raise DataSetCut(cause=name) if len(self.inside) == 1 else DataSetUnsound(cause=name)
         if len(self.inside) == 1 and end - self.start > HEADER_LIMIT:
             raise HeaderTooLarge(cause=f"> {HEADER_LIMIT >> 20} MiB")
         if vr == b"SQ":
@@ -342,9 +345,9 @@ class Inflating:
 
     def _next(self) -> bytes:
         while not self._stream.eof:
-            fresh = self._stream.unconsumed_tail or self._read(_WINDOW)
+            fresh = self._stream.unconsumed_tail or self._read(_DEFLATED_PIECE)
             try:
-                piece = self._stream.decompress(fresh, 1 << 20)
+                piece = self._stream.decompress(fresh, _WINDOW)
             except zlib.error as failure:
                 raise DataSetUnsound(cause="deflate") from failure
             self._size += len(piece)

@@ -54,7 +54,7 @@ _IMPLICIT = struct.Struct("<II")
 _LENGTH = struct.Struct("<I")
 _DEEPEST = 16
 _LONGEST = 1 << 20  # bytes of a header, which has then fewer elements than the budget
-#: Bytes below which a value of unknown kind cannot nest deeper than the budget has it.
+#: Bytes below which a value at the top cannot nest deeper than the budget has it.
 _DEEP = 16 * DEPTH_LIMIT
 _ITEM_BYTES = b"\xfe\xff\0\xe0"
 _Reader = Callable[[bytes | memoryview, int], tuple[int, int, int, Any]]
@@ -208,12 +208,12 @@ def _explicit(data: bytes | memoryview, at: int) -> tuple[int, int, int, _Reader
 
 def _implicit(data: bytes | memoryview, at: int) -> tuple[int, int, int, _Reader | None]:
     tag, length = _IMPLICIT.unpack_from(data, at)
-    return tag, length, at + 8, _unknown(data, at + 8, length) if length >= _DEEP else None
+    return tag, length, at + 8, _unknown(data, at + 8, length)
 
 
 def _unknown(data: bytes | memoryview, value: int, length: int) -> _Reader | None:
-    """Return how a value of unknown kind is read if it may hold elements that matter."""
-    if length == _UNDEFINED or (length >= _DEEP and data[value : value + 4] == _ITEM_BYTES):
+    """Return how a value of unknown kind is read if it may hold elements."""
+    if length == _UNDEFINED or (length >= 8 and data[value : value + 4] == _ITEM_BYTES):
         return _implicit
     return None
 
