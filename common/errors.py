@@ -200,6 +200,55 @@ class RequestTooLarge(InputError):
     en = "The request is too large ({cause}). Split it into several"
 
 
+class HeaderTooLarge(NotDicom):
+    number = "E-2010"
+    dimse_status = 0xC010  # cannot understand, PS3.4 table B.2-1; so to E-2016
+    ja = "画像の前の情報が大きすぎます ({cause})。装置から出し直してください"
+    en = "What precedes the image is too large ({cause}). Export it again"
+
+
+class TooManyElements(NotDicom):
+    number = "E-2011"
+    dimse_status = 0xC011
+    ja = "データ要素が多すぎます ({cause})。シリーズを分けて出し直してください"
+    en = "Too many data elements ({cause}). Export it again in several parts"
+
+
+class NestedTooDeep(NotDicom):
+    number = "E-2012"
+    dimse_status = 0xC012
+    ja = "シーケンスの入れ子が深すぎます ({cause})。装置の製造元に確かめてください"
+    en = "Sequences are nested too deeply ({cause}). Ask the maker of the device"
+
+
+class InflatedTooLarge(NotDicom):
+    number = "E-2013"
+    dimse_status = 0xC013
+    ja = "伸長すると大きすぎます ({cause})。圧縮せずに出し直してください"
+    en = "Too large once inflated ({cause}). Export it again without Deflate"
+
+
+class DataSetCut(NotDicom):
+    number = "E-2014"
+    dimse_status = 0xC014
+    ja = "データが途中で切れています ({cause})。もう一度出し直してください"
+    en = "The data end too early ({cause}). Export it again"
+
+
+class DataSetUnsound(NotDicom):
+    number = "E-2015"
+    dimse_status = 0xC015
+    ja = "データの構造がDICOM規格に合いません ({cause})。装置の製造元に確かめてください"
+    en = "The data are not built as DICOM says ({cause}). Ask the maker of the device"
+
+
+class UidInvalid(NotDicom):
+    number = "E-2016"
+    dimse_status = 0xC016
+    ja = "UIDが正しくありません ({cause})。装置の製造元に確かめてください"
+    en = "A UID is not valid ({cause}). Ask the maker of the device"
+
+
 class MixedPatients(InputError):
     number = "E-2104"
     exit_code = 26

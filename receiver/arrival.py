@@ -13,7 +13,7 @@ from typing import Any
 
 from common import durable, link
 from common.dicom import dataset, elements
-from common.errors import InputError, NotDicom, ProtocolError, TodokeError
+from common.errors import InputError, NotDicom, ProtocolError, StorageError, TodokeError, UidInvalid
 from common.states import InstanceState
 from receiver import attributes
 from receiver.buffers import SIZE
@@ -178,7 +178,7 @@ class Arrival:
         try:
             self._read(found)
         except ProtocolError as failure:
-            raise InputError(cause=failure.facts.get("cause")) from failure
+            raise UidInvalid(cause="study or series") from failure
         except TodokeError:
             raise
         except Exception as failure:  # pydicom raises anything on hostile bytes
@@ -249,5 +249,13 @@ class Arrival:
         }
 
     def study_model(self) -> dict[str, Any]:
-        """Return the patient and study level, read from the file where it lies now."""
-        return attributes.study_attributes(dataset.open_header(self.final)[0])
+        """Return the patient and study level, read from the file where it lies now.
+
+        Where a parser cannot make it of hostile values, it is what tells patients apart.
+        """
+        try:
+            return attributes.study_attributes(dataset.open_header(self.final)[0])
+        except OSError as failure:
+            raise StorageError(cause="reading back") from failure
+        except Exception:  # pydicom raises anything; others of the group are not to suffer
+            return dict(self.patient)

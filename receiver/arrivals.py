@@ -10,9 +10,11 @@ file, and nobody waits for another's fsync.
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable
 
 from sqlalchemy import select
@@ -28,6 +30,7 @@ from receiver.store import Store
 
 __all__ = ["Answer", "Arrival", "Arrivals"]
 
+log = logging.getLogger("todoke.arrivals")
 GROUP = 16  # instances at most in one transaction
 LINGER = 0.010  # seconds that a group waits at most for its next instance
 BEATS = 4  # usual times between two instances, after which the next is not waited for
@@ -87,9 +90,9 @@ class Arrivals:
         while (arrival := self._written.get()) is not None:
             try:
                 arrival.make_safe()
-            except TodokeError as error:
+            except Exception as failure:  # whatever one instance does, the next is written
                 arrival.abandon()
-                self._answer([(arrival, error)])
+                self._answer([(arrival, _as_error(failure))])
             else:
                 arrival.safe_at = time.monotonic()
                 self._safe.put(arrival)
@@ -119,8 +122,9 @@ class Arrivals:
             for folder in {arrival.folder for arrival in group}:
                 durable.sync_folder(folder)
             return self._place_group(group)
-        except TodokeError as error:
+        except Exception as failure:  # without this thread nobody is answered any more
             self._withdraw(group)
+            error = _as_error(failure)
             return [(arrival, error) for arrival in group]
 
     def _withdraw(self, group: list[Arrival]) -> None:
@@ -148,6 +152,14 @@ class Arrivals:
             self._room.release()
             if arrival.answer is not None:
                 arrival.answer(error)
+
+
+def _as_error(failure: Exception) -> TodokeError:
+    """Return what a peer is told of a failure; one that nobody foresaw is logged."""
+    if isinstance(failure, TodokeError):
+        return failure
+    log.error("%s", "".join(traceback.format_tb(failure.__traceback__)))  # its words may quote
+    return TodokeError(cause=type(failure).__name__)
 
 
 class _Rhythm:

@@ -85,15 +85,19 @@ def instance_attributes(ds: pydicom.Dataset) -> bytes:
     return zlib.compress(encoded(model), 6)
 
 
-def of_file(path: Path, tags: Iterable[str] | None = None) -> bytes | None:
+def of_file(
+    path: Path, tags: Iterable[str] | None = None, oddities: set[str] | None = None
+) -> bytes | None:
     """Return :func:`instance_attributes` of a stored file, whatever its bytes are.
 
-    No more of it is read than a header may have (`common.dicom.dataset.HEADER_LIMIT`).
+    No more of it is read than a header may have (`common.dicom.budget.HEADER_LIMIT`).
 
     Parameters
     ----------
     tags : iterable of str, optional
         All that is needed of it, as eight hexadecimal digits.
+    oddities : set of str, optional
+        As of :func:`common.dicom.budget.walk`.
 
     Returns
     -------
@@ -102,7 +106,7 @@ def of_file(path: Path, tags: Iterable[str] | None = None) -> bytes | None:
         not be read at all, so that nothing is known of it.
     """
     try:
-        header, _ = dataset.open_header(path)
+        header, _ = dataset.open_header(path, oddities)
         return instance_attributes(header if tags is None else _part(header, tags))
     except OSError:
         return None

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import io
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.dicom import dataset
 from receiver import workers
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def _raw_frames(path: str, numbers: list[int]) -> bytes:
     import pydicom
     from pydicom.encaps import get_frame
 
+    dataset.open_header(Path(path))  # a parser sees nothing that the budget has not passed
     ds = pydicom.dcmread(path)
     count = int(ds.get("NumberOfFrames") or 1)
     value = ds.PixelData
@@ -62,12 +65,11 @@ def _native_frame(ds: pydicom.Dataset, value: bytes, number: int, count: int) ->
 
 def _picture(request: dict[str, Any]) -> bytes:
     """Return a JPEG of one frame, as a display would show it."""
-    import pydicom
     from PIL import Image
     from pydicom.pixels.utils import pixel_array
 
     path, frame = request["path"], int(request["frame"])
-    ds = pydicom.dcmread(path, stop_before_pixels=True)
+    ds, _ = dataset.open_header(Path(path))
     if int(ds.Rows) * int(ds.Columns) * int(ds.get("SamplesPerPixel") or 1) > MOST_SAMPLES:
         raise MemoryError
     pixels = pixel_array(path, index=frame)

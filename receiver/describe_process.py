@@ -87,8 +87,17 @@ class Filler:
             self._reader.shutdown()
 
     def _read(self, rows: list[tuple[int, str]]) -> list[Described]:
-        made = [(number, path, attributes.of_file(self.store / path)) for number, path in rows]
+        made = [(number, path, self._of_file(path)) for number, path in rows]
         return [Described(number, path, packed) for number, path, packed in made if packed]
+
+    def _of_file(self, path: str) -> bytes | None:
+        oddities: set[str] = set()
+        packed = attributes.of_file(self.store / path, oddities=oddities)
+        if packed == attributes.UNREADABLE:
+            oddities.add("unreadable")
+        if oddities:
+            log.warning("%s: stored as it came, but %s", path, ", ".join(sorted(oddities)))
+        return packed
 
 
 def yield_processor() -> None:

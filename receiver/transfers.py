@@ -11,6 +11,8 @@ from typing import Any
 from pydicom.filereader import read_dataset
 from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
 
+from common.dicom import budget
+from common.dicom.dataset import EXPLICIT_LE
 from common.errors import (
     MixedPatients,
     NotFound,
@@ -159,7 +161,8 @@ def _announced_attributes(slot: Slot, opening: Opening) -> bytes | None:
     if not slot.header:
         return None
     try:
-        header = read_dataset(BytesIO(slot.header_bytes()), False, True)
+        data = budget.checked(slot.header_bytes(), EXPLICIT_LE)
+        header = read_dataset(BytesIO(data), False, True)
         attributes, study = instance_attributes(header), study_attributes(header)
     except Exception as failure:  # pydicom raises anything on hostile bytes
         raise ProtocolError(cause="a slide header") from failure

@@ -7,6 +7,7 @@ looked at here.  Digests are taken while the bytes are read for sending.
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 DICOMDIR = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 annex I
+#: What a preamble begins with that makes a program, an archive or a page of the file too; a
+#: TIFF may be one (PS3.10 section 7.1).
+_POLYGLOT = (
+    b"MZ", b"\x7fELF", b"#!", b"PK", b"%PDF", b"<", b"{",
+    b"\xfe\xed\xfa", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe",
+)  # fmt: skip
+log = logging.getLogger("todoke.ingest")
 _FIRST = 1 << 14  # bytes that hold most headers
 _PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate")
 _DESCRIBING = (  # what D3 says of the samples
@@ -79,6 +87,9 @@ def read(path: str) -> Identity | None:
 
 def _identity(path: str, fd: int, start: bytes) -> Identity:
     known = os.fstat(fd)
+    if start.startswith(_POLYGLOT):
+        # the preamble is not transmitted (PS3.7 9.1.1.1), so it goes no further than here
+        log.warning("a file is DICOM and something else too; only its data set is sent: %s", path)
     try:
         part10 = dataset.part10_of(start, known.st_size)
     except NotDicom:  # a long group 0002

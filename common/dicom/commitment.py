@@ -20,7 +20,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
-from common.dicom import uids
+from common.dicom import budget, uids
 from common.dicom.peer import Context
 from common.dicom.services import MAX_DATA_SET
 from common.errors import InputError, RequestTooLarge
@@ -186,6 +186,7 @@ def _decode(data: bytes, transfer_syntax: str) -> Dataset:
     if data.count(_ITEM) > MAX_INSTANCES:
         raise RequestTooLarge(cause=f"> {MAX_INSTANCES}")
     try:
+        budget.checked(data, transfer_syntax)
         return read_dataset(
             _Whole(data),
             is_implicit_VR=transfer_syntax == uids.IMPLICIT_VR_LITTLE_ENDIAN,

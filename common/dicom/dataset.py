@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import os
 import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from common import durable
-from common.dicom import uids
-from common.errors import NotDicom
+from common.dicom import budget, uids
+from common.dicom.budget import ITEMS_LIMIT, META_LIMIT
+from common.errors import DataSetCut, DataSetUnsound, NotDicom, TooManyElements
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -33,16 +33,13 @@ class Values(Protocol):
 
 
 PREAMBLE = 128
-META_LIMIT = 1 << 16  # bytes of group 0002 we read
-HEADER_LIMIT = 64 << 20  # bytes before the pixels that are parsed, inflated ones too
-ITEMS_LIMIT = 1 << 20  # fragments walked in one Pixel Data, and native frames listed
 FRAMES_LIMIT = (1 << 31) - 1  # of an IS, PS3.5 section 6.2
 
-IMPLICIT_LE = "1.2.840.10008.1.2"
+IMPLICIT_LE = budget.IMPLICIT_LE
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
-EXPLICIT_BE = "1.2.840.10008.1.2.2"
-DEFLATED = {"1.2.840.10008.1.2.1.99"}  # of 1.2.8.1 the frames are, not the data set
-_LONG_VR = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+EXPLICIT_BE = budget.EXPLICIT_BE
+DEFLATED = budget.DEFLATED
+_NATIVE = frozenset({IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ class Pixels:
 
 def _element(element: int, vr: bytes, value: bytes) -> bytes:
     value += (b"\0" if vr in {b"UI", b"OB"} else b" ") * (len(value) & 1)
-    if vr in _LONG_VR:
+    if vr in budget.LONG_VR:
         return struct.pack("<HH2sHI", 2, element, vr, 0, len(value)) + value
     return struct.pack("<HH2sH", 2, element, vr, len(value)) + value
 
@@ -140,8 +137,10 @@ def part10_of(start: bytes, size: int) -> Part10:
     values, offset = _meta(start)
     try:
         texts = [values[e].rstrip(b"\0 ").decode("ascii") for e in (0x0002, 0x0003, 0x0010)]
-    except (KeyError, UnicodeDecodeError) as missing:
-        raise NotDicom(cause=f"group 0002: {missing}") from missing
+    except KeyError as missing:
+        raise NotDicom(cause=f"no (0002,{missing.args[0]:04X})") from missing
+    except UnicodeDecodeError as failure:
+        raise NotDicom(cause="group 0002 is no text") from failure
     return Part10(offset, size - offset, *texts)
 
 
@@ -152,86 +151,83 @@ def _meta(start: bytes) -> tuple[dict[int, bytes], int]:
     while at + 8 <= len(start):
         group, element, vr, length = struct.unpack_from("<HH2sH", start, at)
         if group != 2:
+            _check_group_length(values.get(0), at - PREAMBLE - 16)
             return values, at
+        if vr not in budget.SHORT_VR and vr not in budget.LONG_VR:
+            raise DataSetUnsound(cause="an unknown value representation in group 0002")
         at += 8
-        if vr in _LONG_VR:
+        if vr in budget.LONG_VR:
             (length,) = struct.unpack_from("<I", start.ljust(at + 4, b"\0"), at)
             at += 4
         if at + length > len(start):
-            raise NotDicom(cause="group 0002 is cut")
+            raise DataSetCut(cause="group 0002")
         values[element] = start[at : at + length]
         at += length
-    raise NotDicom(cause="no data set after group 0002")
+    raise DataSetCut(cause="no data set after group 0002")
 
 
-def read_header(file: BinaryIO) -> Dataset:
+def _check_group_length(said: bytes | None, found: int) -> None:
+    """Refuse a group 0002 of which a reader that believes its length reads another (PS3.10 7.1)."""
+    if said is not None and said != struct.pack("<I", found):
+        raise DataSetUnsound(cause="length of group 0002")
+
+
+def read_header(file: BinaryIO, oddities: set[str] | None = None) -> Dataset:
     """Read a Part 10 file up to its pixels; the file is left where they begin.
 
-    Of a deflated data set no more is inflated than a header may have.
+    A parser sees only what :mod:`common.dicom.budget` has passed.  Of a deflated
+    data set all is inflated once, and no more kept than its header.
+
+    Parameters
+    ----------
+    oddities : set of str, optional
+        Gets what is not as PS3.5 has it and harms nothing.
 
     Raises
     ------
     NotDicom
-        pydicom cannot read it, or the header is larger than `HEADER_LIMIT`.
+        It breaks a limit or is built otherwise, or has no identity.
     """
     import pydicom
 
+    start = file.read(META_LIMIT)
+    part10 = part10_of(start, file.seek(0, os.SEEK_END))
+    header = _passed(file, part10, oddities)
     try:
-        header = pydicom.dcmread(_Budgeted(_plain(file)), stop_before_pixels=True)
+        parsed = pydicom.dcmread(header, stop_before_pixels=True)
         for identity in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-            if not header.get(identity):
+            if not parsed.get(identity):
                 raise NotDicom(cause=f"no {identity}")
     except NotDicom:
         raise
     except Exception as failure:  # pydicom raises anything on hostile bytes
         raise NotDicom(cause=type(failure).__name__) from failure
-    return header
+    return parsed
 
 
-def _plain(file: BinaryIO) -> BinaryIO:
-    """Return the file, or what a deflated one begins with as Explicit VR Little Endian."""
-    start = file.read(META_LIMIT)
-    file.seek(0)
-    if start[PREAMBLE : PREAMBLE + 4] != b"DICM":
-        return file
-    values, at = _meta(start)
-    if values.get(0x0010, b"").rstrip(b"\0 ").decode("ascii", "replace") not in DEFLATED:
-        return file
+def _passed(file: BinaryIO, part10: Part10, oddities: set[str] | None) -> BinaryIO:
+    """Return a file that ends where the pixels of another begin, once its header has passed.
+
+    A deflated one is given as Explicit VR Little Endian.
+    """
+    at, end, syntax = part10.offset, part10.offset + part10.length, part10.transfer_syntax_uid
+    if syntax not in DEFLATED:
+        pixels_at = budget.walk(partial(_read, file), at, end, syntax, oddities)
+        file.seek(0)
+        header = io.BytesIO(file.read(pixels_at))
+        file.seek(pixels_at)
+        return header
     file.seek(at)
-    inflated = zlib.decompressobj(-zlib.MAX_WBITS)  # RFC 1951, no header: PS3.5 A.5
-    some = inflated.decompress(file.read(HEADER_LIMIT), HEADER_LIMIT + 1)
-    return io.BytesIO(file_prefix("", "", EXPLICIT_LE) + some)
+    size = budget.Inflating(file.read).finish()
+    file.seek(at)
+    inflating = budget.Inflating(file.read)
+    pixels_at = budget.walk(inflating.read, 0, size, EXPLICIT_LE, oddities)
+    return io.BytesIO(file_prefix("", "", EXPLICIT_LE) + inflating.read(pixels_at, 0))
 
 
-class _Budgeted(io.RawIOBase):
-    """A file of which no more than `HEADER_LIMIT` bytes are read, whatever lengths it claims."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._left = HEADER_LIMIT + META_LIMIT
-        self._at = file.tell()  # asked for at every element: no system call each time
-
-    def read(self, size: int | None = -1) -> bytes:
-        wanted = self._left + 1 if size is None or size < 0 else size
-        if wanted > self._left:
-            raise NotDicom(cause=f"a header of more than {HEADER_LIMIT} bytes")
-        found = self._file.read(wanted)
-        self._left -= len(found)
-        self._at += len(found)
-        return found
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = self._file.seek(offset, whence)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
+def _read(file: BinaryIO, size: int, at: int) -> bytes:
+    file.seek(at)
+    return file.read(size)
 
 
 def find_pixels(fd: int, at: int, end: int, transfer_syntax_uid: str) -> Pixels | None:
@@ -277,8 +273,10 @@ def pixels_in(
         value = at + 12
     if length != 0xFFFFFFFF:
         if value + length > end:
-            raise NotDicom(cause="Pixel Data is cut")
+            raise DataSetCut(cause="Pixel Data")
         return Pixels(value, length)
+    if transfer_syntax_uid in _NATIVE:
+        raise DataSetUnsound(cause="Pixel Data of undefined length, not encapsulated")
     return Pixels(value, None, tuple(_fragments(read, value, end)))
 
 
@@ -289,17 +287,19 @@ def _fragments(read: Callable[[int, int], bytes], at: int, end: int) -> list[tup
     while len(found) < ITEMS_LIMIT:
         item = read(8, at)
         if len(item) < 8:
-            raise NotDicom(cause="Pixel Data is cut")
+            raise DataSetCut(cause="Pixel Data")
         group, element, length = struct.unpack("<HHI", item)
         if (group, element) == (0xFFFE, 0xE0DD):
             return found
-        if (group, element) != (0xFFFE, 0xE000) or at + 8 + length > end:
-            raise NotDicom(cause="Pixel Data item")
+        if (group, element) != (0xFFFE, 0xE000):
+            raise DataSetUnsound(cause="no item in Pixel Data")
+        if at + 8 + length > end:
+            raise DataSetCut(cause="an item of Pixel Data")
         if not first:
             found.append((at + 8, length))
         first = False
         at += 8 + length
-    raise NotDicom(cause="too many fragments")
+    raise TooManyElements(cause=f"> {ITEMS_LIMIT} fragments")
 
 
 def frame_table(pixels: Pixels, header: Values, base: int) -> bytes | None:
@@ -360,7 +360,7 @@ def instance_number(header: Values) -> int | None:
     return number if abs(number) < 1 << 53 else None
 
 
-def open_header(path: Path) -> tuple[Dataset, int]:
+def open_header(path: Path, oddities: set[str] | None = None) -> tuple[Dataset, int]:
     """Return the header of a Part 10 file and the byte at which its pixels begin.
 
     Raises
@@ -369,4 +369,4 @@ def open_header(path: Path) -> tuple[Dataset, int]:
         As :func:`read_header`.
     """
     with path.open("rb") as file:
-        return read_header(file), file.tell()
+        return read_header(file, oddities), file.tell()

@@ -2,9 +2,10 @@
 
 What identifies an instance and describes its pixels is found in one pass that
 decodes nothing else: a thirtieth of a parser's time, for each of thousands of
-slices.  Only what is ordinary is read here.  Whatever is not (a value that is
-no plain text, an element that runs past the bytes at hand, a nesting too deep)
-gives None, and the caller asks a parser, which takes longer and knows better.
+slices.  Only what is ordinary is read here, all of which
+:mod:`common.dicom.budget` would pass.  Whatever is not (a value that is no plain
+text, an element that runs past the bytes at hand, a nesting too deep) gives None,
+and the caller asks budget and parser, which take longer and know better.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from common.dicom.budget import DEPTH_LIMIT
 from common.dicom.testmark import TEST_BLOCK, TEST_ELEMENT, TEST_GROUP
 
 #: Keyword by tag, as (element << 16 | group) as little endian bytes give it.
@@ -51,6 +53,10 @@ _EXPLICIT = struct.Struct("<I2sH")
 _IMPLICIT = struct.Struct("<II")
 _LENGTH = struct.Struct("<I")
 _DEEPEST = 16
+_LONGEST = 1 << 20  # bytes of a header, which has then fewer elements than the budget
+#: Bytes below which a value at the top cannot nest deeper than the budget has it.
+_DEEP = 16 * DEPTH_LIMIT
+_ITEM_BYTES = b"\xfe\xff\0\xe0"
 _Reader = Callable[[bytes | memoryview, int], tuple[int, int, int, Any]]
 _BLOCK = 0x10  # element of the first private creator of a group
 
@@ -104,9 +110,12 @@ def scan(
         return None
     walk = _walk_implicit if transfer_syntax_uid == _IMPLICIT_LE else _walk_explicit
     values: dict[str, Any] = {}
+    start = at
     try:
         at, marked = walk(data, at, values)
     except (struct.error, ValueError):
+        return None
+    if at - start > _LONGEST:
         return None
     if at < len(data):
         return Elements(values, at, marked)
@@ -124,11 +133,9 @@ def _walk_explicit(data: bytes | memoryview, at: int, values: dict[str, Any]) ->
         elif vr in _LONG:
             if tag in _PIXELS:
                 break
-            (length,) = _LENGTH.unpack_from(data, at + 8)
-            value = at + 12
-            if length == _UNDEFINED:
-                # unknown of undefined length is implicit VR, PS3.5 section 6.2.2
-                at = _after_sequence(data, value, _implicit if vr == b"UN" else _explicit, 0)
+            _, length, value, inner = _explicit(data, at)
+            if inner is not None:
+                at = _after(data, value, length, inner, 0)
                 continue
         else:
             raise ValueError(vr)
@@ -149,8 +156,8 @@ def _walk_implicit(data: bytes | memoryview, at: int, values: dict[str, Any]) ->
         if tag in _PIXELS:
             break
         value = at + 8
-        if length == _UNDEFINED:
-            at = _after_sequence(data, value, _implicit, 0)
+        if length >= _DEEP and (inner := _unknown(data, value, length)) is not None:
+            at = _after(data, value, length, inner, 0)
             continue
         at = value + length
         if tag in _WANTED:
@@ -179,20 +186,36 @@ def _mark(
     return creator, marked or of_block
 
 
-def _explicit(data: bytes | memoryview, at: int) -> tuple[int, int, int, _Reader]:
-    """Return tag, length, where the value begins, and how elements inside it are read."""
+def _explicit(data: bytes | memoryview, at: int) -> tuple[int, int, int, _Reader | None]:
+    """Return tag, length, where the value begins, and how elements inside it are read.
+
+    None where there are none.
+    """
     tag, vr, length = _EXPLICIT.unpack_from(data, at)
     if vr in _SHORT:
-        return tag, length, at + 8, _explicit
+        return tag, length, at + 8, None
     if vr not in _LONG:
         raise ValueError(vr)
-    # unknown of undefined length is implicit VR, PS3.5 section 6.2.2
-    return tag, *_LENGTH.unpack_from(data, at + 8), at + 12, _implicit if vr == b"UN" else _explicit
+    (length,) = _LENGTH.unpack_from(data, at + 8)
+    if vr == b"SQ":
+        return tag, length, at + 12, _explicit
+    if vr == b"UN":  # implicit VR inside, PS3.5 section 6.2.2
+        return tag, length, at + 12, _unknown(data, at + 12, length)
+    if length == _UNDEFINED:
+        raise ValueError(vr)
+    return tag, length, at + 12, None
 
 
-def _implicit(data: bytes | memoryview, at: int) -> tuple[int, int, int, _Reader]:
+def _implicit(data: bytes | memoryview, at: int) -> tuple[int, int, int, _Reader | None]:
     tag, length = _IMPLICIT.unpack_from(data, at)
-    return tag, length, at + 8, _implicit
+    return tag, length, at + 8, _unknown(data, at + 8, length)
+
+
+def _unknown(data: bytes | memoryview, value: int, length: int) -> _Reader | None:
+    """Return how a value of unknown kind is read if it may hold elements."""
+    if length == _UNDEFINED or (length >= 8 and data[value : value + 4] == _ITEM_BYTES):
+        return _implicit
+    return None
 
 
 def _value(raw: bytes, kind: bytes) -> int | str | None:
@@ -213,27 +236,35 @@ def _value(raw: bytes, kind: bytes) -> int | str | None:
     return int(text)
 
 
-def _after_sequence(data: bytes | memoryview, at: int, read: _Reader, depth: int) -> int:
-    """Return the byte after a sequence of undefined length (PS3.5 section 7.5)."""
+def _after(data: bytes | memoryview, value: int, length: int, read: _Reader, depth: int) -> int:
+    """Return the byte after a sequence whose items begin at `value` (PS3.5 section 7.5)."""
     if depth > _DEEPEST:
         raise ValueError(depth)
-    while True:
-        tag, length = _IMPLICIT.unpack_from(data, at)
+    end = len(data) if length == _UNDEFINED else value + length
+    at = value
+    while at < end or length == _UNDEFINED:
+        tag, size = _IMPLICIT.unpack_from(data, at)
         at += 8
-        if tag == _END:
+        if tag == _END and length == _UNDEFINED:
             return at
         if tag != _ITEM:
             raise ValueError(tag)
-        at = at + length if length != _UNDEFINED else _after_item(data, at, read, depth)
+        at = _after_item(data, at, size, read, depth)
+    if at != end:
+        raise ValueError(at)
+    return at
 
 
-def _after_item(data: bytes | memoryview, at: int, read: _Reader, depth: int) -> int:
-    while True:
-        tag, _ = _IMPLICIT.unpack_from(data, at)
-        if tag == _END_OF_ITEM:
+def _after_item(data: bytes | memoryview, at: int, size: int, read: _Reader, depth: int) -> int:
+    end = at + size
+    while at < end:
+        (tag,) = _LENGTH.unpack_from(data, at)
+        if tag == _END_OF_ITEM and size == _UNDEFINED:
             return at + 8
-        _, length, value, nested = read(data, at)
-        if length == _UNDEFINED:
-            at = _after_sequence(data, value, nested, depth + 1)
-        else:
-            at = value + length
+        if tag & 0xFFFF == 0xFFFE:
+            raise ValueError(tag)
+        _, length, value, inner = read(data, at)
+        at = value + length if inner is None else _after(data, value, length, inner, depth + 1)
+    if at != end:
+        raise ValueError(at)
+    return at

@@ -7,6 +7,7 @@ safe and indexed.
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from collections.abc import Callable, Hashable, Sequence
@@ -27,6 +28,7 @@ from receiver.index import Index
 from receiver.revocation import Lists
 from receiver.store import Store
 
+log = logging.getLogger("todoke.dicom")
 SUCCESS = 0x0000
 LOOKED_UP = 1.0  # seconds that an answer of the index about a certificate holds
 
@@ -49,6 +51,8 @@ class _StoredInstance:
 
     def finish(self, answer: Callable[[int], None]) -> None:
         def told(error: TodokeError | None) -> None:
+            if error is not None:
+                log.warning("refused an instance of %s: %s", self.arrival.institution, error)
             answer(SUCCESS if error is None else error.dimse_status)
 
         self.arrivals.finish(self.arrival, told)

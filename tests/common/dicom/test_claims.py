@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
-from common.dicom import dataset, digest
+from common.dicom import budget, dataset, digest
 from common.errors import NotDicom
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -46,7 +46,7 @@ def test_no_more_is_inflated_than_a_header_may_have(tmp_path: Path) -> None:
         dataset.open_header(path)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert most < 4 * dataset.HEADER_LIMIT
+    assert most < 4 * budget.HEADER_LIMIT
 
 
 def test_a_deflated_header_is_read_with_what_comes_before_its_pixels(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_deflated_header_is_read_with_what_comes_before_its_pixels(tmp_path: P
 @pytest.mark.requirement("DAT-15")
 def test_a_header_larger_than_any_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "large.dcm"
-    size = dataset.HEADER_LIMIT + (1 << 20)
+    size = budget.HEADER_LIMIT + (1 << 20)
     prefix = dataset.file_prefix(CT, "1.2.3", "1.2.840.10008.1.2.1")
     with path.open("wb") as file:
         file.write(prefix + IDENTITY + element(0x00211010, b"OB", b"", size))
@@ -85,7 +85,7 @@ def test_frames_of_nothing_make_no_table() -> None:
     header.NumberOfFrames = dataset.FRAMES_LIMIT
     assert dataset.frame_table(dataset.Pixels(1000, 0), header, 0) is None
     header.Rows = header.Columns = 1
-    many = dataset.ITEMS_LIMIT + 1
+    many = budget.ITEMS_LIMIT + 1
     header.NumberOfFrames = many
     assert dataset.frame_table(dataset.Pixels(1000, 2 * many), header, 0) is None
     header.NumberOfFrames = 2
