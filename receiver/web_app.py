@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
@@ -21,7 +21,7 @@ from receiver import dicomweb, index, pages
 from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
 from receiver.live import Live
-from receiver.replies import body_of, failed, not_served, reply
+from receiver.replies import body_of, failed, left, not_served, reply
 from receiver.viewer_services import ViewerServices
 from receiver.worklist import Worklist
 
@@ -69,7 +69,11 @@ def viewer_app(services: ViewerServices) -> Starlette:
             ),
         ],
         lifespan=lifespan,
-        exception_handlers={TodokeError: failed, HTTPException: not_served},
+        exception_handlers={
+            TodokeError: failed,
+            HTTPException: not_served,
+            ClientDisconnect: left,
+        },
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 import threading
@@ -23,10 +24,17 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+log = logging.getLogger("todoke.web")
 _KEY = "todoke_peer_certificate"
 
 HANDSHAKE_SECONDS = 5.0
 REQUEST_SECONDS = 10.0  # from the handshake to the end of the first request's headers
+HEAD_LIMIT = 1 << 16  # bytes of a request's first line and headers; h11 has the same limit
+
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+)
 
 
 def peer_certificate(scope: MutableMapping[str, Any]) -> bytes | None:
@@ -88,7 +96,35 @@ with contextlib.suppress(ImportError):  # httptools has no wheel for some interp
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
     class PeerHttpTools(_Peer, HttpToolsProtocol):
-        """uvicorn's fast protocol, with the peer's certificate."""
+        """uvicorn's fast protocol, with the peer's certificate and an end to heads."""
+
+        _in_head = True
+        _heads = 0  # complete ones
+        _head_bytes = 0  # of a head that is not complete
+
+        def data_received(self, data: bytes) -> None:
+            """Refuse a head that goes on: the parser keeps all of it (RFC 6585 section 5)."""
+            before = self._in_head, self._heads
+            super().data_received(data)
+            if before == (True, self._heads) and self._in_head:
+                self._head_bytes += len(data)
+            else:
+                self._head_bytes = 0
+            if self._head_bytes > HEAD_LIMIT and not self.transport.is_closing():
+                log.warning("a request head of more than %s bytes", HEAD_LIMIT)
+                self.transport.write(_TOO_LARGE)
+                self.transport.close()
+
+        def on_headers_complete(self) -> None:
+            """Note the end of a head."""
+            self._in_head = False
+            self._heads += 1
+            super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            """Note the beginning of the next head."""
+            self._in_head = True
+            super().on_message_complete()
 
     PROTOCOL = PeerHttpTools
 

@@ -21,9 +21,9 @@ HEAD = """<!-- made by `python -m tests.hostile.page`: change tests/hostile/cata
 増え続けない、他の相手は待たされない、記録は患者情報なしの1行、保存名の下に何も残らない。\
 {variants} 件のうち {tested} 件に試験があり、{later} 件はまだない部分を待つ。
 
-What is broken or hostile, and what happens. For each: no crash, no hang, memory bounded, other peers
-unaffected, the log without patient data, nothing under a final name. {tested} of {variants} variants
-have a test; {later} wait for a part that is not built yet.
+What is broken or hostile, and what happens. For each: no crash, no hang, memory bounded, other
+peers unaffected, the log without patient data, nothing under a final name. {tested} of {variants}
+variants have a test; {later} wait for a part that is not built yet.
 
 | no. | 期待 / expected | variant | test, or 待つ部分 / waits for |
 |---|---|---|---|
