@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 import warnings
 from types import TracebackType
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def begin() -> None:
@@ -23,7 +26,14 @@ def begin() -> None:
 
 
 class _Formatter(logging.Formatter):
-    """Shows where something failed and as what: the message could quote a patient's data."""
+    """Shows where something failed and as what: the message could quote a patient's data.
+
+    What a peer says may hold line ends and terminal codes: a message stays one line.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = _CONTROLS.sub(lambda sign: f"\\x{ord(sign[0]):02x}", record.message)
+        return super().formatMessage(record)
 
     def formatException(
         self,

@@ -27,6 +27,8 @@ class ViewerServices:
     version : str
     pages : Path
         Folder of the built pages.
+    names : frozenset of str
+        Under which browsers may reach the door, besides localhost and bare addresses.
     """
 
     index: Index
@@ -36,3 +38,4 @@ class ViewerServices:
     https: bool
     version: str
     pages: Path = PAGES
+    names: frozenset[str] = frozenset()

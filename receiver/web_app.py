@@ -17,6 +17,7 @@ from common.errors import TodokeError, UsageError
 from common.web import guard
 from common.web.accounts import ABSOLUTE_SECONDS, Accounts
 from common.web.headers import SecurityHeaders
+from common.web.hosts import KnownHosts
 from receiver import dicomweb, index, pages
 from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
@@ -59,6 +60,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
         routes=routes,
         middleware=[
             Middleware(SecurityHeaders, https=services.https),
+            Middleware(KnownHosts, names=services.names),
             Middleware(
                 guard.Guard,
                 accounts=accounts,

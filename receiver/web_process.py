@@ -23,6 +23,7 @@ from receiver.frames import Frames
 from receiver.index import Index
 from receiver.receipts import Receipts
 from receiver.store import Store
+from receiver.viewer_names import viewer_names
 from receiver.web_app import ViewerServices, viewer_app
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -55,6 +56,7 @@ async def serve(data: Path) -> None:
         institution_code=node.institution.code,
         https=shown is not None,
         version=version,
+        names=viewer_names(settings),
     )
     mutual = tls.server_context(
         node.credentials, partners.trusted(index, node.ca), profile=settings.profile

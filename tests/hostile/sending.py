@@ -33,6 +33,7 @@ class ByHand:
     slide: Slide
     client: httpx.Client
     opening: Opening
+    closing: str = ""  # as it was signed, when it says the truth
 
     @property
     def path(self) -> str:
@@ -88,8 +89,10 @@ class ByHand:
 
     def complete(self, found: Iterable[Digest] | None = None) -> httpx.Response:
         """Close with the digests of the source, or with others."""
-        closing = Closing(self.opening.transfer, tuple(found or digests(self.slide)))
-        statement = jws.sign(link.words(closing), self.side.node)
+        if found is not None or not self.closing:
+            closing = Closing(self.opening.transfer, tuple(found or digests(self.slide)))
+            self.closing = jws.sign(link.words(closing), self.side.node)
+        statement, self.closing = self.closing, "" if found is not None else self.closing
         return self.client.post(f"{self.path}/complete", content=statement)
 
     def finish(self) -> None:

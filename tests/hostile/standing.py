@@ -169,7 +169,8 @@ class Standing:
 
     def files(self) -> set[Path]:
         """Return everything in the store that has a final name."""
-        return set((self.ends.receiver / "store").rglob("*.dcm"))
+        store = self.ends.receiver / "store"
+        return {path for path in store.rglob("*.dcm") if path.parent.name != "aside"}
 
     def log(self, since: int = 0) -> str:
         """Return what was logged from an offset on."""

@@ -160,6 +160,9 @@ def test_a_closing_that_names_other_instances_is_refused(hand: ByHand) -> None:
     wrong = hand.complete([replace(found[0], root="0" * 64), *found[1:]])
     assert wrong.status_code == 422
     assert wrong.json()["unequal"] == [found[0].uid]
+    unannounced = hand.send(hand.frame(0, 0))
+    assert (unannounced.status_code, error_of(unannounced)) == (400, "E-6010")
+    hand.lay_out()
     hand.send_all(hand.places())
     hand.finish()
 
