@@ -249,6 +249,21 @@ class UidInvalid(NotDicom):
     en = "A UID is not valid ({cause}). Ask the maker of the device"
 
 
+class WrongHost(InputError):
+    number = "E-2040"
+    exit_code = 2
+    http_status = 421  # misdirected request, RFC 9110 section 15.5.20
+    ja = "この受信側の名前ではありません。設定 hosts にある名前かアドレスで開いてください"
+    en = "Not a name of this receiver. Open it by a name in the setting hosts, or by its address"
+
+
+class FileNameUnreadable(InputError):
+    number = "E-2041"
+    exit_code = 22
+    ja = "ファイル名の文字を読めません (UTF-8ではありません)。名前を変えてください"
+    en = "The name of the file is not readable (not UTF-8). Rename it"
+
+
 class MixedPatients(InputError):
     number = "E-2104"
     exit_code = 26

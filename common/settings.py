@@ -114,8 +114,9 @@ class Settings:
         rows = {row.name: row for row in fields(cls)}
         for key in given:
             if key not in rows:
-                raise SettingsError(path=path, key=key, cause="知らない項目 / unknown key")
-        values = {key: _typed(path, rows[key], value) for key, value in given.items()}
+                where = place(path, key)
+                raise SettingsError(path=where, key=key, cause="知らない項目 / unknown key")
+        values = {key: _typed(place(path, key), rows[key], value) for key, value in given.items()}
         for row in rows.values():
             name = f"TODOKE_{cls.room}_{row.name}".upper()
             if name in environ:
@@ -327,15 +328,37 @@ def _read(path: Path) -> dict[str, Any]:
         given = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
+    except tomllib.TOMLDecodeError as failure:  # it says the line
         raise SettingsError(path=path, key="TOML", cause=failure) from failure
+    except UnicodeDecodeError as failure:
+        where = f"{path}:{failure.object[: failure.start].count(10) + 1}"
+        raise SettingsError(path=where, key="UTF-8", cause=failure.reason) from failure
     version = given.pop("version", VERSION)
     if version != VERSION:
         raise SettingsError(path=path, key="version", cause=f"{version}, todoke: {VERSION}")
     return given
 
 
-def _typed(path: Path, row: Field[Any], value: Any) -> Any:
+def place(path: Path, key: str, table: int | None = None) -> str:
+    """Return where in a file of settings a key stands, as ``FILE:LINE``.
+
+    Parameters
+    ----------
+    table : int, optional
+        Look below this ``[[table]]`` of the file, the first is 0.
+    """
+    found, tables = f"{path}", -1
+    named = re.compile(rf"\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[=.\]]")
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        tables += line.lstrip().startswith("[[")
+        if tables == (-1 if table is None else table) and named.match(line):
+            return f"{path}:{number}"
+        if table is not None and tables == table and found == str(path):
+            found = f"{path}:{number}"
+    return found
+
+
+def _typed(path: object, row: Field[Any], value: Any) -> Any:
     if isinstance(row.default, tuple) and isinstance(value, list):
         value = tuple(value)
     same = type(value) is type(row.default)

@@ -128,9 +128,10 @@ class Frames:
             Its frame lengths have not come yet.
         """
         with self._lock:
-            if row.id in self._levels:
+            known = self._levels.get(row.id)
+            if known is not None and known.path == row.path:  # else it was found damaged since
                 self._levels.move_to_end(row.id)
-                return self._levels[row.id]
+                return known
         if row.frame_table is None:
             raise ProtocolError(cause="frame lengths come first")
         table = array.array("Q")

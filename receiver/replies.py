@@ -66,6 +66,11 @@ async def failed(_request: Request, error: Any) -> Response:
     return JSONResponse({"error": error.as_json()}, error.http_status)
 
 
+async def left(_request: Request, _error: Any) -> Response:
+    """Answer somebody who went away in mid request: nobody reads it."""
+    return Response(status_code=499)
+
+
 async def not_served(request: Request, error: Any) -> Response:
     """Answer what Starlette refuses: no such route, another method."""
     named = NotFound(thing="URL") if error.status_code == 404 else UsageError(cause=request.method)

@@ -30,6 +30,8 @@ class ViewerServices:
         Folder of the built pages.
     refused : callable
         Told of each request that is refused: address, cause, certificate.
+    names : frozenset of str
+        Under which browsers may reach the door, besides localhost and bare addresses.
     """
 
     index: Index
@@ -40,3 +42,4 @@ class ViewerServices:
     version: str
     pages: Path = PAGES
     refused: Refused = lambda *_: None
+    names: frozenset[str] = frozenset()

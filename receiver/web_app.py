@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
@@ -17,11 +17,12 @@ from common.errors import SignInFailed, TodokeError, UsageError
 from common.web import guard
 from common.web.accounts import ABSOLUTE_SECONDS, Accounts
 from common.web.headers import SecurityHeaders
+from common.web.hosts import KnownHosts
 from receiver import dicomweb, index, pages
 from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
 from receiver.live import Live
-from receiver.replies import body_of, failed, not_served, reply
+from receiver.replies import body_of, failed, left, not_served, reply
 from receiver.viewer_services import ViewerServices
 from receiver.worklist import Worklist
 
@@ -59,6 +60,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
         routes=routes,
         middleware=[
             Middleware(SecurityHeaders, https=services.https),
+            Middleware(KnownHosts, names=services.names),
             Middleware(
                 guard.Guard,
                 accounts=accounts,
@@ -70,7 +72,11 @@ def viewer_app(services: ViewerServices) -> Starlette:
             ),
         ],
         lifespan=lifespan,
-        exception_handlers={TodokeError: failed, HTTPException: not_served},
+        exception_handlers={
+            TodokeError: failed,
+            HTTPException: not_served,
+            ClientDisconnect: left,
+        },
     )
 
 

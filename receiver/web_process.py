@@ -27,6 +27,7 @@ from receiver.index import Index
 from receiver.receipts import Receipts
 from receiver.revocation import Lists
 from receiver.store import Store
+from receiver.viewer_names import viewer_names
 from receiver.web_app import ViewerServices, viewer_app
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -107,6 +108,7 @@ async def serve(data: Path) -> None:
         https=shown is not None,
         version=version,
         refused=refusals.at("viewer"),
+        names=viewer_names(settings),
     )
     contexts = _contexts(node, settings, lists, shown, trail)
     kept_up = upkeep.Upkeep(node, index, lists, trail, list(contexts.values()))

@@ -29,6 +29,7 @@ from common.errors import (
 )
 from common.states import TransferState
 from sender import identity
+from sender.file_names import check_name, printable
 from sender.identity import Identity
 from sender.outbox import Instance, Job, fault, stamp
 from sender.routing import Rule, choose
@@ -132,6 +133,7 @@ def scan(
     for path in files_below(job.paths):
         found.files += 1
         try:
+            check_name(path)
             if not stat.S_ISREG(os.lstat(path).st_mode):
                 raise NotAnImage(cause="no regular file, or a folder that cannot be listed")
             if (image := identity.read(path)) is not None:
@@ -141,12 +143,12 @@ def scan(
             else:
                 found.transfers.append(_take_slide(Path(path), job, rules))
         except TodokeError as error:
-            found.refused.append((str(path), error))
+            found.refused.append((printable(path), error))
         except OSError as failure:
             cause = StorageError(cause=failure.strerror or "cannot be read")
-            found.refused.append((str(path), cause))
+            found.refused.append((path, cause))
         except Exception as failure:  # a parser may raise anything: one file stops no other
-            found.refused.append((str(path), InputError(cause=type(failure).__name__)))
+            found.refused.append((path, InputError(cause=type(failure).__name__)))
         seen(found.files)
     found.transfers += [_transfer(job, rules, study, studies) for study in studies.values()]
     return found

@@ -26,6 +26,7 @@ from common.errors import NotFound, TodokeError
 from common.link import Digest
 from common.states import AT_REST, TransferState, move
 from sender import statements, tables
+from sender.file_names import printable
 
 
 def now() -> str:
@@ -177,7 +178,7 @@ class Outbox:
         with self._write() as db:
             cursor = db.execute(
                 "INSERT INTO jobs(partner, paths, options, created) VALUES(?,?,?,?)",
-                (partner, _json([str(p) for p in paths]), _json(options), now()),
+                (partner, _paths(paths), _json(options), now()),
             )
             return int(cursor.lastrowid or 0)
 
@@ -192,11 +193,11 @@ class Outbox:
         with self._write() as db:
             cursor = db.execute(
                 "INSERT INTO jobs(partner, paths, options, created) VALUES('',?,?,?)",
-                (_json([str(p) for p in paths]), _json(options), now()),
+                (_paths(paths), _json(options), now()),
             )
             db.executemany(
                 "INSERT OR REPLACE INTO watched VALUES(?,?,?)",
-                [(str(path), *known) for path, known in paths.items()],
+                [(printable(str(path)), *known) for path, known in paths.items()],
             )
             return int(cursor.lastrowid or 0)
 
@@ -382,6 +383,10 @@ class Outbox:
 def fault(error: TodokeError) -> str:
     """Return an error as the outbox keeps it: number, words, exit code of a verb."""
     return _json({**error.as_json(), "exit": str(error.exit_code)})
+
+
+def _paths(paths: Iterable[Path]) -> str:
+    return json.dumps([str(path) for path in paths])  # in ASCII: a name may be no UTF-8
 
 
 def _json(value: Any) -> str:

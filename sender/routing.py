@@ -22,6 +22,7 @@ from typing import Any
 
 from common.errors import SettingsError
 from common.link import PRIORITIES, PURPOSES
+from common.settings import place
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +53,22 @@ def load(data: Path) -> list[Rule]:
         raise SettingsError(path=path, key="TOML", cause=failure) from failure
     rules = words.pop("rule", [])
     if words or not isinstance(rules, list) or not all(isinstance(row, dict) for row in rules):
-        raise SettingsError(path=path, key=", ".join(words) or "rule", cause="[[rule]]")
-    return [_rule(path, row) for row in rules]
+        key = next(iter(words), "rule")
+        raise SettingsError(path=place(path, key), key=key, cause="[[rule]]")
+    return [_rule(path, number, row) for number, row in enumerate(rules)]
 
 
-def _rule(path: Path, row: dict[str, Any]) -> Rule:
+def _rule(path: Path, number: int, row: dict[str, Any]) -> Rule:
     known = {"from", "modality", "to", "priority", "purpose"}
-    if unknown := set(row) - known:
-        raise SettingsError(path=path, key=", ".join(sorted(unknown)), cause="unknown")
+    for key in row:
+        if key not in known:
+            where = place(path, key, number)
+            raise SettingsError(path=where, key=key, cause="知らない項目 / unknown key")
     modality = row.get("modality", [])
     modalities = [modality] if isinstance(modality, str) else modality
     if not isinstance(modalities, list) or not all(isinstance(m, str) for m in modalities):
-        raise SettingsError(path=path, key="modality", cause=modality)
+        where = place(path, "modality", number)
+        raise SettingsError(path=where, key="modality", cause=modality)
     rule = Rule(
         to=row.get("to", ""),
         source=row.get("from", ""),
@@ -78,7 +83,7 @@ def _rule(path: Path, row: dict[str, Any]) -> Rule:
         ("purpose", rule.purpose in PURPOSES),
     ):
         if not right:
-            raise SettingsError(path=path, key=key, cause=row.get(key))
+            raise SettingsError(path=place(path, key, number), key=key, cause=row.get(key))
     return rule
 
 

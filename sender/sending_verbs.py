@@ -161,11 +161,12 @@ def _report(folder: Path, job: int, as_json: bool) -> None:
 def run(data: Data = None, as_json: AsJson = False) -> None:
     """送信を続ける常駐 / the daemon that works off the outbox."""
     from common import memory
-    from sender import sending
+    from sender import routing, sending
     from sender.engine import Engine
 
     with console.verb(as_json=as_json):
         folder = _data(data)
+        routing.load(folder)  # what is wrong is said to whoever starts it
         logs.begin()
         memory.give_back()
         with durable.lock(folder / "lock"):

@@ -284,7 +284,8 @@ class Accounts:
                 .join(users, users.c.name == sessions.c.user)
                 .where(sessions.c.digest == _digest(number), users.c.disabled.is_(False))
             ).one_or_none()
-        if row is None or now - row.used_at > IDLE_SECONDS:
+        # a use in the future is one before the clock was set back
+        if row is None or abs(now - row.used_at) > IDLE_SECONDS:
             raise NotSignedIn
         if now - row.made_at > ABSOLUTE_SECONDS:
             raise NotSignedIn

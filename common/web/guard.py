@@ -98,6 +98,7 @@ class Guard:
             if scope["method"] not in _READS:
                 self._check_write(scope, headers)
             if self._needs_session(scope["path"]):
+                _check_site(headers)
                 scope["todoke_user"] = await self._user(scope["path"], headers)
         except TodokeError as error:
             client = scope.get("client") or ("?", 0)
@@ -132,3 +133,9 @@ class Guard:
             scheme = "https" if self.https else "http"
             if origin.lower() != f"{scheme}://{headers.get('host', '')}".lower():
                 raise RequestForbidden(cause="Origin")
+
+
+def _check_site(headers: Headers) -> None:
+    """Give nothing guarded to a page of another site; ``none`` is an address typed in."""
+    if headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
+        raise RequestForbidden(cause="Sec-Fetch-Site")

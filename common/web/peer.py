@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator, MutableMapping
@@ -27,6 +28,7 @@ from common.web import entry
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+log = logging.getLogger("todoke.web")
 _KEY = "todoke_peer_certificate"
 
 HANDSHAKE_SECONDS = 5.0

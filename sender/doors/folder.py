@@ -14,6 +14,7 @@ from typing import Self
 from common.errors import DiskFull, TodokeError
 from common.settings import Sender
 from common.space import MIB, Space
+from sender.file_names import printable
 from sender.outbox import Outbox
 
 log = logging.getLogger("todoke.folder")
@@ -91,11 +92,11 @@ class FolderDoor:
 
     def _take(self, root: Path, unit: Path) -> list[int]:
         """Owe what is new in a unit, once it lies still; return the job."""
-        fresh = {p: k for p, k in _files(unit) if self._taken.get(str(p)) != k}
+        fresh = {p: k for p, k in _files(unit) if self._taken.get(printable(str(p))) != k}
         if not fresh or not self._settled(unit, fresh):
             return []
         job = self.outbox.submit_watched(fresh, {"source": f"folder:{root.name}"})
-        self._taken |= {str(path): known for path, known in fresh.items()}
+        self._taken |= {printable(str(path)): known for path, known in fresh.items()}
         del self._seen[unit]
         self._submitted()
         return [job]
