@@ -15,6 +15,7 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+from pydicom.dataset import Dataset
 
 from common import link
 from common.dicom import negotiation, uids
@@ -27,7 +28,7 @@ from common.proof import jws
 from common.proof.identity import Institution, Node
 from common.proof.invitation import Invitation
 from common.proof.role import Role as NodeRole
-from sender.slides.header import SlideCase
+from sender.slides import SlideCase
 from tests.sender.slides.vendor_files import CASE, Svs, abbreviated, aperio_tags, tiff_bytes, tissue
 from tests.system import synthetic
 
@@ -105,7 +106,7 @@ def words() -> Iterator[bytes]:
         Digest("1.2.3", 1000, SHA, SHA, None),
         Digest("1.2.4", 9, SHA, SHA, SHA, syntax=link.NATIVE, rest=SHA),
     )
-    said = [
+    said: list[Opening | Closing | Receipt] = [
         one,
         Opening("1" * 32, "slide", SENDER.code, RECEIVER.code, "1.2.9", {}, (_level(),)),
         Closing("0" * 32, digests, {"files": 1}),
@@ -120,8 +121,8 @@ def _level() -> Slot:
     return replace(LEVEL, header=base64.b64encode(header).decode())
 
 
-def _header() -> synthetic.Dataset:
-    ds = synthetic.Dataset()
+def _header() -> Dataset:
+    ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 192"
     ds.SOPClassUID, ds.SOPInstanceUID = synthetic.SLIDE, "1.2.5"
     ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.2.9", "1.2.4"
