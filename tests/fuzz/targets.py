@@ -254,6 +254,28 @@ TARGETS = {
 }
 
 
+def _crash(data: bytes) -> None:
+    assert data[:1] != b"!"
+
+
+def _hang(data: bytes) -> None:
+    while data[:1] == b"!":
+        pass
+
+
+def _swell(data: bytes) -> None:
+    if data[:1] == b"!":
+        _swollen.append(bytes(range(256)) * (1 << 20))
+
+
+_swollen: list[bytes] = []
+#: What a fuzzer that finds nothing would find nothing in either.
+PLANTED = {
+    run.__name__.strip("_"): Target(run.__name__.strip("_"), run, lambda: [b"!"], 4)
+    for run in (_crash, _hang, _swell)
+}
+
+
 def _bare(file: bytes) -> bytes:
     """A data set behind the number of its transfer syntax."""
     part10 = dataset.part10_of(file, len(file))
