@@ -35,6 +35,7 @@ from tests.system.hospital import Hospital, SenderEnd, of_file
 from tests.system.series import write_series
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+MUTANTS = Path(__file__).parent / "mutants"
 PATIENCE = 240.0  # seconds until everything owed is receipted, on a machine with other work
 EVERYDAY, SWEEP = [1], range(2, 22)
 ROUNDS = {**dict.fromkeys(EVERYDAY, 1), **dict.fromkeys(SWEEP, 2)}
@@ -312,3 +313,27 @@ def test_every_acknowledgement_stands(tmp_path: Path, seed: int) -> None:
             history.run(ROUNDS[seed])
             history.settle()
         print(f"seed {seed}: {len(history.expected)} instances\n" + "\n".join(history.lines))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "seen"),
+    [
+        ("acknowledges-and-drops", "acknowledged and not there"),
+        ("flips-on-the-way-to-disk", "acknowledged and not what was sent"),
+    ],
+)
+def test_a_broken_promise_is_seen(tmp_path: Path, fault: str, seen: str) -> None:
+    """A receiver that is bad on purpose: what would pass it would prove nothing."""
+    (tmp_path / "ends").mkdir()
+    (tmp_path / "fault").write_text(fault)
+    paths = os.pathsep.join([str(MUTANTS), os.environ.get("PYTHONPATH", "")])
+    env = os.environ | {"PYTHONPATH": paths, "TODOKE_FAULT": str(tmp_path / "fault")}
+    with Hospital(tmp_path / "ends") as hospital:
+        history = History(0, hospital, tmp_path)
+        hospital.ends.stop_receiver()
+        hospital.ends.start_receiver(env)
+        history.foreign()
+        hospital.foreign.join()
+        with pytest.raises(AssertionError, match=seen):
+            history.kill_receiver()
