@@ -12,15 +12,11 @@ import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from common import durable
 from common.dicom import dataset, digest, elements, testmark
 from common.errors import NotAnImage, NotDicom
 from sender.outbox import Instance, stamp
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
 
 DICOMDIR = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 annex I
 #: What a preamble begins with that makes a program, an archive or a page of the file too; a
@@ -36,6 +32,7 @@ _DESCRIBING = (  # what D3 says of the samples
     "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation",
 )  # fmt: skip
 _COMPLETE = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+_ASKED = (*_COMPLETE, *_PATIENT, *_DESCRIBING, "InstanceNumber")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +95,14 @@ def _identity(path: str, fd: int, start: bytes) -> Identity:
         raise NotAnImage(cause="DICOMDIR")
     syntax, whole = part10.transfer_syntax_uid, known.st_size == len(start)
     found = elements.scan(start, part10.offset, syntax, whole=whole)
-    header: dataset.Values
-    if found is not None and all(found.get(keyword) for keyword in _COMPLETE):
-        pixels_at = len(start) if found.pixels_at is None else found.pixels_at
-        header, marked = found, found.marked
-    else:
-        parsed, pixels_at = _parsed(path)
-        header, marked = parsed, testmark.is_test_dataset(parsed)
+    if found is None or not all(found.get(keyword) for keyword in _COMPLETE):
+        found = _parsed(path)
+    pixels_at = len(start) if found.pixels_at is None else found.pixels_at
     # one whose pixels are cut is refused here, alone, and not by the receiver with its study
     dataset.pixels_in(partial(_bytes, fd, start), pixels_at, known.st_size, syntax)
-    patient = tuple(str(header.get(keyword) or "") for keyword in _PATIENT)
-    study = str(header.get("StudyInstanceUID"))
-    return Identity(_instance(path, part10, header, known), study, patient, marked)
+    patient = tuple(str(found.get(keyword) or "") for keyword in _PATIENT)
+    study = str(found.get("StudyInstanceUID"))
+    return Identity(_instance(path, part10, found, known), study, patient, found.marked)
 
 
 def _bytes(fd: int, start: bytes, size: int, at: int) -> bytes:
@@ -117,13 +110,24 @@ def _bytes(fd: int, start: bytes, size: int, at: int) -> bytes:
     return start[at : at + size] if at + size <= len(start) else durable.read_at(fd, size, at)
 
 
-def _parsed(path: str) -> tuple[Dataset, int]:
-    """Read an unusual header with a parser."""
+def _parsed(path: str) -> elements.Elements:
+    """Read an unusual header with a parser, every value that is asked for later.
+
+    Raises
+    ------
+    NotDicom
+        A value cannot be read as its VR says.
+    """
     header, pixels_at = dataset.open_header(Path(path))
+    try:
+        values = {keyword: header.get(keyword) for keyword in _ASKED}
+        marked = testmark.is_test_dataset(header)
+    except Exception as failure:  # pydicom reads values late, and raises anything
+        raise NotDicom(cause=type(failure).__name__) from failure
     for keyword in _DESCRIBING:
-        if not isinstance(header.get(keyword), int | str | None):
+        if not isinstance(values[keyword], int | str | None):
             raise NotDicom(cause=f"{keyword}: several values")
-    return header, pixels_at
+    return elements.Elements(values, pixels_at, marked)
 
 
 def _instance(
