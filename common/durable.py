@@ -220,6 +220,16 @@ def open_file(path: Path, *, writable: bool = False) -> int:
         return os.open(path, mode | getattr(os, "O_BINARY", 0))
 
 
+def drop_cached(fd: int) -> None:
+    """Let the system forget what it holds of an open file: the next read is of the disk.
+
+    It keeps memory for others too.  Where the system has no such call nothing happens.
+    """
+    if hasattr(os, "posix_fadvise"):
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def rename(old: Path | str, new: Path | str) -> None:
     """Rename a closed file; the name is safe only after :func:`sync_folder` (group commit)."""
     with _named(new):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from common import durable
-from common.errors import StorageError
+from common.errors import IndexLost, StorageError
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Receiver
@@ -28,8 +28,12 @@ from receiver.store import Store
 
 log = logging.getLogger("todoke.receiver")
 DOORS = {"dicom": "receiver.dicom_process", "web": "receiver.web_process"}
-FILLER = "describe"  # no door waits for it
-PROCESSES = {**DOORS, FILLER: "receiver.describe_process"}
+FILLER = "describe"  # no door waits for it, nor for the keeper
+PROCESSES = {
+    **DOORS,
+    FILLER: "receiver.describe_process",
+    "keeper": "receiver.keeper_process",
+}
 QUICK = 5.0  # seconds; a door that dies sooner ends the receiver
 PAUSE = 30.0  # seconds between two starts of the filler, whatever ends it
 
@@ -141,6 +145,8 @@ class Supervisor:
         with contextlib.ExitStack() as held:
             for name in PROCESSES:
                 held.enter_context(alone(self.data, name))
+            if not (self.data / "index.sqlite").exists() and any(self.data.glob("index*.sqlite*")):
+                raise IndexLost(cause="index.sqlite")  # between the old one and the new
             index = Index.at(self.data)
             mend(index, Store(self.data / "store"))
             index.close()

@@ -168,7 +168,7 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
         logs.begin()
         memory.give_back()
         with durable.lock(folder / "lock"):
-            engine = Engine(folder)
+            engine = Engine(folder, asks=True)
             sending.interrupted_by_signals(engine.end)
             with contextlib.closing(engine), _doors(engine) as words:
                 if as_json:
