@@ -244,7 +244,7 @@ class Frames:
         fds: dict[int, int] = {}
         try:
             for level in levels:
-                fds[level.id] = durable.open_file(self.store.path(level.path), writable=True)
+                fds[level.id] = durable.open_file(self.store.where(level.path), writable=True)
             yield fds
         finally:
             for fd in fds.values():

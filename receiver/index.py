@@ -32,6 +32,7 @@ from sqlalchemy import (
     delete,
     event,
     insert,
+    inspect,
     select,
     update,
 )
@@ -337,8 +338,10 @@ def _move_statements(db: Connection) -> None:
 
 def _know_what_is_done(db: Connection) -> None:
     """Let studies say when they were done and whether they are held."""
-    for column in ("done_at VARCHAR(32)", "held TEXT"):
-        db.exec_driver_sql(f"ALTER TABLE studies ADD COLUMN {column}")
+    known = {column["name"] for column in inspect(db).get_columns(studies.name)}
+    for name, kind in (("done_at", "VARCHAR(32)"), ("held", "TEXT")):
+        if name not in known:
+            db.exec_driver_sql(f"ALTER TABLE studies ADD COLUMN {name} {kind}")
 
 
 #: What brings an index of version 1, 2, ... to the next; new tables are there already.

@@ -23,6 +23,8 @@ from receiver import index, statements, transfers
 
 CHANGED, VANISHED, FRAMES = "changed", "vanished", "frames"
 MOST_TRIES = 3  # times that what came again may be damaged too
+#: Of a level that is laid out anew frames may still be missing.
+_OWED = (InstanceState.DAMAGED, InstanceState.RECEIVED)
 _instances, _repairs, _frames = index.instances, index.repairs, index.frames
 
 
@@ -96,7 +98,7 @@ def wanted(db: Connection, institution: str) -> list[dict[str, Any]]:
     rows = db.execute(
         _damaged(_instances.c.transfer, _instances.c.sop_uid)
         .where(_instances.c.institution == institution, _repairs.c.refused.is_(None))
-        .where(_instances.c.transfer.is_not(None))
+        .where(_instances.c.transfer.is_not(None), _instances.c.state.in_(_OWED))
     )
     found: defaultdict[str, list[str]] = defaultdict(list)
     for transfer, uid in rows:
