@@ -293,14 +293,23 @@ def open_file(path: Path, *, writable: bool = False) -> int:
         return os.open(path, mode | getattr(os, "O_BINARY", 0))
 
 
+def drop_cached(fd: int) -> None:
+    """Let the system forget what it holds of an open file: the next read is of the disk.
+
+    It keeps memory for others too.  Where the system has no such call nothing happens.
+    """
+    if hasattr(os, "posix_fadvise"):
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def forget(path: Path) -> None:
     """Let what memory holds of a file go: after a failed sync the disk may hold something else."""
-    if hasattr(os, "posix_fadvise"):
-        fd = open_file(path)
-        try:
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        finally:
-            os.close(fd)
+    fd = open_file(path)
+    try:
+        drop_cached(fd)
+    finally:
+        os.close(fd)
 
 
 def rename(old: Path | str, new: Path | str) -> None:

@@ -344,6 +344,27 @@ class DatabaseDamaged(StorageError):
     en = "{path} is damaged ({cause}). Check the disk, then restore it from a backup or rebuild it"
 
 
+class IndexLost(DatabaseUnsafe):
+    number = "E-4020"
+    ja = "記録簿とファイルが合いません ({cause})。消した物はありません。receiver reindex で直せます"
+    en = "Index and files do not fit ({cause}). Nothing was removed; run todoke receiver reindex"
+
+
+class StoreAway(StorageError):
+    number = "E-4021"
+    ja = "保管場所が見えません ({path})。何も変えていません。ディスクのつながりを確かめてください"
+    en = "The store is not there ({path}). Nothing was changed; check that its disk is mounted"
+
+
+class NotRepairable(StorageError):
+    number = "E-4022"
+    retryable = False
+    ja = "壊れた画像を自動で取り戻せません ({cause})。依頼元に装置から出し直すよう頼んでください"
+    en = (
+        "A damaged image cannot be had again by itself ({cause}). Ask its sender to export it again"
+    )
+
+
 class IntegrityError(StorageError):
     number = "E-4100"
     exit_code = 44

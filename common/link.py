@@ -264,6 +264,14 @@ def _digests(said: Iterable[Any]) -> tuple[Digest, ...]:
     return found
 
 
+def read_uids(text: str) -> list[str]:
+    """Read the UIDs of ``{"instances": [uid]}``; raises as :func:`read_opening`."""
+    try:
+        return [check_uid(uid) for uid in json.loads(text)["instances"]]
+    except (TypeError, KeyError, ValueError, RecursionError) as failure:
+        raise ProtocolError(cause="instances") from failure
+
+
 def check_uid(uid: Any) -> str:
     """Return `uid` if it has the form of one (PS3.5 section 9.1).
 

@@ -203,6 +203,24 @@ class Receiver(Settings):
         _profile,
     )
     keep_free_mb: int = _keep_free()
+    purge_days: int = option(
+        90,
+        "完了から画像を消すまでの日数。0 なら消さない。証跡と監査記録は消さない",
+        "Days after Done until images are purged; 0: never. Evidence and audit are never purged",
+        _not_negative,
+    )
+    purge_notice_days: int = option(
+        7,
+        "消す何日前から予告するか",
+        "Days ahead that a purge is announced",
+        _not_negative,
+    )
+    scrub_mb_per_second: int = option(
+        10,
+        "保存した画像を読み直して確かめる速さ (MB/秒)。0 なら読み直さない",
+        "Rate at which stored images are read again and checked, MB/s; 0: they are not",
+        _not_negative,
+    )
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,15 @@ class TransferState(StrEnum):
 class InstanceState(StrEnum):
     """State of one SOP instance at the receiver.
 
-    ``expected`` is a slot of the opening that nothing has arrived for.
+    ``expected`` is a slot of the opening that nothing has arrived for; ``damaged``
+    was here and is no longer what was acknowledged, so it is asked for again.
     """
 
     EXPECTED = "expected"
     RECEIVED = "received"
     STORED = "stored"
     VERIFIED = "verified"
+    DAMAGED = "damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,11 @@ INSTANCE_WORDS: dict[InstanceState, Words] = {
     InstanceState.RECEIVED: Words("受信", "Received", "receiver"),
     InstanceState.STORED: Words("保存", "Stored", "receiver"),
     InstanceState.VERIFIED: Words("照合済", "Verified", "receiver"),
+    InstanceState.DAMAGED: Words("破損", "Damaged", "receiver"),
 }
+
+#: Of these nothing is here that may be shown as sound.
+ABSENT = frozenset({InstanceState.EXPECTED, InstanceState.DAMAGED})
 
 _STOPS = {S.HELD, S.FAILED, S.RECALLED}
 MOVES: dict[TransferState, frozenset[TransferState]] = {
@@ -92,7 +98,8 @@ MOVES: dict[TransferState, frozenset[TransferState]] = {
     S.HELD: frozenset({S.QUEUED, S.RECALLED, S.FAILED}),
     S.FAILED: frozenset({S.QUEUED, S.RECALLED}),
     S.RECALLED: frozenset(),
-    S.QUERY: frozenset({S.OPENED, S.READING, S.DONE, S.RECALLED}),
+    # what was asked about came again after all
+    S.QUERY: frozenset({S.RECEIPTED, S.OPENED, S.READING, S.DONE, S.RECALLED}),
 }
 
 #: A sender has nothing more to do for these by itself.

@@ -185,15 +185,20 @@ class Arrival:
             raise NotDicom(cause=type(failure).__name__) from failure
         self._let_go()
         series = str(self.values["series_uid"])
-        self.folder, place = self.store.place(self.institution, series, self.key)
-        durable.rename(self.path, f"{self.store.root}/{place}")
-        self.values["path"] = place
+        self.folder, self.values["path"] = self.store.move_in(
+            self.path, self.institution, series, self.key
+        )
 
     def _scan(self) -> elements.Elements | None:
         """Read the header where it still lies in memory; None where a parser has to."""
         with memoryview(self._held()) as whole, whole[: self._used] as used:
             at = len(self.prefix)
             found = elements.scan(used, at, self.transfer_syntax_uid, whole=True)
+        return self.complete(found)
+
+    @staticmethod
+    def complete(found: elements.Elements | None) -> elements.Elements | None:
+        """Return a header that says which instance it is; None where a parser has to look."""
         complete = found is not None and all(
             found.get(k) for k in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
         )

@@ -86,9 +86,9 @@ class Frames:
             return
         self.store.space.check(layout.length)
         prefix = dataset.file_prefix(slot.sop_class, slot.uid, slot.transfer_syntax)
-        path = self.store.series_folder(row.institution, row.series_uid) / f"{row.key}.part"
-        durable.discard(path)  # of an earlier try that was never indexed
-        fd = durable.create(path)
+        path, fd = self.store.within(
+            row.institution, row.series_uid, lambda folder: _created(folder / f"{row.key}.part")
+        )
         try:
             durable.preallocate(fd, len(prefix) + layout.length)
             durable.write_at(fd, prefix + layout.head, 0)
@@ -248,7 +248,7 @@ class Frames:
         fds: dict[int, int] = {}
         try:
             for level in levels:
-                fds[level.id] = durable.open_file(self.store.path(level.path), writable=True)
+                fds[level.id] = durable.open_file(self.store.where(level.path), writable=True)
             yield fds
         finally:
             for fd in fds.values():
@@ -292,6 +292,11 @@ def take_wanted(db: Connection, places: dict[int, int]) -> list[list[int]]:
 def any_wanted(db: Connection) -> bool:
     """Whether some reader waits for a frame; the cheap question before a transaction."""
     return db.execute(select(index.wanted.c.instance).limit(1)).first() is not None
+
+
+def _created(path: Path) -> tuple[Path, int]:
+    path.unlink(missing_ok=True)  # of an earlier try that was never indexed
+    return path, durable.create(path)
 
 
 def _attributes(path: Path) -> bytes:

@@ -31,8 +31,10 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     create_engine,
+    delete,
     event,
     insert,
+    inspect,
     select,
     update,
 )
@@ -42,7 +44,7 @@ from sqlalchemy.exc import DBAPIError
 from common import database, durable
 from common.errors import DatabaseUnsafe
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 CONNECTIONS = 48  # kept open; one for each thread that answers requests
 metadata = MetaData()
 
@@ -110,6 +112,8 @@ studies = Table(
     Column("transfer", String(32)),  # the newest
     Column("attributes", Text, nullable=False),  # DICOM JSON model of patient and study level
     Column("reading", String(8)),  # opened | reading | done
+    Column("done_at", String(32)),  # when a reader had done with it
+    Column("held", Text),  # JSON: by, reason, at; not purged while it is
     Column("changed_at", String(32), nullable=False),
     UniqueConstraint("institution", "study_uid"),
 )
@@ -228,6 +232,41 @@ wanted = Table(
     Column("at", String(32), nullable=False),
 )
 
+#: Instances that are damaged and asked for again, until what came is read back.
+repairs = Table(
+    "repairs",
+    metadata,
+    Column("instance", Integer, ForeignKey("instances.id"), primary_key=True),
+    Column("found_at", String(32), nullable=False),
+    Column("cause", String(16), nullable=False),  # changed | vanished | frames
+    Column("tries", Integer, nullable=False),  # how often what came was damaged too
+    Column("refused", Text),  # JSON: words of why it will not come again
+)
+
+#: What was purged: rows go first, then files, so that no row is without its file.
+purges = Table(
+    "purges",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", String(32), nullable=False),
+    Column("by", Text, nullable=False),  # a person, or "policy"
+    Column("institution", String(16), nullable=False),
+    Column("study", String(32), nullable=False),  # its random key, no identifier of a patient
+    Column("instances", Integer, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("root", String(64), nullable=False),  # Merkle root of D1 of the instances, sorted
+    Column("transfers", Text, nullable=False),  # JSON: ids of those whose images these were
+    Column("paths", Text),  # JSON: files still to be removed; None when all are
+)
+
+#: How far work has come that goes on after a restart, by its name.
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
 
 def now() -> str:
     """Return the time as the index writes it: ISO 8601, UTC, milliseconds."""
@@ -269,11 +308,12 @@ class Index:
             version = db.execute(select(schema.c.version)).scalar()
             if version is None:
                 db.execute(insert(schema).values(version=SCHEMA_VERSION))
-            elif version == 1:
-                _move_statements(db)
-                db.execute(update(schema).values(version=SCHEMA_VERSION))
-            elif version != SCHEMA_VERSION:
+            elif not 1 <= version <= SCHEMA_VERSION:
                 raise DatabaseUnsafe(cause=f"schema {version}, program {SCHEMA_VERSION}")
+            elif version < SCHEMA_VERSION:
+                for step in _STEPS[version - 1 :]:
+                    step(db)
+                db.execute(update(schema).values(version=SCHEMA_VERSION))
 
     @classmethod
     def at(cls, data: Path) -> Index:
@@ -320,6 +360,29 @@ def _move_statements(db: Connection) -> None:
         " UNION ALL SELECT id, 'receipt', 0, receipt FROM transfers WHERE receipt IS NOT NULL"
     )
     db.exec_driver_sql("UPDATE transfers SET opening=NULL, closing=NULL, receipt=NULL")
+
+
+def _know_what_is_done(db: Connection) -> None:
+    """Let studies say when they were done and whether they are held."""
+    known = {column["name"] for column in inspect(db).get_columns(studies.name)}
+    for name, kind in (("done_at", "VARCHAR(32)"), ("held", "TEXT")):
+        if name not in known:
+            db.exec_driver_sql(f"ALTER TABLE studies ADD COLUMN {name} {kind}")
+
+
+#: What brings an index of version 1, 2, ... to the next; new tables are there already.
+_STEPS = (_move_statements, _know_what_is_done)
+
+
+def mark(db: Connection, name: str, value: str) -> None:
+    """Keep how far some work has come."""
+    db.execute(delete(marks).where(marks.c.name == name))
+    db.execute(insert(marks).values(name=name, value=value))
+
+
+def marked(db: Connection, name: str) -> str | None:
+    """Return how far some work had come."""
+    return db.execute(select(marks.c.value).where(marks.c.name == name)).scalar()
 
 
 def announce(db: Connection, kind: str, study: str, **data: Any) -> None:

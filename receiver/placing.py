@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from common.errors import MixedPatients, SameUidOtherContent, TodokeError
+from common.link import Digest
 from common.states import InstanceState
-from receiver import index, transfers
+from receiver import index, repairs, transfers
 from receiver.arrival import Arrival
 
 Outcome = tuple[Arrival, TodokeError | None]
@@ -48,10 +49,12 @@ _TOUCH = update(_studies).where(_studies.c.key == bindparam("study"))
 class Doubtful(Exception):
     """An instance came whose UID is here with other bytes: the same, coded otherwise, or not."""
 
-    def __init__(self, d1: str | None, here: tuple[Path, int, str], arrival: Arrival) -> None:
+    def __init__(
+        self, d1: str | None, here: tuple[Path, int, str] | Digest | None, arrival: Arrival
+    ) -> None:
         super().__init__(d1, arrival.d1)
         self.pair = d1, arrival.d1
-        self.here = here
+        self.here = here  # the file; of a damaged one what was receipted
         came = arrival.final, len(arrival.prefix), arrival.transfer_syntax_uid
         self.came: tuple[Path, int, str] = came
 
@@ -155,6 +158,9 @@ class Placing:
                 continue
             if known.d1 == arrival.d1 or (known.d1, arrival.d1) in self.same:
                 continue
+            if known.state == InstanceState.DAMAGED:
+                said = repairs.receipted(self.db, known.transfer, arrival.sop_instance_uid)
+                raise Doubtful(known.d1, said, arrival)
             row = self.db.execute(_STORED, {"place": known.id}).one()
             if row.path is not None:
                 here = arrival.store.where(row.path), row.prefix_length, row.transfer_syntax
@@ -193,9 +199,20 @@ class Placing:
             self._unopened[at] = transfers.without_opening(self.db, *at)
         return self._unopened[at]
 
+    def _replace(self, arrival: Arrival, known: _Known, number: int) -> None:
+        """Put what came again in the place of what was damaged; it is read back before long."""
+        self._expected.append(arrival.values | {"place": number})
+        known.state, known.d1 = InstanceState.STORED, arrival.d1
+        at = arrival.institution, str(arrival.values["study_uid"])
+        if at in self._studies:
+            self._touched[at] = arrival, known.transfer
+
     def _again(self, arrival: Arrival, known: _Known) -> TodokeError | None:
         """The same instance again is a success and counted; another content is kept aside."""
         if known.d1 == arrival.d1 or self.same.get((known.d1, arrival.d1)):
+            if known.state == InstanceState.DAMAGED and known.id is not None:
+                self._replace(arrival, known, known.id)
+                return None
             arrival.final.unlink(missing_ok=True)
             transfers.count_repeats(self.db, known.transfer, 1)
             return None

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from common import durable
-from common.errors import DatabaseDamaged, StorageError, SyncFailed
+from common.errors import DatabaseDamaged, IndexLost, StorageError, SyncFailed
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Receiver
@@ -29,8 +29,12 @@ from receiver.store import Store
 
 log = logging.getLogger("todoke.receiver")
 DOORS = {"dicom": "receiver.dicom_process", "web": "receiver.web_process"}
-FILLER = "describe"  # no door waits for it
-PROCESSES = {**DOORS, FILLER: "receiver.describe_process"}
+FILLER = "describe"  # no door waits for it, nor for the keeper
+PROCESSES = {
+    **DOORS,
+    FILLER: "receiver.describe_process",
+    "keeper": "receiver.keeper_process",
+}
 QUICK = 5.0  # seconds; a door that dies sooner ends the receiver
 BROKEN = {kind.exit_code: kind for kind in (SyncFailed, DatabaseDamaged)}
 PAUSE = 30.0  # seconds between two starts of the filler, whatever ends it
@@ -143,6 +147,8 @@ class Supervisor:
         with contextlib.ExitStack() as held:
             for name in PROCESSES:
                 held.enter_context(alone(self.data, name))
+            if not (self.data / "index.sqlite").exists() and any(self.data.glob("index*.sqlite*")):
+                raise IndexLost(cause="index.sqlite")  # between the old one and the new
             known = Index.at(self.data)
             mend(known, Store(self.data / "store"))
             upkeep.prepare(Node.load(self.data, Role.SUPPORTER), known)

@@ -40,14 +40,53 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
         running.run(data_folder("receiver", data).absolute(), ready)
 
 
+ALARMS = 20  # the newest, that are listed
+
+
+def coming(known: Any, settings: Any) -> dict[str, Any]:
+    """Return how many studies are purged before long, and from which day on."""
+    from datetime import UTC, datetime
+
+    from receiver.purge import due
+
+    found = due(known, settings.purge_days, datetime.now(UTC), settings.purge_notice_days)
+    free = [one for one in found if one.held is None]
+    return {
+        "studies": len(free),
+        "first": min((one.on for one in free), default=None),
+        "held": len(found) - len(free),
+    }
+
+
+def _say(kept: dict[str, Any]) -> None:
+    """Say what a person has to know besides the transfers."""
+    for one in kept["damaged"]:
+        refused = one["refused"]
+        again = ("再送を依頼中", "asked for again") if refused is None else (
+            f"照会: {refused['ja']}", f"inquiry: {refused['en']}")  # fmt: skip
+        console.say(f"破損 1枚 ({(one['transfer'] or '-')[:8]}): {again[0]}",
+                    f"1 damaged ({(one['transfer'] or '-')[:8]}): {again[1]}")  # fmt: skip
+    if kept["aside"]:
+        console.say(f"別に置いた画像 {kept['aside']} 枚", f"{kept['aside']} images kept aside")
+    for one in kept["alarms"]:
+        console.say(f"警報 {one['at']} {one.get('institution')}: {one.get('cause')}",
+                    f"alarm {one['at']} {one.get('institution')}: {one.get('cause')}")  # fmt: skip
+    if kept["purge"]["studies"]:
+        words = kept["purge"]
+        console.say(f"{words['first']} から {words['studies']} 件の画像を消します",
+                    f"{words['studies']} studies are purged from {words['first']} on")  # fmt: skip
+
+
 def status(data: Data = None, as_json: AsJson = False) -> None:
     """届いたものの様子 / what has arrived, and how far it is."""
     from sqlalchemy import func, select
 
+    from common import audit
     from common.proof.identity import Node
     from common.proof.role import Role
-    from common.states import WORDS, TransferState
-    from receiver import index, upkeep
+    from common.settings import Receiver
+    from common.states import ABSENT, WORDS, TransferState
+    from receiver import index, repairs, upkeep
     from receiver.index import Index
 
     with console.verb(as_json=as_json):
@@ -58,7 +97,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         with contextlib.closing(Index.at(folder)) as known, known.read() as db:
             held = (
                 select(index.instances.c.transfer, func.count().label("arrived"))
-                .where(index.instances.c.state != "expected")
+                .where(index.instances.c.state.not_in(ABSENT))
                 .group_by(index.instances.c.transfer)
                 .subquery()
             )
@@ -67,6 +106,13 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
                 .outerjoin(held, held.c.transfer == index.transfers.c.id)
                 .order_by(index.transfers.c.opened_at)
             ).all()
+            damaged = repairs.listed(db)
+            kept = {
+                "damaged": damaged,
+                "aside": sum(1 for _ in (folder / "store" / "aside").glob("*")),
+                "alarms": audit.last(folder / "audit", "alarm", ALARMS),
+                "purge": coming(known, Receiver.load(folder)),
+            }
         lang = console.language()
         listed = [
             {
@@ -83,7 +129,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
             for row in rows
         ]
         if as_json:
-            console.emit({"transfers": listed} | standing)
+            console.emit({"transfers": listed, **kept, **standing})
             return
         for ja, en in standing["warnings"]:
             console.say(ja, en)
@@ -91,3 +137,4 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
             words = WORDS[TransferState(one["state"])]
             word = words.en if lang == "en" else words.ja
             console.tell(f"{word}  {one['arrived']}/{one['expected'] or '?'}  {one['id'][:8]}")
+        _say(kept)

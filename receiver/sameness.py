@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from common import link
+from common.link import Digest
 from receiver.workers import Worker, WorkerLost
 
 SECONDS = 30.0  # for one instance; what takes longer is no same instance
@@ -29,14 +30,21 @@ class Sameness:
         """End the process."""
         self._worker.stop()
 
-    def same(self, one: tuple[Path, int, str], other: tuple[Path, int, str]) -> bool:
+    def same(
+        self, one: tuple[Path, int, str] | Digest | None, other: tuple[Path, int, str]
+    ) -> bool:
         """Tell whether two stored instances differ in nothing but how their pixels are coded.
 
         Parameters
         ----------
         one, other : (Path, int, str)
-            File, bytes before its data set, and transfer syntax.
+            File, bytes before its data set, and transfer syntax.  Of an instance that
+            was damaged, what was receipted, if anything was.
         """
+        if not isinstance(one, tuple):
+            if one is None or not (one.d3 and one.rest) or other[2] not in CODINGS:
+                return False
+            return self._ask(*other) == (one.d3, one.rest)
         if {one[2], other[2]} - CODINGS:
             return False
         first = self._ask(*one)

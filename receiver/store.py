@@ -14,20 +14,31 @@ joins them by folder) and no UID can climb out of it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
 
 from common import durable
-from common.errors import DatabaseUnsafe
+from common.errors import IndexLost, StorageError
 from common.settings import Receiver
 from common.space import MIB, Space
 from receiver.buffers import Buffers
 
 FOLDERS = 4096  # of series, known to be there
 LEFT_BEHIND = 256  # instances that cuts may leave without a row, each one group at most
+TRIES = 5  # times that a folder is made again which a purge takes away
+T = TypeVar("T")
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+def series_name(institution: str, series_uid: str) -> str:
+    """Return the name of a series' folder: it names the institution to who has a list of them."""
+    return hashlib.sha256(f"{institution}\0{series_uid}".encode()).hexdigest()[:32]
 
 
 class Store:
@@ -74,7 +85,7 @@ class Store:
         known = self._folders.get((institution, series_uid))
         if known is not None:
             return known
-        name = hashlib.sha256(f"{institution}\0{series_uid}".encode()).hexdigest()[:32]
+        name = series_name(institution, series_uid)
         folder = self.root / name[:2] / name
         durable.make_folder(folder)
         if len(self._folders) >= FOLDERS:
@@ -82,10 +93,23 @@ class Store:
         self._folders[institution, series_uid] = folder
         return folder
 
-    def place(self, institution: str, series_uid: str, key: str) -> tuple[Path, str]:
-        """Return the folder of a series and the path in the store of one of its instances."""
-        folder = self.series_folder(institution, series_uid)
-        return folder, f"{folder.parent.name}/{folder.name}/{key}.dcm"
+    def move_in(
+        self, arrived: Path, institution: str, series_uid: str, key: str
+    ) -> tuple[Path, str]:
+        """Give a closed file its name among its series; safe with the next fsync of the folder.
+
+        Returns
+        -------
+        (Path, str)
+            The folder, and the file's relative path.
+        """
+
+        def move(folder: Path) -> tuple[Path, str]:
+            place = f"{folder.parent.name}/{folder.name}/{key}.dcm"
+            durable.rename(arrived, f"{self.root}/{place}")
+            return folder, place
+
+        return self.within(institution, series_uid, move)
 
     def relative(self, path: Path) -> str:
         """Return a path as the index keeps it."""
@@ -110,34 +134,88 @@ class Store:
         durable.publish(path, kept)
         return kept
 
-    def sweep(self, indexed: Collection[str]) -> int:
+    def sweep(
+        self,
+        keys: Collection[str],
+        exact: Mapping[str, str] = _NONE,
+        purged: Collection[str] = (),
+        most: int = LEFT_BEHIND,
+    ) -> int:
         """Remove what no acknowledgement stands for; called before any door opens.
 
         Parameters
         ----------
-        indexed : collection of str
-            Relative paths that the index knows.
+        keys : collection of str
+            Keys that the index knows: names of whole instances without their suffix.
+        exact : mapping
+            Relative path by key of levels that are being filled.
+        purged : collection of str
+            Relative paths that the index has given up by itself.
+        most : int
+            Whole instances that a cut can have left behind.
 
         Returns
         -------
         int
-            Files removed.
+            Files removed, but for the purged.
 
         Raises
         ------
-        DatabaseUnsafe
+        IndexLost
             More whole instances are unknown than a cut can leave: the index is
             another one, or older, and what it does not know may be acknowledged.
         """
-        here = (Path(folder) / name for folder, _, names in os.walk(self.root) for name in names)
-        unknown = [
-            path
-            for path in here
-            if path.parent != self.set_aside and self.relative(path) not in indexed
-        ]
-        whole = sum(path.suffix == ".dcm" for path in unknown)
-        if whole > LEFT_BEHIND:
-            raise DatabaseUnsafe(cause=f"{self.root}: {whole} unknown, {len(indexed)} known")
-        for path in unknown:
-            durable.remove(path)
-        return len(unknown)
+        unknown = []
+        for name in self.names():
+            key, suffix = os.path.splitext(os.path.basename(name))  # noqa: PTH119, PTH122 - many
+            known = exact[key] == name if key in exact else suffix == ".dcm" and key in keys
+            if not known:
+                unknown.append(name)
+        lost = [name for name in unknown if name not in purged]
+        whole = sum(name.endswith(".dcm") for name in lost)
+        if whole > most:
+            raise IndexLost(cause=f"{self.root}: {whole} unknown, {len(keys)} known")
+        for name in unknown:
+            durable.remove(self.path(name))
+        return len(lost)
+
+    def names(self) -> Iterator[str]:
+        """Yield the relative path of every file but of those set aside."""
+        folders = [""]
+        while folders:
+            folder = folders.pop()
+            with os.scandir(self.root / folder) as entries:
+                for entry in entries:
+                    name = f"{folder}{entry.name}"
+                    if entry.is_dir(follow_symlinks=False):
+                        if name != self.set_aside.name:
+                            folders.append(f"{name}/")
+                    else:
+                        yield name
+
+    def within(self, institution: str, series_uid: str, work: Callable[[Path], T]) -> T:
+        """Do something in the folder of a series, which a purge may be taking away meanwhile."""
+        for _ in range(TRIES):
+            folder = self.series_folder(institution, series_uid)
+            try:
+                return work(folder)
+            except StorageError:
+                if folder.is_dir():
+                    raise
+                self._folders.pop((institution, series_uid), None)
+        raise StorageError(cause="series folder")
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Remove files for good, and the folders of series that are empty then."""
+        folders = set()
+        for name in names:
+            path = self.path(name)
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+            folders.add(path.parent)
+        for folder in folders:
+            if folder.is_dir():
+                durable.sync_folder(folder)
+            with contextlib.suppress(OSError):  # other instances are in it, or come just now
+                folder.rmdir()
+                durable.sync_folder(folder.parent)

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, select
 
 from common import durable
-from common.errors import NotFound, SeveralInstitutions, StorageError
+from common.errors import ImageDamaged, NotFound, SeveralInstitutions, StorageError
 from common.states import InstanceState
 from receiver import descriptions, index
 from receiver.facts import LIGHT
@@ -108,7 +108,8 @@ class Stored:
             rows: list[Any] = list(db.execute(query.order_by(_instances.c.id)))
         one_institution(rows)
         if not expected:
-            rows = [row for row in rows if row.path is not None]
+            damaged = InstanceState.DAMAGED
+            rows = [row for row in rows if row.path is not None or row.state == damaged]
         if not rows:
             raise NotFound(thing="UID")
         rows.sort(key=lambda row: (row.series_uid, row.number is None, row.number or 0, row.id))
@@ -125,17 +126,27 @@ class Stored:
                     yield by_id[number], one
 
     def missing(self, row: Row[Any], numbers: list[int]) -> list[int]:
-        """Return which of some frames (0-based) are not on the disk."""
-        if row.state == InstanceState.EXPECTED or row.path is None:
+        """Return which of some frames (0-based) are not on the disk.
+
+        Raises
+        ------
+        ImageDamaged
+            They were, and are no longer what was acknowledged.
+        """
+        damaged = row.state == InstanceState.DAMAGED
+        if row.path is None and not damaged:
             return numbers
-        if row.state != InstanceState.RECEIVED:
+        if row.state not in {InstanceState.RECEIVED, InstanceState.DAMAGED}:
             return []
         query = select(_frames.c.frame).where(
             _frames.c.instance == row.id, _frames.c.frame.in_(numbers)
         )
         with self.index.read() as db:
             here = set(db.execute(query).scalars())
-        return [number for number in numbers if number not in here]
+        absent = [number for number in numbers if number not in here]
+        if damaged and absent:
+            raise ImageDamaged
+        return absent
 
     def spans(self, row: Row[Any], numbers: list[int]) -> list[tuple[int, int]] | None:
         """Return offset in the file and length of frames (0-based).
@@ -156,16 +167,16 @@ class Stored:
 
         Raises
         ------
-        StorageError
-            The file is not as long as the index says.
+        ImageDamaged
+            The file is not there, or not as long as the index says.
         """
-        fd = durable.open_file(self.path(row))
+        fd = self._open(row)
         try:
             parts = [durable.read_at(fd, size, offset) for offset, size in spans]
         finally:
             os.close(fd)
         if any(len(part) != size for part, (_, size) in zip(parts, spans, strict=True)):
-            raise StorageError(cause=f"{row.key}: short")
+            raise ImageDamaged
         return parts
 
     def whole(self, row: Row[Any]) -> Iterator[bytes]:
@@ -173,20 +184,29 @@ class Stored:
 
         Raises
         ------
-        StorageError
-            The file is not as long as the index says; no client takes what it has
-            got for the whole.
+        ImageDamaged
+            The file is not there, or not as long as the index says; no client takes
+            what it has got for the whole.
         """
         end = row.prefix_length + row.length
-        fd = durable.open_file(self.path(row))
+        fd = self._open(row)
         try:
             for at in range(0, end, PIECE):
                 piece = durable.read_at(fd, min(PIECE, end - at), at)
                 if len(piece) != min(PIECE, end - at):
-                    raise StorageError(cause=f"{row.key}: short")
+                    raise ImageDamaged
                 yield piece
         finally:
             os.close(fd)
+
+    def _open(self, row: Row[Any]) -> int:
+        path = self.path(row)
+        try:
+            return durable.open_file(path)
+        except StorageError:
+            if path.exists():
+                raise
+            raise ImageDamaged from None
 
     def path(self, row: Row[Any]) -> Path:
         """Return where an instance lies.

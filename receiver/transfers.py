@@ -78,7 +78,7 @@ def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) 
             )
         )
         statements.write(db, opening.transfer, "opening", jws)
-    _announce_slots(db, institution, opening)
+    announce_slots(db, institution, opening)
     told = told_attributes(opening.attributes)
     check_patient(db, institution, opening.study, told)
     said = {**told, ANNOUNCED: True}
@@ -89,7 +89,7 @@ def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) 
     return key
 
 
-def _announce_slots(db: Connection, institution: str, opening: Opening) -> None:
+def announce_slots(db: Connection, institution: str, opening: Opening) -> None:
     """Make or take over the rows of an opening, in few statements: others wait meanwhile."""
     for start in range(0, len(opening.instances), TOGETHER):
         _announce_some(db, institution, opening, opening.instances[start : start + TOGETHER])

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from common.dicom.dataset import EXPLICIT_BE
-from common.errors import CannotDisplay, NotFound, UsageError
+from common.errors import CannotDisplay, ImageDamaged, NotFound, UsageError
 from common.states import InstanceState
 from receiver import attributes
 from receiver.decoding import Decoders
@@ -31,6 +31,7 @@ DICOM = "application/dicom"
 NOT_HERE_YET = {"X-Todoke": "not-here-yet"}
 
 _ON_THE_WAY = {InstanceState.EXPECTED, InstanceState.RECEIVED}
+_UNSEEN = {*_ON_THE_WAY, InstanceState.DAMAGED}
 
 
 class Wado:
@@ -48,6 +49,8 @@ class Wado:
         rows = [row for row in rows if row.state not in _ON_THE_WAY]
         if not rows:
             return _not_here_yet()
+        if any(row.state == InstanceState.DAMAGED for row in rows):
+            raise ImageDamaged  # a study without one of its images looks whole
         ranges = accepted(request.headers.get("accept"))
         single = address.instance is not None and not any(r.multipart for r in ranges)
         for row in rows:
@@ -136,7 +139,7 @@ class Wado:
         else:
             rows = await asyncio.to_thread(self.stored.find, Address.of(request.path_params))
             row = _middle(rows)
-            number = (row.frames or 1) // 2 if row.state not in _ON_THE_WAY else 0
+            number = (row.frames or 1) // 2 if row.state not in _UNSEEN else 0
         if await asyncio.to_thread(self.stored.missing, row, [number]):
             return _not_here_yet()
         picture = await self.decoders.picture(self.stored.path(row), number, edge, window)
@@ -191,7 +194,7 @@ def _not_here_yet() -> Response:
 
 def _middle(rows: list[Row[Any]]) -> Row[Any]:
     """Return the instance that stands for many: the middle slice, the smallest slide level."""
-    here = [row for row in rows if row.state not in _ON_THE_WAY] or rows
+    here = [row for row in rows if row.state not in _UNSEEN] or rows
     series = [row for row in here if row.series_uid == here[0].series_uid]
     if any((row.frames or 1) > 1 for row in series):
         return min(series, key=lambda row: row.frames or 1)

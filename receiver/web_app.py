@@ -164,6 +164,10 @@ def _list_routes(
         await asyncio.to_thread(worklist.opened, request.path_params["key"])
         return Response(status_code=204)
 
+    async def done(request: Request) -> Response:
+        await asyncio.to_thread(worklist.done, request.path_params["key"])
+        return Response(status_code=204)
+
     async def events(request: Request) -> Response:
         number = guard.session_number(request.headers, https=services.https) or ""
         stream = live.listen(lambda: accounts.session(number))
@@ -174,5 +178,6 @@ def _list_routes(
         Route("/api/studies/{key}", study, methods=["GET"]),
         Route("/api/studies/{key}/coverage", coverage, methods=["GET"]),
         Route("/api/studies/{key}/opened", opened, methods=["POST"]),
+        Route("/api/studies/{key}/done", done, methods=["POST"]),
         Route("/api/events", events, methods=["GET"]),
     ]

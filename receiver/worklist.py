@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, case, func, select, update
 
 from common.errors import NotFound
 from common.link import pack_bits
-from common.states import INSTANCE_WORDS, WORDS, InstanceState, TransferState, move
+from common.states import ABSENT, INSTANCE_WORDS, MOVES, WORDS, InstanceState, TransferState, move
 from receiver import index, person_name
 from receiver.attributes import GUESSED, TEST, first
 from receiver.facts import LIGHT, NOTHING, Facts, KnownFacts
@@ -61,6 +61,7 @@ class Study:
     total: int = 0
     tiles_here: int = 0
     tiles: int = 0
+    damaged: int = 0
     instances: list[Row[Any]] = field(default_factory=list)
     held: dict[int, int] = field(default_factory=dict)
 
@@ -143,6 +144,25 @@ class Worklist:
                 )
             index.announce(db, "study", key)
 
+    def done(self, key: str) -> None:
+        """Note that a reader has done with a study: from now on its days until a purge count.
+
+        Raises
+        ------
+        NotFound
+        """
+        with self.index.write() as db:
+            row = db.execute(_query().where(_studies.c.key == key)).one_or_none()
+            if row is None:
+                raise NotFound(thing=key)
+            at = index.now()
+            values = {"reading": TransferState.DONE, "done_at": at, "changed_at": at}
+            db.execute(update(_studies).where(_studies.c.key == key).values(**values))
+            if row.state is not None and TransferState.DONE in MOVES[TransferState(row.state)]:
+                same = _transfers.c.id == row.transfer
+                db.execute(update(_transfers).where(same).values(state=TransferState.DONE))
+            index.announce(db, "study", key)
+
     def _one(self, db: Connection, key: str) -> Study:
         if not re.fullmatch(r"[0-9a-f]{8,64}", key):
             raise NotFound(thing="study")
@@ -157,7 +177,8 @@ class Worklist:
         study.instances = slots
         study.facts = self.known.of(db, slots)
         study.held = {number: count for number, count in db.execute(_held().where(mine))}
-        study.here = sum(slot.state != InstanceState.EXPECTED for slot in slots)
+        study.here = sum(slot.state not in ABSENT for slot in slots)
+        study.damaged = sum(slot.state == InstanceState.DAMAGED for slot in slots)
         study.total = len(slots)
         study.tiles_here = sum(study.arrived(slot) for slot in slots)
         study.tiles = sum(slot.frames or 0 for slot in slots)
@@ -172,6 +193,7 @@ class Worklist:
             if study is None:
                 continue
             study.here += series.here
+            study.damaged += series.damaged
             study.total += series.total
             study.tiles_here += series.tiles_here
             study.tiles += series.tiles
@@ -221,7 +243,7 @@ def _held() -> Any:
     return (
         select(_frames.c.instance, func.count())
         .join(_instances, _instances.c.id == _frames.c.instance)
-        .where(_instances.c.state == InstanceState.RECEIVED)
+        .where(_instances.c.state.in_((InstanceState.RECEIVED, InstanceState.DAMAGED)))
         .group_by(_frames.c.instance)
     )
 
@@ -229,12 +251,14 @@ def _held() -> Any:
 def _counted() -> Any:
     """Ask for the counts of every series, and for one arrived instance of each."""
     by_series = (_instances.c.institution, _instances.c.study_uid, _instances.c.series_uid)
-    arrived = _instances.c.state != InstanceState.EXPECTED
+    arrived = _instances.c.state.not_in(ABSENT)
+    damaged = _instances.c.state == InstanceState.DAMAGED
     frames = func.coalesce(_instances.c.frames, 0)
     return select(
         *by_series,
         func.count().label("total"),
         func.sum(case((arrived, 1), else_=0)).label("here"),
+        func.sum(case((damaged, 1), else_=0)).label("damaged"),
         func.sum(frames).label("tiles"),
         func.sum(case((_instances.c.state.in_(_WHOLE), frames), else_=0)).label("tiles_here"),
         func.min(case((arrived, _instances.c.id))).label("one"),
@@ -273,6 +297,7 @@ def study_row(study: Study) -> dict[str, Any]:
         "purpose": row.purpose or "diagnosis",
         "arrived": arrived,
         "expected": expected,
+        "damaged": study.damaged,
         "unit": "tile" if study.slide else "image",
         "state": state,
         "state_ja": WORDS[state].ja,

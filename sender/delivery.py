@@ -104,7 +104,7 @@ class Delivery:
             owed = [i for i in self.outbox.instances(transfer.id) if not i.acked]
             # each try begins elsewhere: an object at which the peer breaks off holds up no other
             turn = transfer.attempts % max(1, len(owed))
-            self._store(transfer, owed[turn:] + owed[:turn])
+            self.store(transfer, owed[turn:] + owed[:turn])
             if not self.partner.commit:
                 self._delivered(transfer, finished=now())
             elif not self._settle(transfer):
@@ -123,7 +123,7 @@ class Delivery:
         to = self._destination()
         return Settling(self.outbox, self.partner, to, minutes, self.stop).settle(transfer.id)
 
-    def _store(
+    def store(
         self,
         transfer: Transfer,
         owed: list[Instance],
@@ -237,7 +237,7 @@ class Delivery:
         """Store everything while the transfer is being opened; return whether all is held."""
         owed = [i for i in self.outbox.instances(transfer.id) if not i.acked]
         try:
-            self._store(transfer, owed, lambda: _raise_failure(opening))
+            self.store(transfer, owed, lambda: _raise_failure(opening))
         except PeerRefused:
             return False  # the receiver says over the link what it misses, and why
         return True
@@ -322,6 +322,20 @@ class Delivery:
                 raise SourceChanged(path=path)
             yield slide
 
+    def send_frames(self, client: LinkClient, transfer: Transfer) -> None:
+        """Send what the receiver misses of a slide, and nothing else.
+
+        Raises
+        ------
+        SourceChanged, SlideUnreadable
+        """
+        from sender.links import frames
+
+        counted = lambda _uid, _count: None  # noqa: E731 - all was acknowledged before
+        with self._slide(transfer) as slide:
+            frames.Push(client, transfer.id, slide, counted, self.stop, self.turn).run()
+            slide.check()
+
     def _opening(self, transfer: Transfer, slide: Slide | None) -> str:
         """Sign the opening and keep it before it is sent, so that it is always the same."""
         if slide is None:
@@ -351,7 +365,7 @@ class Delivery:
         instances = self.outbox.instances(transfer.id)
         held = [i.sop_uid for place, i in enumerate(instances) if place not in missing]
         self.outbox.acknowledged(transfer.id, held)
-        self._store(transfer, [i for place, i in enumerate(instances) if place in missing])
+        self.store(transfer, [i for place, i in enumerate(instances) if place in missing])
 
     def _send_slide(
         self, client: LinkClient, transfer: Transfer, slide: Slide

@@ -38,7 +38,7 @@ from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Sender
 from common.states import TransferState
-from sender import ingest, routing, upkeep
+from sender import again, ingest, routing, upkeep
 from sender.bell import Bell
 from sender.delivery import Delivery
 from sender.links import dicom
@@ -70,6 +70,8 @@ class Engine:
     ----------
     data : Path
         The sender's data directory, whose lock the caller holds.
+    asks : bool
+        Ask partners what they want again: a daemon does, a verb does not.
 
     Attributes
     ----------
@@ -78,8 +80,11 @@ class Engine:
         until the engine looks.
     """
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, asks: bool = False) -> None:
         self.data = data
+        self.asks = asks
+        self._receipted: list[str] = []
+        self._look_due = 0.0
         self.node = Node.load(data, Role.REQUESTER)
         self.settings = Sender.load(data)
         self.outbox = Outbox(data)
@@ -227,13 +232,35 @@ class Engine:
     # -- transfers ----------------------------------------------------------
 
     def _owed(self) -> list[Claim]:
-        """Return transfers that may be delivered now, the most urgent first."""
+        """Return transfers that may be delivered now, the most urgent first; last, questions."""
         moment = time.monotonic()
-        return [
+        owed = [
             Claim(one.id, one.partner, _rank(one.priority), partial(self._deliver, one))
             for one in self.outbox.owed()
             if one.state in OWED_STATES and moment >= self._due.get(one.id, 0)
         ]
+        return owed + (self._questions(moment) if self.asks else [])
+
+    def _questions(self, moment: float) -> list[Claim]:
+        """Return what is to be asked of partners that have receipted something."""
+        if moment >= self._look_due:  # one look into the outbox for all of them
+            self._look_due = moment + again.EVERY / 10
+            self._receipted = self.outbox.receipted_by()
+        return [
+            Claim(f"again {key}", key, len(RANKS), partial(self._ask, key))
+            for key in self._receipted
+            if moment >= self._due.get(f"again {key}", 0)
+        ]
+
+    def _ask(self, key: str, turn: Turn) -> None:
+        """Send again what a partner lost; no failure of it is one of a transfer."""
+        with contextlib.suppress(TodokeError, OSError):
+            partner = find_partner(self.data, key)
+            if partner.kind == "todoke":
+                pace = self._pace(partner.key, partner.limits)
+                ours = self.outbox, self.node, self.settings
+                again.send_wanted(Delivery(*ours, partner, self.stop, turn=turn, pace=pace))
+        self._due[f"again {key}"] = time.monotonic() + again.EVERY
 
     def _pace(self, key: str, words: tuple[str, ...]) -> Pace:
         """Return the one pace of a partner, with the caps that it has now."""

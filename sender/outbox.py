@@ -278,6 +278,11 @@ class Outbox:
         rest = ", ".join(f"'{state}'" for state in AT_REST)
         return self._transfers(f"WHERE finished IS NULL AND state NOT IN ({rest})")
 
+    def receipted_by(self) -> list[str]:
+        """Return the partners that have receipted something: they may ask for it again."""
+        rows = self._rows("SELECT DISTINCT partner FROM transfers WHERE delivered IS NOT NULL")
+        return [row[0] for row in rows]
+
     def transfer(self, name: str) -> Transfer:
         """Return a transfer by its id or the unique beginning of it.
 

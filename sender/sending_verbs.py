@@ -171,7 +171,7 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
         memory.give_back()
         with durable.lock(folder / "lock"):
             durable.end_on_failure(sending.begin_again(time.monotonic()))
-            engine = Engine(folder)
+            engine = Engine(folder, asks=True)
             sending.interrupted_by_signals(engine.end)
             with contextlib.closing(engine), _doors(engine) as words:
                 if as_json:

@@ -27,6 +27,7 @@ from common import link, memory
 from common.errors import (
     IntegrityError,
     NotFound,
+    NotRepairable,
     ProtocolError,
     RevocationListUnusable,
     TodokeError,
@@ -34,9 +35,9 @@ from common.errors import (
 from common.link import Closing, Opening
 from common.proof import jws
 from common.refusals import Refused
-from common.states import InstanceState
+from common.states import ABSENT, InstanceState
 from common.web.peer import peer_certificate
-from receiver import frames, index, partners, statements, transfers
+from receiver import frames, index, partners, repairs, statements, transfers
 from receiver.frames import Frames, Level
 from receiver.index import Index
 from receiver.receipts import Receipts
@@ -79,6 +80,8 @@ def link_app(services: LinkServices) -> Starlette:
             Route(one + "/frames", door.answer(door.frames), methods=["POST"]),
             Route(one + "/complete", door.answer(door.complete), methods=["POST"]),
             Route(one + "/receipt", door.answer(door.receipt)),
+            Route(one + "/gone", door.answer(door.gone), methods=["POST"]),
+            Route(link.ROOT + "/wanted", door.answer(door.wanted)),
         ],
         exception_handlers={HTTPException: _plain},
     )
@@ -186,7 +189,7 @@ class _Door:
         with self.services.index.read() as db:
             row = transfers.owned(db, request.path_params["transfer"], partner.code)
             rows = transfers.slots_of(db, row.id)
-        arrived = sum(r.state != InstanceState.EXPECTED for r in rows)
+        arrived = sum(r.state not in ABSENT for r in rows)
         words = {
             "transfer": row.id,
             "state": row.state,
@@ -204,7 +207,7 @@ class _Door:
             words: dict[str, Any] = {"instances": [], "levels": {}}
             for place, slot in enumerate(opening.instances):
                 here = known.get(slot.uid)
-                if here is None or here.state == InstanceState.EXPECTED:
+                if here is None or here.state in ABSENT:
                     words["instances"].append(place)
                 if slot.frames and here is not None and here.state != InstanceState.VERIFIED:
                     held = transfers.held_frames(db, here.id)
@@ -284,9 +287,24 @@ class _Door:
                 slot.uid
                 for slot in opening.instances
                 if (here := known.get(slot.uid)) is None
-                or here.state == InstanceState.EXPECTED
+                or here.state in ABSENT
                 or (slot.frames and transfers.count_frames(db, here.id) < slot.frames)
             ]
+
+    def wanted(self, _request: Request, partner: Partner, _body: bytearray) -> Response:
+        """Say which instances were damaged here after they came: they are asked for again."""
+        with self.services.index.read() as db:
+            return _json({"wanted": repairs.wanted(db, partner.code)})
+
+    def gone(self, request: Request, partner: Partner, body: bytearray) -> Response:
+        """Take it that wanted instances no longer are at their source as they were."""
+        uids = link.read_uids(_text(body))
+        with self.services.index.write() as db:
+            row = transfers.owned(db, request.path_params["transfer"], partner.code)
+            count = repairs.refuse(db, row.id, NotRepairable(cause="source gone"), uids)
+        if count:
+            self.services.trail.note("not-repairable", institution=partner.code, count=count)
+        return Response(status_code=204)
 
     def receipt(
         self, request: Request, partner: Partner, _body: bytearray

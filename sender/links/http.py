@@ -141,6 +141,21 @@ class LinkClient:
         except (KeyError, TypeError, ValueError, AttributeError) as failure:
             raise ProtocolError(cause="missing") from failure
 
+    def wanted(self) -> list[tuple[str, list[str]]]:
+        """Ask what was damaged there after it came: per transfer its SOP Instance UIDs."""
+        words = self._words("GET", "/wanted")
+        try:
+            return [
+                (str(one["transfer"]), [link.check_uid(uid) for uid in one["instances"]])
+                for one in words["wanted"]
+            ]
+        except (KeyError, TypeError) as failure:
+            raise ProtocolError(cause="wanted") from failure
+
+    def gone(self, transfer: str, uids: list[str]) -> None:
+        """Say that wanted instances are no longer at their source as they were."""
+        self._words("POST", f"/transfers/{transfer}/gone", link.dumps({"instances": uids}))
+
     def lengths(self, transfer: str, place: int, packed: bytes) -> None:
         """Tell the frame lengths of a level, uint32 LE."""
         self._words("PUT", f"/transfers/{transfer}/lengths/{place}", packed)

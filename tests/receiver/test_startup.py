@@ -37,7 +37,7 @@ class Cut:
     def row(self, uid: str, path: Path | None, state: InstanceState) -> None:
         """An instance that the index knows."""
         values = {
-            "key": f"{uid:>032}",
+            "key": path.stem if path else uid,  # a file is named by the key of its row
             "institution": CODE,
             "study_uid": "1.2",
             "series_uid": "1.2.3",

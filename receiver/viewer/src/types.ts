@@ -40,7 +40,7 @@ export interface Row {
 export interface Instance {
   readonly sop_uid: string;
   readonly number: number | null;
-  readonly state: "expected" | "received" | "stored" | "verified";
+  readonly state: "expected" | "received" | "stored" | "verified" | "damaged";
   readonly frames: number | null;
   readonly rows: number | null;
   readonly columns: number | null;

@@ -1,0 +1,110 @@
+"""The process that looks after what is stored: reads it again, and purges what was done with."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+from common import audit, console, logs
+from common.errors import StorageError
+from common.settings import Receiver
+from receiver import index
+from receiver.child import attended
+from receiver.describe_process import yield_processor
+from receiver.index import Changes, Index
+from receiver.purge import Purge
+from receiver.records import Records
+from receiver.scrub import MARK, Pace, Scrub
+from receiver.store import Store
+
+log = logging.getLogger("todoke.keeper")
+ROUND = 1.0  # seconds between two looks, where nothing is to be read
+STARTED = "scrub-started"  # day on which the pass began, in index.marks
+
+
+class Ended(Exception):
+    """The process is to end: in the middle of whatever it reads."""
+
+
+class Keeper:
+    """Does by turns what may wait.
+
+    Parameters
+    ----------
+    stop : threading.Event
+    """
+
+    def __init__(self, data: Path, settings: Receiver, stop: threading.Event) -> None:
+        self.settings = settings
+        self.stop = stop
+        self.index = Index.at(data)
+        store = Store(data / "store")
+        self.trail = audit.Trail(data / "audit", "keeper")
+        self._changes = Changes(self.index)
+        rate = settings.scrub_mb_per_second << 20
+        pace = Pace(rate or 1, self._wait, self._changes.seen)
+        self.scrub = Scrub(self.index, store, self.trail, pace)
+        self.purge = Purge(self.index, store, self.trail, settings.purge_days)
+        self.records = Records(self.index, data)
+
+    def _wait(self, seconds: float) -> None:
+        if self.stop.wait(seconds):
+            raise Ended
+
+    def run(self) -> None:
+        """Work until told to stop."""
+        try:
+            while True:
+                try:
+                    self.round(datetime.now(UTC))
+                except StorageError as error:  # the index is busy, or the store away
+                    log.error("%s", error)
+                    self._wait(30 * ROUND)
+                self._wait(ROUND)
+        except Ended:
+            pass
+        finally:
+            self._changes.close()
+            self.index.close()
+            self.trail.close()
+
+    def round(self, now: datetime) -> None:
+        """Do some of everything."""
+        self.records.keep()
+        self.purge.daily(now, self.settings.purge_notice_days)
+        self.scrub.again()
+        if self.settings.scrub_mb_per_second and self._pass_is_due(now):
+            self.scrub.some()
+
+    def _pass_is_due(self, now: datetime) -> bool:
+        """Tell whether a pass is under way, or none was begun today."""
+        today = now.date().isoformat()
+        with self.index.read() as db:
+            if int(index.marked(db, MARK) or 0) > 0:
+                return True
+            if index.marked(db, STARTED) == today:
+                return False
+        with self.index.write() as db:
+            index.mark(db, STARTED, today)
+        return True
+
+
+def serve(data: Path) -> None:
+    """Keep until told to stop."""
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    yield_processor()
+    keeper = Keeper(data, Receiver.load(data), stop)
+    console.tell("ready")
+    keeper.run()
+
+
+if __name__ == "__main__":
+    logs.begin()
+    with attended(Path(sys.argv[1]), "keeper"):
+        serve(Path(sys.argv[1]))
