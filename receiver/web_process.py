@@ -98,6 +98,7 @@ async def serve(data: Path) -> None:
         refusals.at("link"),
         lists,
         partial(upkeep.issue, node, index),
+        trail.note,
     )
     shown = viewer_tls(node, settings)
     viewer = ViewerServices(

@@ -63,6 +63,7 @@ class LinkServices:
     refused: Refused = lambda *_: None
     lists: Lists | None = None  # None: the index alone says who is revoked
     issue: Callable[[Partner, bytes, str], str] | None = None  # see :mod:`receiver.upkeep`
+    note: Callable[..., None] = lambda *_, **__: None  # of the audit trail
 
 
 def link_app(services: LinkServices) -> Starlette:
@@ -303,7 +304,7 @@ class _Door:
             row = transfers.owned(db, request.path_params["transfer"], partner.code)
             count = repairs.refuse(db, row.id, NotRepairable(cause="source gone"), uids)
         if count:
-            self.services.trail.note("not-repairable", institution=partner.code, count=count)
+            self.services.note("not-repairable", institution=partner.code, count=count)
         return Response(status_code=204)
 
     def receipt(
