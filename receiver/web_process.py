@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from common import audit, console, logs, memory, tls
+from common import audit, console, descriptors, logs, memory, tls
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.refusals import Refusals
@@ -39,6 +39,7 @@ def viewer_tls(node: Node, settings: Receiver) -> tls.Credentials | None:
 async def serve(data: Path) -> None:
     """Open the three ports, say them on stdout as JSON, serve until told to stop."""
     settings = Receiver.load(data)
+    descriptors.raise_limit()
     node = Node.load(data, Role.SUPPORTER)
     version = importlib.metadata.version("todoke")
     index = Index.at(data)
@@ -48,7 +49,7 @@ async def serve(data: Path) -> None:
     refusals = Refusals(trail)
     services = LinkServices(
         index,
-        Frames(index, store),
+        Frames(index, store, settings.max_instance_gb),
         receipts,
         node.ca,
         node.institution.code,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from common import console, durable, logs
+from common import console, descriptors, durable, logs
 from common.errors import UsageError
 from common.settings import data_folder
 
@@ -167,6 +167,7 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
         folder = _data(data)
         logs.begin()
         memory.give_back()
+        descriptors.raise_limit()
         with durable.lock(folder / "lock"):
             engine = Engine(folder)
             sending.interrupted_by_signals(engine.end)
