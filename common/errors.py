@@ -527,6 +527,16 @@ class NotRenewable(PeerError):
     en = "This certificate is not renewed yet ({cause}). It renews by itself before it ends"
 
 
+class InstanceTooLarge(PeerError):
+    number = "E-6100"
+    exit_code = 65
+    dimse_status = 0x0213  # resource limitation, PS3.7 C.5.24: final, unlike A700H
+    http_status = 413
+    retryable = False
+    ja = "画像1件が上限 {limit} GB を超えます。受け取り側の設定 max_instance_gb を確かめてください"
+    en = "One instance exceeds the limit of {limit} GB. Check max_instance_gb on the receiving side"
+
+
 class WrongService(ProtocolError):
     number = "E-1103"
     ja = "相手のポートの種類が違います ({cause})。番号を確かめてください (TLSは 2762 など)"

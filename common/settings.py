@@ -196,6 +196,24 @@ class Receiver(Settings):
         "SOP classes outside the table that are taken too: UIDs, or beginnings that end in a dot",
         _classes,
     )
+    max_associations: int = option(
+        100,
+        "同時に開くアソシエーションの上限",
+        "Most associations that are open at a time",
+        _positive,
+    )
+    max_associations_per_partner: int = option(
+        50,
+        "そのうち相手1つ (証明書1枚) の上限",
+        "Most of them with one partner, that is one certificate",
+        _positive,
+    )
+    max_instance_gb: int = option(
+        64,
+        "受け取る画像1件の上限 (GB)。超えるものは断る",
+        "Largest instance taken, in GB; what is larger is refused",
+        _positive,
+    )
     profile: str = option(
         "jp-high13",
         "TLSの型。jp-high13 は TLS 1.3 だけ、dicom-b12 は 1.2 も受ける",
@@ -250,6 +268,12 @@ class Sender(Settings):
         "表にないSOPクラス (装置独自のものなど) のうち送るもの。UIDか、点で終わる先頭の部分",
         "SOP classes outside the table that are sent too: UIDs, or beginnings that end in a dot",
         _classes,
+    )
+    max_instance_gb: int = option(
+        64,
+        "受け取る画像1件の上限 (GB)。超えるものは断る",
+        "Largest instance taken, in GB; what is larger is refused",
+        _positive,
     )
     watch: tuple[str, ...] = option(
         (), "見張るフォルダー", "Folders that are watched for new images"

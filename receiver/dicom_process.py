@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-from common import audit, console, durable, logs
+from common import audit, console, descriptors, durable, logs
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Receiver
@@ -24,6 +24,7 @@ log = logging.getLogger("todoke.dicom")
 def serve(data: Path) -> None:
     """Open the door, say the port on stdout, serve until told to stop."""
     settings = Receiver.load(data)
+    descriptors.raise_limit()
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
@@ -39,6 +40,11 @@ def serve(data: Path) -> None:
         aet=settings.aet,
         profile=settings.profile,
         others=settings.other_storage_classes,
+        max_instance_gb=settings.max_instance_gb,
+        limits={
+            "max_associations": settings.max_associations,
+            "max_per_partner": settings.max_associations_per_partner,
+        },
     )
     door.start()
     console.tell(str(door.acceptor.address[1]))

@@ -22,7 +22,13 @@ from sqlalchemy import Connection, Row, and_, delete, insert, select, update
 from common import durable, link
 from common.dicom import dataset
 from common.dicom.layout import Layout
-from common.errors import PeerBusy, ProtocolError, SameUidOtherContent, StorageError
+from common.errors import (
+    InstanceTooLarge,
+    PeerBusy,
+    ProtocolError,
+    SameUidOtherContent,
+    StorageError,
+)
 from common.link import Slot
 from common.states import InstanceState
 from receiver import index, transfers
@@ -49,8 +55,9 @@ class Level:
 class Frames:
     """Takes frame lengths and batches of frames for slide levels."""
 
-    def __init__(self, index: Index, store: Store) -> None:
+    def __init__(self, index: Index, store: Store, max_instance_gb: int = 64) -> None:
         self.index = index
+        self.max_instance_gb = max_instance_gb
         self.store = store
         self._levels: OrderedDict[int, Level] = OrderedDict()
         self._being_written: set[tuple[int, int]] = set()
@@ -70,7 +77,7 @@ class Frames:
         ------
         ProtocolError
             Not one length a frame, or the same level laid out otherwise before.
-        DiskFull
+        DiskFull, InstanceTooLarge
             Before anything is promised.
         """
         lengths = array.array("I")
@@ -84,6 +91,8 @@ class Frames:
             if bytes(row.frame_table) != layout.frame_table():
                 raise ProtocolError(cause="other frame lengths")
             return
+        if layout.length > self.max_instance_gb * 1_000_000_000:
+            raise InstanceTooLarge(limit=self.max_instance_gb)
         self.store.space.check(layout.length)
         prefix = dataset.file_prefix(slot.sop_class, slot.uid, slot.transfer_syntax)
         path, fd = self.store.within(

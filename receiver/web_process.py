@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from common import audit, console, durable, logs, memory, tls
+from common import audit, console, descriptors, durable, logs, memory, tls
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.refusals import Refusals
@@ -81,6 +81,7 @@ def _kept(trail: audit.Trail, cause: str) -> None:
 async def serve(data: Path) -> None:
     """Open the three ports, say them on stdout as JSON, serve until told to stop."""
     settings = Receiver.load(data)
+    descriptors.raise_limit()
     node = Node.load(data, Role.SUPPORTER)
     version = importlib.metadata.version("todoke")
     index = Index.at(data)
@@ -91,7 +92,7 @@ async def serve(data: Path) -> None:
     refusals = Refusals(trail)
     services = LinkServices(
         index,
-        Frames(index, store),
+        Frames(index, store, settings.max_instance_gb),
         receipts,
         node.ca,
         node.institution.code,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from common import console, durable, logs
+from common import console, descriptors, durable, logs
 from common.errors import DiskFull, UsageError
 from common.settings import data_folder
 
@@ -169,6 +169,7 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
         routing.load(folder)  # what is wrong is said to whoever starts it
         logs.begin()
         memory.give_back()
+        descriptors.raise_limit()
         with durable.lock(folder / "lock"):
             durable.end_on_failure(sending.begin_again(time.monotonic()))
             engine = Engine(folder, asks=True)

@@ -159,7 +159,7 @@ def _request(channel: Channel, reader: PduReader, rules: Rules) -> Request:
         except TimeoutError:
             raise Refusal(greeting.SLOW if begun else greeting.SILENT) from None
         if not count:
-            raise Refusal(greeting.CLOSED)
+            raise Refusal(greeting.CUT if begun else greeting.CLOSED)
         if not begun and greeting.is_http(bytes(buffer[:4])):
             raise Refusal(greeting.HTTP_HERE, greeting.HTTP_HINT)
         begun = True

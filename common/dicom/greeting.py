@@ -24,6 +24,7 @@ DICOM_HINT = b"\x07\0\0\0\0\x04\0\0\x02\x01"
 
 SILENT = "接続後に何も届きません / nothing came after the connection"
 CLOSED = "何も送らずに切れました / closed without a word"
+CUT = "途中で切れました / closed in the middle"
 SLOW = "握手が時間内に終わりません / handshake not done in time"
 NOT_READY = "TLSの用意がありません / TLS is not ready here"
 GAVE_WAY = "新しい接続に席を譲りました / gave way to newer connections"

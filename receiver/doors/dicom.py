@@ -10,14 +10,20 @@ from __future__ import annotations
 import logging
 import ssl
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from common import audit, tls
 from common.dicom import greeting, uids
 from common.dicom.association import CALLED_UNKNOWN, Acceptor, Incoming, Peer, Writing
-from common.errors import PeerNotRegistered, RevocationListUnusable, TodokeError
+from common.errors import (
+    InstanceTooLarge,
+    PeerNotRegistered,
+    RevocationListUnusable,
+    TodokeError,
+)
 from common.proof.identity import Node
 from common.refusals import Refusals
 from receiver import partners
@@ -30,6 +36,7 @@ from receiver.store import Store
 
 log = logging.getLogger("todoke.dicom")
 SUCCESS = 0x0000
+GB = 1_000_000_000
 LOOKED_UP = 1.0  # seconds that an answer of the index about a certificate holds
 
 
@@ -39,12 +46,20 @@ class _StoredInstance:
 
     arrival: Arrival
     arrivals: Arrivals
+    limit: int  # GB
 
     def write(self, data: memoryview) -> None:
+        self._check()
         self.arrival.write(data)
 
     def room(self, wanted: int) -> memoryview:
+        self._check()
         return self.arrival.room(wanted)
+
+    def _check(self) -> None:
+        """C-STORE announces no length: what is too large shows before the disk is used up."""
+        if self.arrival.length > self.limit * GB:
+            raise InstanceTooLarge(limit=self.limit)
 
     def filled(self, count: int) -> None:
         self.arrival.filled(count)
@@ -74,6 +89,10 @@ class DicomDoor:
         TLS profile, see :mod:`common.tls`.
     others : sequence of str
         SOP classes taken besides the table's, see :func:`common.dicom.uids.is_storable`.
+    max_instance_gb : int
+        Largest instance taken.
+    limits : mapping, optional
+        Deadlines and caps other than the acceptor's own, by its parameters' names.
     clock : callable
         Seconds that only go on.
     """
@@ -89,8 +108,11 @@ class DicomDoor:
         aet: str,
         profile: str,
         others: Sequence[str] = (),
+        max_instance_gb: int = 64,
+        limits: Mapping[str, Any] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.max_instance_gb = max_instance_gb
         self._clock = clock
         self.index = index
         self.store = store
@@ -119,6 +141,7 @@ class DicomDoor:
             refused=self._refused,
             supported=partial(uids.is_storable, others=others),
             services=self.commitments,
+            **(limits or {}),
         )
 
     def _context(self) -> ssl.SSLContext:
@@ -169,7 +192,7 @@ class DicomDoor:
             linked,
         )
         arrival.begin()
-        return _StoredInstance(arrival, self.arrivals)
+        return _StoredInstance(arrival, self.arrivals, self.max_instance_gb)
 
     def _partner(self, certificate: bytes | None) -> tuple[str, bool]:
         """Return whose a certificate is and whether it opens transfers over the link.

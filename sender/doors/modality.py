@@ -24,7 +24,7 @@ from typing import Self
 from common import audit, durable
 from common.dicom import dataset, uids
 from common.dicom.association import Acceptor, Incoming, Peer, Writing
-from common.errors import InputError, PeerNotRegistered, TodokeError
+from common.errors import InputError, InstanceTooLarge, PeerNotRegistered, TodokeError
 from common.refusals import Refusals
 from common.settings import Sender
 from common.space import MIB, Space
@@ -46,6 +46,9 @@ class _Spooled:
     at: int
 
     def write(self, data: memoryview) -> None:
+        limit = self.door.settings.max_instance_gb
+        if self.at + len(data) > limit * 1_000_000_000:
+            raise InstanceTooLarge(limit=limit)
         durable.write_at(self.fd, data, self.at)
         self.at += len(data)
 
