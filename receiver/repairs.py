@@ -168,15 +168,17 @@ def listed(db: Connection) -> list[dict[str, Any]]:
 def receipted(db: Connection, transfer: str | None, uid: str) -> Digest | None:
     """Return what the receipt of a transfer says of an instance: our own word, so read as it is."""
     text = statements.read(db, transfer, "receipt") if transfer is not None else None
-    found = () if text is None else instances_of(text)
-    return next((one for one in found if one.uid == uid), None)
+    if text is None:
+        return None
+    receipt = link.read_receipt(payload(text))
+    return next((one for one in receipt.instances if one.uid == uid), None)
 
 
-def instances_of(receipt: str) -> tuple[Digest, ...]:
-    """Return what a receipt of ours says of each instance; its signature is not looked at."""
-    part = receipt.split(".")[1]
-    said = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    return link.read_receipt(said).instances
+def payload(statement: str) -> dict[str, Any]:
+    """Return what a statement says that was checked before it was kept."""
+    part = statement.split(".")[1]
+    said: dict[str, Any] = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return said
 
 
 def _damaged(*columns: Any) -> Any:

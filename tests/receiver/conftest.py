@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.receiver.filled import PASSWORD, USER, Filled
+from tests.receiver.linking import linked
+
+__all__ = ["linked"]
 
 
 @pytest.fixture
