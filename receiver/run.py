@@ -143,8 +143,10 @@ class Supervisor:
         with contextlib.ExitStack() as held:
             for name in PROCESSES:
                 held.enter_context(alone(self.data, name))
+            # a cut leaves a WAL; without one somebody may have taken it away, and rows with it
+            cut = (self.data / "index.sqlite-wal").exists()
             known = Index.at(self.data)
-            mend(known, Store(self.data / "store"))
+            mend(known, Store(self.data / "store"), aside=not cut)
             known.close()
 
     def _words(self, node: Node, settings: Receiver, processes: list[_Process]) -> dict[str, Any]:

@@ -14,11 +14,16 @@ log = logging.getLogger("todoke.receiver")
 _instances = index.instances
 
 
-def mend(db_index: Index, store: Store) -> None:
+def mend(db_index: Index, store: Store, *, aside: bool = False) -> None:
     """Bring index and store together; the caller holds the lock of the data directory.
 
     A level that got its final name just before the cut, and not its row, gets its
     row; files that no row knows were never acknowledged and are removed.
+
+    Parameters
+    ----------
+    aside : bool
+        See :meth:`receiver.store.Store.sweep`.
     """
     with db_index.write() as db:
         db.execute(delete(index.events))  # news that nobody is there to hear any more
@@ -33,6 +38,7 @@ def mend(db_index: Index, store: Store) -> None:
                 paths.add(renamed)
             else:
                 paths.add(str(row.path))
-    removed = store.sweep(paths)
+    removed = store.sweep(paths, aside=aside)
     if removed:
-        log.warning("%s files without an acknowledgement removed", removed)
+        what = "that the index does not know set aside" if aside else "never acknowledged removed"
+        log.warning("%s files %s", removed, what)

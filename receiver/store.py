@@ -110,13 +110,15 @@ class Store:
         durable.publish(path, kept)
         return kept
 
-    def sweep(self, indexed: Collection[str]) -> int:
+    def sweep(self, indexed: Collection[str], *, aside: bool = False) -> int:
         """Remove what no acknowledgement stands for; called before any door opens.
 
         Parameters
         ----------
         indexed : collection of str
             Relative paths that the index knows.
+        aside : bool
+            Keep whole instances aside instead: the index may have lost their rows.
 
         Returns
         -------
@@ -139,5 +141,8 @@ class Store:
         if whole > LEFT_BEHIND:
             raise DatabaseUnsafe(cause=f"{self.root}: {whole} unknown, {len(indexed)} known")
         for path in unknown:
-            durable.remove(path)
+            if aside and path.suffix == ".dcm":
+                self.keep_aside(path)
+            else:
+                durable.remove(path)
         return len(unknown)
