@@ -51,6 +51,7 @@ _seek_lock = threading.Lock()  # one for the portable forms, which share a file 
 _MOST_PLACES = 512  # of one call; IOV_MAX is 1024 on Linux and macOS
 _DIRECT = getattr(os, "O_DIRECT", 0)
 BLOCK = 4096  # bytes; what a write past the page cache is a multiple of
+BUSY = 10.0  # seconds that a connection waits for another's transaction
 _NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _endings: list[Callable[[StorageError], None]] = []  # of this process, see end_on_failure
 
@@ -415,5 +416,5 @@ def safe_sqlite(connection: sqlite3.Connection) -> sqlite3.Connection:
         row = connection.execute(f"PRAGMA {pragma}").fetchone()
         if row is None or row[0] != value:
             raise DatabaseUnsafe(cause=f"{pragma}={row and row[0]}")
-    connection.execute("PRAGMA busy_timeout=10000")
+    connection.execute(f"PRAGMA busy_timeout={round(BUSY * 1000)}")
     return connection

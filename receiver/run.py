@@ -149,8 +149,10 @@ class Supervisor:
                 held.enter_context(alone(self.data, name))
             if not (self.data / "index.sqlite").exists() and any(self.data.glob("index*.sqlite*")):
                 raise IndexLost(cause="index.sqlite")  # between the old one and the new
+            # a cut leaves a WAL; without one somebody may have taken it away, and rows with it
+            cut = (self.data / "index.sqlite-wal").exists()
             known = Index.at(self.data)
-            mend(known, Store(self.data / "store"))
+            mend(known, Store(self.data / "store"), aside=not cut)
             upkeep.prepare(Node.load(self.data, Role.SUPPORTER), known)
             known.close()
 

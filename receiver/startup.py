@@ -17,13 +17,18 @@ _instances, _purges = index.instances, index.purges
 _PLACE = select(_instances.c.id, _instances.c.key, _instances.c.path)
 
 
-def mend(db_index: Index, store: Store) -> None:
+def mend(db_index: Index, store: Store, *, aside: bool = False) -> None:
     """Bring index and store together; the caller holds the lock of the data directory.
 
     A level that got its final name just before the cut, and not its row, gets its
     row; what a purge began it ends; files that no row knows were never acknowledged
     and are removed.  Only indexes of the table are read, never its rows: they hold
     blobs, and a receiver with 100,000 of them has to serve within two seconds.
+
+    Parameters
+    ----------
+    aside : bool
+        See :meth:`receiver.store.Store.sweep`.
     """
     with db_index.write() as db:
         db.execute(delete(index.events))  # news that nobody is there to hear any more
@@ -45,6 +50,7 @@ def mend(db_index: Index, store: Store) -> None:
         nobody = db.execute(select(index.partners.c.code).limit(1)).first() is None
     purged = {path for purge in unfinished for path in json.loads(purge.paths)}
     # without partners nothing can have come: then it is another index, made anew
-    removed = store.sweep(keys, exact, purged, 0 if nobody else LEFT_BEHIND)
+    removed = store.sweep(keys, exact, purged, 0 if nobody else LEFT_BEHIND, aside=aside)
     if removed:
-        log.warning("%s files without an acknowledgement removed", removed)
+        what = "that the index does not know set aside" if aside else "never acknowledged removed"
+        log.warning("%s files %s", removed, what)

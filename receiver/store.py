@@ -140,6 +140,8 @@ class Store:
         exact: Mapping[str, str] = _NONE,
         purged: Collection[str] = (),
         most: int = LEFT_BEHIND,
+        *,
+        aside: bool = False,
     ) -> int:
         """Remove what no acknowledgement stands for; called before any door opens.
 
@@ -153,6 +155,8 @@ class Store:
             Relative paths that the index has given up by itself.
         most : int
             Whole instances that a cut can have left behind.
+        aside : bool
+            Keep whole instances aside instead: the index may have lost their rows.
 
         Returns
         -------
@@ -176,7 +180,10 @@ class Store:
         if whole > most:
             raise IndexLost(cause=f"{self.root}: {whole} unknown, {len(keys)} known")
         for name in unknown:
-            durable.remove(self.path(name))
+            if aside and name.endswith(".dcm") and name not in purged:
+                self.keep_aside(self.path(name))
+            else:
+                durable.remove(self.path(name))
         return len(lost)
 
     def names(self) -> Iterator[str]:

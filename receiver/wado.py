@@ -19,6 +19,7 @@ from receiver import attributes
 from receiver.decoding import Decoders
 from receiver.multipart import Multipart, Part, Range, accepted, frame_syntax, media_type
 from receiver.replies import reply
+from receiver.soundness import Soundness
 from receiver.stored import Address, Stored
 from receiver.waiting import Waiting
 
@@ -39,6 +40,7 @@ class Wado:
 
     def __init__(self, stored: Stored, decoders: Decoders, waiting: Waiting) -> None:
         self.stored = stored
+        self.sound = Soundness(stored)
         self.decoders = decoders
         self.waiting = waiting
 
@@ -56,15 +58,20 @@ class Wado:
         for row in rows:
             _chosen(ranges, DICOM, row.transfer_syntax)
         if single:
+            await asyncio.to_thread(self.sound.check, rows[0])
             name = f'attachment; filename="{rows[0].key}.dcm"'
             headers = {"Content-Disposition": name}
             return StreamingResponse(self.stored.whole(rows[0]), media_type=DICOM, headers=headers)
         parts = (
-            Part(f"{DICOM}; transfer-syntax={row.transfer_syntax}", self.stored.whole(row))
+            Part(f"{DICOM}; transfer-syntax={row.transfer_syntax}", self._whole(row))
             for row in rows
         )
         body = Multipart(DICOM, parts)
         return StreamingResponse(body, headers={"Content-Type": body.content_type})
+
+    def _whole(self, row: Row[Any]) -> Iterator[bytes]:
+        self.sound.check(row)
+        yield from self.stored.whole(row)
 
     async def metadata(self, request: Request) -> Response:
         """Retrieve the DICOM JSON model, pixels as a BulkDataURI."""
@@ -104,6 +111,7 @@ class Wado:
         media = media_type(row.transfer_syntax)
         syntax = frame_syntax(row.transfer_syntax)
         chosen = _chosen(accepted(request.headers.get("accept")), media, syntax)
+        await asyncio.to_thread(self.sound.check, row, numbers)
         if not chosen.multipart and len(numbers) > 1:
             raise UsageError(cause="Accept: multipart/related")
         described = f"{media}; transfer-syntax={syntax}"
@@ -142,6 +150,7 @@ class Wado:
             number = (row.frames or 1) // 2 if row.state not in _UNSEEN else 0
         if await asyncio.to_thread(self.stored.missing, row, [number]):
             return _not_here_yet()
+        await asyncio.to_thread(self.sound.check, row, [number])
         picture = await self.decoders.picture(self.stored.path(row), number, edge, window)
         return Response(picture, media_type="image/jpeg")
 

@@ -260,3 +260,30 @@ def test_a_disk_that_fails_ends_the_receiver_in_words(
         until(lambda: _receipted(ends, after), "it goes on by itself", LONG)
     _all_there(ends, before, first)
     _all_there(ends, after, second)
+
+
+@pytest.mark.badinput(92, "deleted WAL")
+def test_a_wal_that_somebody_deleted_takes_no_image_with_it(paired: Ends, tmp_path: Path) -> None:
+    for name in ("sender", "receiver"):
+        shutil.copytree(paired.folder / name, tmp_path / name)
+    ends = Ends(tmp_path, dict(paired.ports))
+    images = _images(tmp_path / "ct", 3)
+    ends.start_receiver(ENV)
+    with ends.daemon(ENV):
+        first = _submit(ends, images)
+        until(lambda: _receipted(ends, first), "all is well", LONG)
+        ends.kill_receiver()
+        (ends.receiver / "index.sqlite-wal").unlink()
+        (ends.receiver / "index.sqlite-shm").unlink()
+        ends.start_receiver(ENV)
+        try:
+            kept = {path.read_bytes() for path in (ends.receiver / "store").rglob("*.dcm")}
+            for path in images.iterdir():
+                data = path.read_bytes()[dataset.read_part10(path).offset :]
+                assert any(one.endswith(data) for one in kept), "what was acknowledged is there"
+            assert "set aside" in (ends.folder / "receiver.log").read_text("utf-8")
+            again = _submit(ends, images)
+            until(lambda: _receipted(ends, again), "it can be sent again", LONG)
+        finally:
+            ends.stop_receiver()
+    _all_there(ends, again, images)
