@@ -89,8 +89,13 @@ def client_hello(version: int, suites: dict[int, str], server_name: str) -> byte
 
 def offer(target: Target, version: int, suites: dict[int, str]) -> Hello:
     """Send the ClientHello and read the first record of the answer."""
+    return answered(target, client_hello(version, suites, target.server_name))
+
+
+def answered(target: Target, said: bytes) -> Hello:
+    """Send a ClientHello, whatever it offers, and read the first record of the answer."""
     with socket.create_connection(target.address, timeout=target.patience) as sock:
-        sock.sendall(client_hello(version, suites, target.server_name))
+        sock.sendall(said)
         answer = _read_record(sock)
     if len(answer) >= 11 and answer[0] == _HANDSHAKE and answer[5] == _SERVER_HELLO:
         return _chosen(answer)

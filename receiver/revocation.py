@@ -61,7 +61,7 @@ def renew(node: Node, db_index: Index, *, now: datetime | None = None) -> bool:
             # what was revoked once stays so, whatever becomes of the index
             due = dict(before.serials) | due
             number = max(number, before.number + 1)
-            young = before.issued <= now < before.issued + revocation.RENEWED
+            young = before.age(now) is Age.FRESH and now < before.issued + revocation.RENEWED
             if young and due.keys() == before.serials.keys():
                 return False
         made = revocation.make_list(node.authority, due, number=number, now=now)

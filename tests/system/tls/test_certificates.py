@@ -58,7 +58,7 @@ def _sha1(site: Site, folder: Path) -> Files:
 
 CASES: dict[str, tuple[Callable[[Site, Path], Files], str]] = {
     "no certificate": (lambda *_: None, "no certificate was shown"),
-    "unknown CA": (_unknown, "unable to get local issuer certificate"),
+    "unknown CA": (_unknown, "self-signed certificate in certificate chain"),
     "expired": (lambda s, f: s.forge(days=(-30, -1)).save(f, "x"), "has expired"),
     "not yet valid": (lambda s, f: s.forge(days=(5, 30)).save(f, "x"), "not yet valid"),
     "wrong usage": (lambda s, f: s.forge(usages=[forging.SERVER]).save(f, "x"), "purpose"),
