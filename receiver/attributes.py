@@ -173,11 +173,7 @@ def first(model: dict[str, Any], tag: str) -> Any:
 def _model(
     ds: pydicom.Dataset, raw_name: bytes | None, charset: list[str]
 ) -> tuple[dict[str, Any], list[str]]:
-    model = ds.to_json_dict(
-        bulk_data_threshold=_LARGE,
-        bulk_data_element_handler=lambda _element: "",
-        suppress_invalid_tags=True,
-    )
+    model = _elements(ds)
     for tag in [tag for tag in model if tag.startswith("7FE0") or tag.endswith("0000")]:
         del model[tag]
     _clean(model)
@@ -186,6 +182,24 @@ def _model(
         return model, []
     model[person_name.PATIENT_NAME] = {"vr": "PN", "Value": [guess]}
     return model, [person_name.PATIENT_NAME]
+
+
+def _elements(ds: pydicom.Dataset) -> dict[str, Any]:
+    """Return the model of all elements that can be read, whatever the others hold.
+
+    Not pydicom's own leaving out: it makes every thread's reading strict meanwhile, and
+    drops a whole sequence, or a name, for one byte that is wrong.
+    """
+    found: dict[str, Any] = {}
+    for tag in ds.keys():  # noqa: SIM118 - a data set yields its elements
+        with contextlib.suppress(Exception):  # pydicom raises anything on hostile bytes
+            element = ds[tag]
+            if element.VR == "SQ":
+                model = {"vr": "SQ", "Value": [_elements(item) for item in element.value]}
+            else:
+                model = element.to_json_dict(lambda _element: "", _LARGE)
+            found[f"{tag:08X}"] = model
+    return found
 
 
 def _clean(model: dict[str, Any]) -> None:

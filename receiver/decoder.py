@@ -54,11 +54,16 @@ def _native_frame(ds: pydicom.Dataset, value: bytes, number: int, count: int) ->
     bits *= int(ds.BitsAllocated)
     if bits % 8 == 0:
         size = bits // 8
-        return value[number * size : (number + 1) * size]
+        frame = value[number * size : (number + 1) * size]
+        if not size or len(frame) != size:
+            raise EOFError  # less than a frame is none
+        return frame
     # 1-bit frames follow one another without a gap (PS3.5 8.1.1)
     import numpy as np
 
     packed = np.frombuffer(value, np.uint8)
+    if not bits or (number + 1) * bits > 8 * len(packed):
+        raise EOFError
     all_bits = np.unpackbits(packed, bitorder="little")[: bits * count]
     return np.packbits(all_bits[number * bits : (number + 1) * bits], bitorder="little").tobytes()
 

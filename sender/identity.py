@@ -84,13 +84,14 @@ def read(path: str) -> Identity | None:
 
 def _identity(path: str, fd: int, start: bytes) -> Identity:
     known = os.fstat(fd)
-    if start.startswith(_POLYGLOT):
-        # the preamble is not transmitted (PS3.7 9.1.1.1), so it goes no further than here
-        log.warning("a file is DICOM and something else too; only its data set is sent: %s", path)
     try:
         part10 = dataset.part10_of(start, known.st_size)
     except NotDicom:  # a long group 0002
         part10 = dataset.read_part10(Path(path))
+    if start.startswith(_POLYGLOT):
+        # the preamble is not transmitted (PS3.7 section 6.3.1), so it goes no further than here
+        uid = part10.sop_instance_uid
+        log.warning("the file of %s is something else too; only its data set is sent", uid)
     if part10.sop_class_uid == DICOMDIR:
         raise NotAnImage(cause="DICOMDIR")
     syntax, whole = part10.transfer_syntax_uid, known.st_size == len(start)

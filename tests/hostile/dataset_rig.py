@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from common import audit, tls
 from common.dicom.association import Context, Outgoing, Pieces, Requestor
@@ -161,7 +161,7 @@ class Standing:
             pass
         filler._reader.shutdown()
 
-    def row(self, uid: str) -> Row[Any]:
+    def row(self, uid: str) -> Any:
         """Return the light row of a stored instance as its pages see it."""
         columns = index.instances.c
         with self.filled.index.read() as db:
