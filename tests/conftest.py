@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark in item.iter_markers("requirement"):
             if unknown := set(mark.args) - known:
                 raise pytest.UsageError(f"{item.nodeid}: no requirement {sorted(unknown)}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI no bad input is skipped: a case that was not tried is not shown."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and item.get_closest_marker("badinput"):
+        report.outcome = "failed"
+    return report
 
 
 @pytest.fixture(scope="session")

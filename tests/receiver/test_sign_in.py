@@ -257,6 +257,7 @@ def test_an_address_that_guesses_names_is_locked(filled: Filled) -> None:
     assert not failures.blocked("a")
 
 
+@pytest.mark.badinput(81, "user enumeration by timing")
 def test_unknown_names_take_as_long(filled: Filled) -> None:
     door = Accounts(filled.index)
 

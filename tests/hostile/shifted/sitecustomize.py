@@ -10,17 +10,13 @@ import os
 import time
 
 _shift = float(os.environ["TODOKE_TEST_SHIFT"])
-_time, _time_ns, _datetime = time.time, time.time_ns, datetime.datetime
+_time, _time_ns = time.time, time.time_ns
 
 
-class _Shifted(_datetime):
+class _Shifted(datetime.datetime):
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> _Shifted:
         return cls.fromtimestamp(_time() + _shift, tz)
-
-    @classmethod
-    def utcnow(cls) -> _Shifted:
-        return cls.now(datetime.UTC).replace(tzinfo=None)
 
 
 time.time = lambda: _time() + _shift
