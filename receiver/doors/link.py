@@ -103,7 +103,9 @@ class _Door:
             except ClientDisconnect:
                 return Response(status_code=499)  # nobody is there to read it
             except TodokeError as error:
-                log.warning("%s %s: %s", request.method, request.url.path, error)
+                # neither path nor cause: both may repeat what the peer said
+                named = type(error).__name__, error.number
+                log.warning("%s %s: %s %s", request.method, handler.__name__, *named)
                 return _json({"error": error.as_json()}, error.http_status)
 
         return endpoint
