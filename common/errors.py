@@ -58,6 +58,16 @@ class TodokeError(Exception):
         return {"number": self.number, "ja": self.words("ja"), "en": self.words("en")}
 
 
+def of_number(number: str) -> type[TodokeError]:
+    """Return the class of a fault number, the root for one of another version."""
+    kinds = [TodokeError]
+    for kind in kinds:
+        if kind.number == number:
+            return kind
+        kinds += kind.__subclasses__()
+    return TodokeError
+
+
 class _Facts(dict[str, Any]):
     """A missing fact shows as a question mark rather than hide the error."""
 

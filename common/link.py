@@ -307,7 +307,8 @@ class _Checked:
 
     def __exit__(self, kind: object, failure: BaseException | None, _trace: object) -> None:
         if isinstance(failure, (TypeError, KeyError, ValueError, AttributeError)):
-            raise ProtocolError(cause=f"{self.kind}: {failure}") from failure
+            # its message may repeat what the peer said
+            raise ProtocolError(cause=f"{self.kind}: {type(failure).__name__}") from failure
 
 
 def compare(sent: Iterable[Digest], held: Iterable[Digest]) -> list[str]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+import sys
+import threading
 import traceback
 import warnings
 from types import TracebackType
+
+log = logging.getLogger("todoke")
 
 
 def begin() -> None:
     """Set logging up for a process of ours.
 
     pydicom's own messages quote the values they complain of, which may be a
-    patient's; they are left out.
+    patient's; they are left out.  So is the message of an exception that nobody
+    caught: what failed and where is enough to find it.
     """
     shown = logging.StreamHandler()
     shown.setFormatter(_Formatter("%(asctime)s %(name)s %(message)s"))
@@ -20,6 +25,23 @@ def begin() -> None:
     quiet_pydicom()
     for chatty in ("uvicorn", "uvicorn.error", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("asyncio").addFilter(_first_line)
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+    sys.unraisablehook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _uncaught(
+    kind: type[BaseException], _failure: BaseException | None, trace: TracebackType | None
+) -> None:
+    if not issubclass(kind, KeyboardInterrupt | SystemExit):
+        log.critical("%s%s", "".join(traceback.format_tb(trace)), kind.__name__)
+
+
+def _first_line(record: logging.LogRecord) -> bool:
+    """Keep what happened; the lines below show a task with its arguments and its exception."""
+    record.msg, record.args = record.getMessage().partition("\n")[0], ()
+    return True
 
 
 class _Formatter(logging.Formatter):

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import durable, space
-from common.errors import DataInUse, NotFound, StorageError, UsageError
+from common import durable, errors, space
+from common.errors import DataInUse, NotFound, PeerError, StorageError, UsageError
 from common.settings import Sender
 from common.states import AT_REST, WORDS, TransferState
 from sender import bell
@@ -140,8 +140,16 @@ def at_rest(transfer: Transfer) -> bool:
     return transfer.finished is not None or transfer.state in AT_REST
 
 
-def describe(outbox: Outbox, transfer: Transfer) -> dict[str, Any]:
-    """Return a transfer as ``--json`` shows it; no patient data but the identifiers asked for."""
+def describe(outbox: Outbox, transfer: Transfer, *, named: bool = True) -> dict[str, Any]:
+    """Return a transfer as ``--json`` shows it.
+
+    Parameters
+    ----------
+    named : bool
+        With the paths that an error is about, which may hold a patient's name: for the
+        person who sent them, and not for what watches over the sender.
+    """
+    error = transfer.error if named or not transfer.error else _unnamed(transfer.error)
     held, total, held_bytes, total_bytes = outbox.progress(transfer.job).get(
         transfer.id, (0, 0, 0, 0)
     )
@@ -165,12 +173,20 @@ def describe(outbox: Outbox, transfer: Transfer) -> dict[str, Any]:
         "bytes": total_bytes,
         "digests_equal": bool(transfer.digests_equal),
         "attempts": transfer.attempts,
-        "error": transfer.error,
+        "error": error,
         "created": transfer.created,
         "started": transfer.started,
         "delivered": transfer.delivered,
         "finished": transfer.finished,
     }
+
+
+def _unnamed(error: dict[str, str]) -> dict[str, str]:
+    """Return an error in the words of its number alone; what is said of a peer stays."""
+    kind = errors.of_number(error["number"])
+    if issubclass(kind, PeerError):
+        return error
+    return {**error, **kind().as_json()}
 
 
 def exit_code(transfers: list[Transfer]) -> int:

@@ -201,7 +201,8 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
     with console.verb(as_json=as_json):
         folder = _data(data)
         with contextlib.closing(Outbox(folder)) as outbox:
-            rows = [sending.describe(outbox, transfer) for transfer in outbox.transfers()]
+            owed = outbox.transfers()
+            rows = [sending.describe(outbox, one, named=False) for one in owed]
         running = _runs(folder)
         disk = sending.disk(folder)
         partners = [asdict(one) for one in upkeep.standings(folder)]

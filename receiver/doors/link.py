@@ -112,7 +112,9 @@ class _Door:
             except ClientDisconnect:
                 return Response(status_code=499)  # nobody is there to read it
             except TodokeError as error:
-                log.warning("%s %s: %s", request.method, request.url.path, error)
+                # neither path nor cause: both may repeat what the peer said
+                named = type(error).__name__, error.number
+                log.warning("%s %s: %s %s", request.method, handler.__name__, *named)
                 # the rest is our own trouble
                 if error.http_status < 500 or isinstance(error, RevocationListUnusable):
                     await run_in_threadpool(self._refused, request, error)

@@ -17,13 +17,14 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from pydicom.dataset import Dataset
 from sqlalchemy import insert
 
 from common import entries, link
 from common.dicom import commands, dataset, elements, greeting, negotiation
 from common.dicom.layout import Layout
 from common.dicom.pdu_stream import ABORT, ASSOCIATE_AC, ASSOCIATE_RJ, ASSOCIATE_RQ, Pdu, PduReader
-from common.errors import IntegrityError, InvitationError, ProtocolError, TodokeError
+from common.errors import IntegrityError, InvitationError, NotDicom, ProtocolError, TodokeError
 from common.logs import quiet_pydicom
 from common.proof import jws
 from common.proof.invitation import Invitation
@@ -77,6 +78,15 @@ def _file(data: bytes) -> None:
         attributes.of_file(path)
         part10 = dataset.read_part10(path)
         header, at = dataset.open_header(path)
+    try:
+        _pixels_of(data, part10, header, at)
+    except (TodokeError, AssertionError):
+        raise
+    except Exception as failure:  # as the receiver does: pydicom reads values late
+        raise NotDicom(cause=type(failure).__name__) from failure
+
+
+def _pixels_of(data: bytes, part10: dataset.Part10, header: Dataset, at: int) -> None:
     attributes.study_attributes(header)
     pixels = dataset.pixels_in(
         lambda size, start: data[start : start + size], at, len(data), part10.transfer_syntax_uid

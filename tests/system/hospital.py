@@ -104,7 +104,7 @@ SLIDE_WORDS = {
 }
 
 
-class _Bytes:
+class Bytes:
     """A data set in memory, as an association reads it."""
 
     def __init__(self, data: bytes) -> None:
@@ -166,11 +166,15 @@ class ForeignEnd:
 
     def store(self, paths: Sequence[Path]) -> None:
         """Store over one association."""
+        self.store_at(self.way.port, paths)
+
+    def store_at(self, port: int, paths: Sequence[Path]) -> None:
+        """Store over one association to a port of this machine."""
         outgoing = [_outgoing(path) for path in paths]
         contexts = {Context(one.sop_class_uid, one.transfer_syntax_uid) for one in outgoing}
         context = tls.client_context(self.identity, [self.ca])
         with Requestor.open(
-            ("127.0.0.1", self.way.port),
+            ("127.0.0.1", port),
             tls=context,
             server_hostname="localhost",
             calling_aet="FOREIGN",
@@ -191,7 +195,7 @@ def _outgoing(path: Path) -> Outgoing:
         part.sop_instance_uid,
         part.transfer_syntax_uid,
         part.length,
-        lambda: _Bytes(data[part.offset :]),
+        lambda: Bytes(data[part.offset :]),
     )
 
 
