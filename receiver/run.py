@@ -131,6 +131,8 @@ class Supervisor:
             node = Node.load(self.data, Role.SUPPORTER)
             settings = Receiver.load(self.data)
             self._mend()
+            with contextlib.closing(Index.at(self.data)) as known:
+                upkeep.prepare(node, known)
             processes = [_Process(name, module, self.data) for name, module in PROCESSES.items()]
             try:
                 for process in processes:
@@ -153,7 +155,6 @@ class Supervisor:
             cut = (self.data / "index.sqlite-wal").exists()
             known = Index.at(self.data)
             mend(known, Store(self.data / "store"), aside=not cut)
-            upkeep.prepare(Node.load(self.data, Role.SUPPORTER), known)
             known.close()
 
     def _words(self, node: Node, settings: Receiver, processes: list[_Process]) -> dict[str, Any]:

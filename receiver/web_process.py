@@ -8,9 +8,11 @@ import json
 import signal
 import ssl
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
+
+from starlette.types import ASGIApp
 
 from common import audit, console, descriptors, durable, logs, memory, tls
 from common.proof.identity import Node
@@ -114,29 +116,12 @@ async def serve(data: Path) -> None:
     )
     contexts = _contexts(node, settings, lists, shown, trail)
     kept_up = upkeep.Upkeep(node, index, lists, trail, list(contexts.values()))
-    listeners = {
-        "link": Listener(
-            link_app(services),
-            settings.bind,
-            settings.link_port,
-            tls=contexts["link"],
-            refused=refusals.at("link"),
-        ),
-        "pairing": Listener(
-            pairing.application(node, index, settings, refused=refusals.at("pairing")),
-            settings.bind,
-            settings.pairing_port,
-            tls=contexts["pairing"],
-            refused=refusals.at("pairing"),
-        ),
-        "viewer": Listener(
-            viewer_app(viewer),
-            settings.viewer_bind,
-            settings.viewer_port,
-            tls=contexts.get("viewer"),
-            refused=refusals.at("viewer"),
-        ),
+    doors = {
+        "link": link_app(services),
+        "pairing": pairing.application(node, index, settings, refused=refusals.at("pairing")),
+        "viewer": viewer_app(viewer),
     }
+    listeners = _listeners(settings, doors, contexts, refusals)
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: _stop(listeners.values()))
     ports = {name: one.address[1] for name, one in listeners.items()}
@@ -148,6 +133,23 @@ async def serve(data: Path) -> None:
     index.close()
     refusals.close()
     trail.close()
+
+
+def _listeners(
+    settings: Receiver,
+    doors: dict[str, ASGIApp],
+    contexts: Mapping[str, tls.Following],
+    refusals: Refusals,
+) -> dict[str, Listener]:
+    places = {
+        "link": (settings.bind, settings.link_port),
+        "pairing": (settings.bind, settings.pairing_port),
+        "viewer": (settings.viewer_bind, settings.viewer_port),
+    }
+    return {
+        name: Listener(door, *places[name], tls=contexts.get(name), refused=refusals.at(name))
+        for name, door in doors.items()
+    }
 
 
 def _stop(listeners: Iterable[Listener]) -> None:
