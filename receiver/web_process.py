@@ -137,7 +137,7 @@ async def serve(data: Path) -> None:
 
 def _listeners(
     settings: Receiver,
-    doors: dict[str, ASGIApp],
+    doors: Mapping[str, ASGIApp],
     contexts: Mapping[str, tls.Following],
     refusals: Refusals,
 ) -> dict[str, Listener]:
