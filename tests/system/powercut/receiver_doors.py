@@ -74,6 +74,7 @@ class Run:
 def dicom_door(run: Run) -> Verdict:
     """Cut while an own requestor stores, and while a real sender sends studies of its own."""
     ends = run.ends("receiver")
+    ends.set_up(run.disk)
     pushed, sent = run.folder / "pushed", run.folder / "sent"
     sources = write_studies(pushed, run.draw, run.instants * MOST_STORED + UNDER_WAY)
     write_studies(sent, run.draw, run.instants * SLICES)
@@ -95,6 +96,7 @@ def dicom_door(run: Run) -> Verdict:
 def frames_door(run: Run) -> Verdict:
     """Cut while the sender's own code pushes slides over the link, and tells what it hears."""
     ends = run.ends("receiver")
+    ends.set_up(run.disk)
     slide = Svs(width=2048, height=1536, tile=64).write(run.folder / "case.svs")
     heard = Heard()
     with contextlib.closing(Outbox(run.folder / "own")) as box:

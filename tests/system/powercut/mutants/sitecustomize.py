@@ -85,7 +85,7 @@ def answer_devices_early() -> None:
 
     def finishing(self: _Spooled, answer: Callable[[int], None]) -> None:
         answer(0x0000)
-        finish(self, lambda _status: None)
+        threading.Thread(target=finish, args=(self, lambda _status: None)).start()
 
     _Spooled.finish = finishing  # type: ignore[method-assign]
 
