@@ -28,6 +28,7 @@ from tests.system.powercut.hearing import UNDER_WAY, Ack, Heard, Taken, cut_at_r
 from tests.system.powercut.pushing import SLICES, Source, store, write_studies
 from tests.system.powercut.receiver_doors import Run
 from tests.system.powercut.verdict import Verdict, database_fault
+from tests.system.series import write_series
 
 LAN, DEVICE = "127.0.0.1", "CT1"
 MOST = 12  # answers between two cuts
@@ -58,13 +59,12 @@ def outbox_door(run: Run) -> Verdict:
     heard = Heard()
     env = {**(run.env or os.environ), "TODOKE_SENDER_SETTLE_SECONDS": SETTLE}
     studies = sorted(typed.iterdir())
+    others = _small_studies(run, len(sources) // SLICES + 1)
     with ends.receiving(), ends.sending(env) as words, _submitting(ends, heard, env) as submit:
         port = int(words["modality"]["port"])
 
         def push() -> None:
-            _store_as_device(
-                port, sources, run.draw, heard, lambda: submit(run.draw.choice(studies))
-            )
+            _store_as_device(port, sources, run.draw, heard, lambda: submit(next(others)))
 
         pushing = [
             heard.during(push),
@@ -75,6 +75,14 @@ def outbox_door(run: Run) -> Verdict:
     for one in pushing:
         one.join()
     return _after(run, ends, taken)
+
+
+def _small_studies(run: Run, count: int) -> Iterator[Path]:
+    """Write studies of one small image each, and give them one by one."""
+    folders = [run.folder / "submitted" / f"{number:03}" for number in range(count)]
+    for folder in folders:
+        write_series(folder, run.draw.getrandbits(32), slices=1, side=32)
+    return iter(folders)
 
 
 def _open_modality_door(ends: CutEnds) -> None:
@@ -164,7 +172,7 @@ def _after(run: Run, ends: CutEnds, taken: list[Taken[None]]) -> Verdict:
     verdict = Verdict("todoke", "outbox")
     run.disk.off()
     complete = run.to_complete(taken)
-    for number, one in enumerate(taken):
+    for number, one in run.looked_at(taken, verdict):
         with run.disk.after(one.cut):
             fault = database_fault(ends.sender / OUTBOX)
             lost = [f"{len(one.acks)} with the outbox"] if fault else []

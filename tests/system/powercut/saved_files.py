@@ -60,7 +60,7 @@ def saved_files(run: Run) -> Verdict:
         saving.kill()
     verdict = Verdict("todoke", "saved files")
     run.disk.off()
-    for one in taken:
+    for _, one in run.looked_at(taken, verdict):
         with run.disk.after(one.cut):
             lost = [ack.uid for ack in one.acks if _read(folder / ack.uid / "kept") != ack.digest]
             whole = {_digest(name.encode() * size) for name, size in names.items()}

@@ -31,7 +31,8 @@ def leave_out(function: str) -> None:
 
         return maybe
 
-    os.fsync, os.fdatasync = unless(os.fsync), unless(os.fdatasync)
+    os.fsync = unless(os.fsync)  # type: ignore[assignment]
+    os.fdatasync = unless(os.fdatasync)  # type: ignore[assignment]
 
 
 def commit_without_sync() -> None:
