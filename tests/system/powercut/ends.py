@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from common.states import TransferState
+from common.states import AT_REST, TransferState
 from sender.outbox import Outbox
 from tests.system.ends import Ends, until
+from tests.system.powercut.disk import Disk
 
 OUTBOX = "outbox.sqlite"
 LONG = 400.0  # seconds; a machine may be busy with other things
@@ -44,9 +45,11 @@ class CutEnds(Ends):
         at = {name: (inner if name in on_disk else folder) / name for name in names}
         shutil.copytree(paired.sender, at["sender"])
         shutil.copytree(paired.receiver, at["receiver"])
-        # what was set up before the test is on the disk; what it does itself is not helped
-        subprocess.run(["sync", "--file-system", inner], check=True)
         return cls(folder, dict(paired.ports), at=at)
+
+    def set_up(self, disk: Disk) -> None:
+        """Bring what was set up to the disk; what is done from now on is not helped."""
+        subprocess.run(["sync", "--file-system", disk.inner], check=True)
 
     @contextlib.contextmanager
     def receiving(self, env: dict[str, str] | None = None) -> Iterator[None]:
@@ -76,16 +79,22 @@ class CutEnds(Ends):
     def all_receipted(self) -> list[str]:
         """Wait until every transfer has ended; return what did not end well."""
         with self.outbox() as box:
-            until(
-                lambda: not box.jobs(unscanned=True) and all(t.finished for t in box.transfers()),
-                "every transfer ends",
-                LONG,
-            )
-            return [
+            try:
+                until(lambda: _at_rest(box), "every transfer ends", LONG)
+            except AssertionError:  # told below, each with its state
+                unread = [f"job {job.id} not read" for job in box.jobs(unscanned=True)]
+            else:
+                unread = []
+            return unread + [
                 f"{t.kind} {t.id} {t.state} {t.error}"
                 for t in box.transfers()
                 if t.state is not TransferState.RECEIPTED or not t.digests_equal
             ]
+
+
+def _at_rest(box: Outbox) -> bool:
+    ended = (t.finished or t.state in AT_REST for t in box.transfers())
+    return not box.jobs(unscanned=True) and all(ended)
 
 
 def copy_outbox(box: Outbox, to: Path) -> Path:

@@ -103,7 +103,7 @@ def _verdict(
 ) -> Verdict:
     verdict = Verdict(product, "DICOM")
     known = {source.uid: source for source in sources}
-    for one in taken:
+    for _, one in run.looked_at(taken, verdict):
         with run.disk.after(one.cut):
             uids, unsound = [ack.uid for ack in one.acks], []
             try:

@@ -7,7 +7,9 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sqlalchemy import select
@@ -18,6 +20,7 @@ from common.errors import NotDicom
 from common.states import InstanceState, TransferState
 from receiver import index, statements
 from sender.outbox import Outbox
+from sender.partners import find_partner
 from tests.common.dicom.association.rig import CT_CONTEXT
 from tests.system.ends import must, until, verb
 from tests.system.powercut.ends import LONG, OUTBOX, CutEnds
@@ -25,10 +28,20 @@ from tests.system.powercut.hearing import UNDER_WAY, Ack, Heard, Taken, cut_at_r
 from tests.system.powercut.pushing import SLICES, Source, store, write_studies
 from tests.system.powercut.receiver_doors import Run
 from tests.system.powercut.verdict import Verdict, database_fault
+from tests.system.series import write_series
 
 LAN, DEVICE = "127.0.0.1", "CT1"
 MOST = 12  # answers between two cuts
 SETTLE = "1"  # seconds
+#: What `sender send --no-wait` does, without a start of Python each time.
+_SUBMITTING = """
+import sys
+from pathlib import Path
+from sender import sending
+for line in sys.stdin:
+    data, partner, study = line.rstrip().split("\t")
+    print(sending.submit(Path(data), partner, [Path(study)], {}), flush=True)
+"""
 
 
 def outbox_door(run: Run) -> Verdict:
@@ -39,22 +52,37 @@ def outbox_door(run: Run) -> Verdict:
     """
     ends = run.ends("sender", "receiver")
     _open_modality_door(ends)
+    ends.set_up(run.disk)
     sources = write_studies(run.folder / "device", run.draw, run.instants * MOST + UNDER_WAY)
     typed = run.folder / "typed"
     write_studies(typed, run.draw, run.instants * SLICES)
     heard = Heard()
     env = {**(run.env or os.environ), "TODOKE_SENDER_SETTLE_SECONDS": SETTLE}
-    with ends.receiving(), ends.sending(env) as words:
+    studies = sorted(typed.iterdir())
+    others = _small_studies(run, len(sources) // SLICES + 1)
+    with ends.receiving(), ends.sending(env) as words, _submitting(ends, heard, env) as submit:
         port = int(words["modality"]["port"])
+
+        def push() -> None:
+            _store_as_device(port, sources, run.draw, heard, lambda: submit(next(others)))
+
         pushing = [
-            heard.during(lambda: _store_as_device(port, sources, run.draw, heard)),
-            heard.during(lambda: _type(ends, sorted(typed.iterdir()), heard, env)),
+            heard.during(push),
+            heard.during(lambda: _type(ends, studies, heard, env)),
         ]
         taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST, lambda n: None)
         heard.end()
     for one in pushing:
         one.join()
     return _after(run, ends, taken)
+
+
+def _small_studies(run: Run, count: int) -> Iterator[Path]:
+    """Write studies of one small image each, and give them one by one."""
+    folders = [run.folder / "submitted" / f"{number:03}" for number in range(count)]
+    for folder in folders:
+        write_series(folder, run.draw.getrandbits(32), slices=1, side=32)
+    return iter(folders)
 
 
 def _open_modality_door(ends: CutEnds) -> None:
@@ -70,10 +98,40 @@ def _open_modality_door(ends: CutEnds) -> None:
     (ends.sender / "rules.toml").write_text(rule, "utf-8")
 
 
+@contextlib.contextmanager
+def _submitting(
+    ends: CutEnds, heard: Heard, env: dict[str, str]
+) -> Iterator[Callable[[Path], None]]:
+    """Run a process that puts studies into the outbox; gives what tells it to, and waits."""
+    partner = find_partner(ends.sender).key
+    with subprocess.Popen(
+        [sys.executable, "-c", _SUBMITTING],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=env,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        told, answers = process.stdin, process.stdout
+
+        def submit(study: Path) -> None:
+            told.write(f"{ends.sender}\t{partner}\t{study}\n")
+            told.flush()
+            heard.note(Ack("job", answers.readline().strip(), digest=str(study)))
+
+        yield submit
+        process.kill()
+
+
 def _store_as_device(
-    port: int, sources: Sequence[Source], draw: random.Random, heard: Heard
+    port: int,
+    sources: Sequence[Source],
+    draw: random.Random,
+    heard: Heard,
+    between: Callable[[], None],
 ) -> None:
-    """Hand over a study an association, as a device does."""
+    """Hand over a study an association, as a device does; something else between two."""
     gone = 0
     for start in range(0, len(sources), SLICES):
         if heard.stop.is_set():
@@ -90,22 +148,23 @@ def _store_as_device(
             )
         ) as association:
             gone = store(association, iter(sources[start : start + SLICES]), heard, gone)
+        if not heard.stop.is_set():
+            between()
 
 
 def _type(ends: CutEnds, studies: Sequence[Path], heard: Heard, env: dict[str, str]) -> None:
-    """Run `sender send` again and again, each second one until the receipt is there."""
-    for number, study in enumerate(studies):
+    """Run `sender send` again and again, each time until the receipt is there."""
+    for study in studies:
         if heard.stop.is_set():
             return
-        wait = "--wait" if number % 2 else "--no-wait"
-        told = verb("sender", "send", study, wait, "--data", ends.sender, env=env)
+        told = verb("sender", "send", study, "--data", ends.sender, env=env)
         assert told.code == 0, told.errors
         said = told.words
-        acks = [Ack("job", str(said["job"]), digest=str(study))]
-        if number % 2:
-            assert [one["state"] for one in said["transfers"]] == ["receipted"], said
-            acks += [Ack("receipt", one["id"]) for one in said["transfers"]]
-        heard.note(*acks)
+        assert [one["state"] for one in said["transfers"]] == ["receipted"], said
+        heard.note(
+            Ack("job", str(said["job"]), digest=str(study)),
+            *(Ack("receipt", one["id"]) for one in said["transfers"]),
+        )
 
 
 def _after(run: Run, ends: CutEnds, taken: list[Taken[None]]) -> Verdict:
@@ -113,7 +172,7 @@ def _after(run: Run, ends: CutEnds, taken: list[Taken[None]]) -> Verdict:
     verdict = Verdict("todoke", "outbox")
     run.disk.off()
     complete = run.to_complete(taken)
-    for number, one in enumerate(taken):
+    for number, one in run.looked_at(taken, verdict):
         with run.disk.after(one.cut):
             fault = database_fault(ends.sender / OUTBOX)
             lost = [f"{len(one.acks)} with the outbox"] if fault else []

@@ -6,7 +6,7 @@ import array
 import contextlib
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from tests.sender.slides.vendor_files import Svs
 from tests.system.ends import Ends, must
 from tests.system.powercut.disk import Disk
 from tests.system.powercut.ends import CutEnds, copy_outbox
-from tests.system.powercut.hearing import UNDER_WAY, Ack, Heard, Taken, cut_at_random
+from tests.system.powercut.hearing import UNDER_WAY, Ack, Heard, Seen, Taken, cut_at_random
 from tests.system.powercut.pushing import (
     SLICES,
     owe_slides,
@@ -48,6 +48,8 @@ class Run:
         Cuts after which everything is taken to its end with restarted processes.
     env : dict, optional
         Environment of the service.
+    until_red : bool
+        Look no further than the first cut that shows something lost.
     """
 
     disk: Disk
@@ -57,6 +59,7 @@ class Run:
     instants: int
     completed: int = 0
     env: dict[str, str] | None = None
+    until_red: bool = False
     draw: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,6 +69,14 @@ class Run:
         """Return the two ends, those named with their data on the disk."""
         return CutEnds.of(self.paired, self.folder, self.disk.inner, *on_disk)
 
+    def looked_at(
+        self, taken: Sequence[Taken[Seen]], verdict: Verdict
+    ) -> Iterator[tuple[int, Taken[Seen]]]:
+        """Yield the cuts with their numbers, to be counted in a verdict."""
+        for number, one in enumerate(taken):
+            if not (self.until_red and verdict.red):
+                yield number, one
+
     def to_complete(self, taken: list[Any]) -> set[int]:
         """Draw the cuts after which all is taken to its end."""
         return set(self.draw.sample(range(len(taken)), min(self.completed, len(taken))))
@@ -74,6 +85,7 @@ class Run:
 def dicom_door(run: Run) -> Verdict:
     """Cut while an own requestor stores, and while a real sender sends studies of its own."""
     ends = run.ends("receiver")
+    ends.set_up(run.disk)
     pushed, sent = run.folder / "pushed", run.folder / "sent"
     sources = write_studies(pushed, run.draw, run.instants * MOST_STORED + UNDER_WAY)
     write_studies(sent, run.draw, run.instants * SLICES)
@@ -95,6 +107,7 @@ def dicom_door(run: Run) -> Verdict:
 def frames_door(run: Run) -> Verdict:
     """Cut while the sender's own code pushes slides over the link, and tells what it hears."""
     ends = run.ends("receiver")
+    ends.set_up(run.disk)
     slide = Svs(width=2048, height=1536, tile=64).write(run.folder / "case.svs")
     heard = Heard()
     with contextlib.closing(Outbox(run.folder / "own")) as box:
@@ -119,7 +132,7 @@ def _after(
     verdict = Verdict("todoke", door)
     run.disk.off()
     complete = run.to_complete(taken)
-    for number, one in enumerate(taken):
+    for number, one in run.looked_at(taken, verdict):
         said = one.acks + _said_to_the_sender(one.seen)
         with run.disk.after(one.cut):
             if fault := database_fault(ends.receiver / "index.sqlite"):

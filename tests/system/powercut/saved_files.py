@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.system.powercut.hearing import Ack, Heard, cut_at_random
+from tests.system.powercut.hearing import UNDER_WAY, Ack, Heard, cut_at_random
 from tests.system.powercut.receiver_doors import Run
 from tests.system.powercut.verdict import Verdict
 
@@ -29,7 +29,8 @@ def saved_files(run: Run) -> Verdict:
     """Cut while a process saves files, each in a folder of its own, and says so."""
     heard = Heard()
     folder = run.disk.inner / "saved"
-    names = {f"f{number:04}": run.draw.randint(1, 5000) for number in range(run.instants * MOST)}
+    count = run.instants * MOST + UNDER_WAY
+    names = {f"f{number:04}": run.draw.randint(1, 5000) for number in range(count)}
     with subprocess.Popen(
         [sys.executable, "-c", _SAVING, str(folder)],
         stdin=subprocess.PIPE,
@@ -42,7 +43,8 @@ def saved_files(run: Run) -> Verdict:
         told, answers = saving.stdin, saving.stdout
 
         def push() -> None:
-            for name, size in names.items():
+            for gone, (name, size) in enumerate(names.items()):
+                heard.wait_to_go(gone)
                 if heard.stop.is_set():
                     return
                 told.write(f"{name} {size}\n")
@@ -58,7 +60,7 @@ def saved_files(run: Run) -> Verdict:
         saving.kill()
     verdict = Verdict("todoke", "saved files")
     run.disk.off()
-    for one in taken:
+    for _, one in run.looked_at(taken, verdict):
         with run.disk.after(one.cut):
             lost = [ack.uid for ack in one.acks if _read(folder / ack.uid / "kept") != ack.digest]
             whole = {_digest(name.encode() * size) for name, size in names.items()}

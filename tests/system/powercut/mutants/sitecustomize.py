@@ -31,7 +31,8 @@ def leave_out(function: str) -> None:
 
         return maybe
 
-    os.fsync, os.fdatasync = unless(os.fsync), unless(os.fdatasync)
+    os.fsync = unless(os.fsync)  # type: ignore[assignment]
+    os.fdatasync = unless(os.fdatasync)  # type: ignore[assignment]
 
 
 def commit_without_sync() -> None:
@@ -85,7 +86,7 @@ def answer_devices_early() -> None:
 
     def finishing(self: _Spooled, answer: Callable[[int], None]) -> None:
         answer(0x0000)
-        finish(self, lambda _status: None)
+        threading.Thread(target=finish, args=(self, lambda _status: None)).start()
 
     _Spooled.finish = finishing  # type: ignore[method-assign]
 
