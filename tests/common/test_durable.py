@@ -259,7 +259,7 @@ def test_a_failed_sync_has_its_own_name(
     def broken(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")  # network file systems say it late
 
-    monkeypatch.setattr(os, call, broken)
+    monkeypatch.setattr(os, call, broken, raising=False)
     with pytest.raises(SyncFailed):
         durable.sync_data(fd) if call == "fdatasync" else durable.sync_folder(tmp_path)
 
@@ -268,9 +268,9 @@ def test_what_could_not_be_saved_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise DiskFull(path=tmp_path)
 
-    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(durable, "write_at", full)
     with pytest.raises(DiskFull):
         durable.save(tmp_path / "file", b"bytes")
     assert list(tmp_path.iterdir()) == []
