@@ -323,7 +323,10 @@ class Engine:
                 self.outbox.keep(transfer.id, **values)
 
     def _end(self, transfer: Transfer, state: TransferState, error: TodokeError) -> None:
-        self.outbox.set_state(transfer.id, state, error=fault(error), finished=now())
+        try:
+            self.outbox.set_state(transfer.id, state, error=fault(error), finished=now())
+        except DiskFull:  # it ends the same way when there is room to say so
+            self._due[transfer.id] = time.monotonic() + LONGEST_WAIT / 4
         log.error("transfer %s: %s", transfer.id, _words(error))
 
 

@@ -199,10 +199,11 @@ class ModalityDoor:
             for folder, last in list(self._last.items()):
                 if self.clock() - last >= self.settings.settle_seconds:
                     taken = self.spool / "taken" / f"{folder.name}.{secrets.token_hex(4)}"
-                    durable.publish(folder, taken)
+                    durable.rename(folder, taken)
                     del self._last[folder]
                     self._taken.append(taken)
-            while self._taken:  # what the outbox could not take is there the next time
+            while self._taken:  # what could not be made safe or owed is there the next time
+                durable.sync_folder(self.spool / "taken")
                 jobs.append(self._submit(self._taken[0]))
                 del self._taken[0]
         return jobs

@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common import durable
-from common.errors import DatabaseUnsafe, DataInUse, DiskFull, StorageError
+from common.errors import DatabaseUnsafe, DataInUse, DiskFull, StorageError, SyncFailed
 
 
 @pytest.fixture
@@ -25,6 +25,7 @@ def fd(tmp_path: Path) -> int:
     return durable.create(tmp_path / "file")
 
 
+@settings(deadline=None)  # it waits for the disk
 @given(
     writes=st.lists(st.tuples(st.integers(0, 5000), st.binary(max_size=300)), max_size=12),
     read=st.tuples(st.integers(0, 6000), st.integers(0, 400)),
@@ -224,3 +225,52 @@ def test_places_are_filled_one_after_the_other(tmp_path: Path) -> None:
         assert durable.read_into(fd, [room[:50], room[50:60]], 95) == 5
     finally:
         os.close(fd)
+
+
+ENDS = """
+import errno, logging, os, sys
+from pathlib import Path
+from common import durable
+logging.basicConfig(level=logging.INFO)
+durable.end_on_failure(lambda failure: print(failure.number, flush=True))
+def broken(_fd): raise OSError(errno.EIO, "Input/output error")
+os.fsync = broken
+try:
+    durable.save(Path(sys.argv[1]) / "file", b"bytes")
+finally:
+    print("went on", flush=True)
+"""
+
+
+def test_a_process_that_runs_for_long_ends_with_its_first_failed_sync(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENDS, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == SyncFailed.exit_code
+    assert done.stdout == "E-4010\n", "nothing after it"
+    assert "ディスクに確実に書けません" in done.stderr
+    assert "Nothing more is acknowledged" in done.stderr
+
+
+@pytest.mark.parametrize("call", ["fdatasync", "fsync"])
+def test_a_failed_sync_has_its_own_name(
+    fd: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def broken(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # network file systems say it late
+
+    monkeypatch.setattr(os, call, broken, raising=False)
+    with pytest.raises(SyncFailed):
+        durable.sync_data(fd) if call == "fdatasync" else durable.sync_folder(tmp_path)
+
+
+def test_what_could_not_be_saved_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise DiskFull(path=tmp_path)
+
+    monkeypatch.setattr(durable, "write_at", full)
+    with pytest.raises(DiskFull):
+        durable.save(tmp_path / "file", b"bytes")
+    assert list(tmp_path.iterdir()) == []

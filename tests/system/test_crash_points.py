@@ -76,21 +76,30 @@ def test_a_receiver_that_is_killed_whole_begins_with_what_is_on_the_disk(
     ("flow", "process", "what", "room"),
     [
         ("ct", "dicom", "fdatasync<receiver.arrival.make_safe", "receiver"),
-        ("ct", "dicom", "fsync<receiver.arrivals._commit_group", "receiver"),
+        pytest.param(
+            *("ct", "dicom", "fsync<receiver.arrivals._commit_group", "receiver"),
+            marks=pytest.mark.slow,
+        ),
         ("ct", "dicom", "commit<receiver.index.write", "receiver"),
         ("slide", "web", "fdatasync<receiver.frames.take", "receiver"),
-        ("slide", "web", "commit<receiver.index.write", "receiver"),
+        pytest.param(
+            *("slide", "web", "commit<receiver.index.write", "receiver"), marks=pytest.mark.slow
+        ),
         ("modality", "sender", "fdatasync<sender.doors.modality.finish", "sender"),
-        ("modality", "sender", "commit<sender.outbox._write", "sender"),
+        pytest.param(
+            *("modality", "sender", "commit<sender.outbox._write", "sender"), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_failed_sync_ends_its_process_in_words_and_all_begins_clean(
     crashing: Crashing, flow: str, process: str, what: str, room: str
 ) -> None:
     before = crashing.count(room, "E-4010")
+    ends = crashing.daemon, crashing.ends.running
     fired = crashing.run(Trial(flow, process, 1, "EIO", what)).fired
     assert fired == f"EIO {what}"
     assert crashing.count(room, "E-4010") > before
+    assert (crashing.daemon, crashing.ends.running) == ends, "nobody but themselves began it anew"
 
 
 @pytest.mark.timeout(300)

@@ -141,7 +141,15 @@ def _images(folder: Path, slices: int = 24) -> Path:
 
 @pytest.mark.badinput(91, "disk full")
 @pytest.mark.requirement("UX-06", "DAT-05")
-@pytest.mark.parametrize(("kind", "what"), [("tmpfs", "ct"), ("ext4", "ct"), ("ext4", "slide")])
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("tmpfs", "ct"),
+        ("ext4", "slide"),
+        pytest.param("ext4", "ct", marks=pytest.mark.slow),
+        pytest.param("tmpfs", "slide", marks=pytest.mark.slow),
+    ],
+)
 def test_a_receiver_refuses_before_it_is_full_and_the_sender_goes_on_by_itself(
     small: Small, tmp_path: Path, kind: str, what: str
 ) -> None:
