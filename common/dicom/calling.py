@@ -84,7 +84,7 @@ def broken(failure: OSError, *, first: bool) -> PeerError:
 def expect_dicom(first: bytes, channel: Channel) -> None:
     """Raise WrongService when the first bytes of the answer are another protocol's."""
     if greeting.is_http(first):
-        raise WrongService(cause=greeting.HTTP_HERE, abort_reason=None)
+        raise WrongService(cause=greeting.HTTP_THERE, abort_reason=None)
     if channel.tls is None and greeting.is_tls(first):
         raise WrongService(cause=greeting.TLS_THERE, abort_reason=None)
     if first[0] not in (ASSOCIATE_AC, ASSOCIATE_RJ, ABORT):

@@ -39,6 +39,7 @@ DICOM_ON_HTTP = "HTTPのポートにDICOMで接続されました / DICOM on an 
 HTTP_ON_TLS = "HTTPSのポートに平文のHTTPで接続されました / plain HTTP on an HTTPS port"
 TLS_ON_HTTP = "平文のHTTPのポートにTLSで接続されました / TLS hello on a plain HTTP port"
 NOT_HTTP = "HTTPではありません / not HTTP"
+HTTP_THERE = "相手のポートはHTTPです / the peer's port speaks HTTP"
 TLS_THERE = "相手のポートはTLSです / the peer's port speaks TLS"
 NOT_DICOM = "DICOMではありません / not DICOM"
 NOT_TLS = "TLSではありません / not TLS"

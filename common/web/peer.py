@@ -229,9 +229,7 @@ class House:
         the one that has been open longest without a request under way gives way.
     """
 
-    def __init__(
-        self, refused: Refused, max_open: int = MAX_OPEN, max_per_partner: int = MAX_PER_PARTNER
-    ) -> None:
+    def __init__(self, refused: Refused, max_open: int, max_per_partner: int) -> None:
         self._refused = refused
         self._max_open = max_open
         self._max_per_partner = max_per_partner
@@ -306,7 +304,7 @@ class _Server(uvicorn.Server):
             handshake_seconds=HANDSHAKE_SECONDS,
             max_unfinished=MAX_UNFINISHED,
         )
-        house = House(let_in.tell)
+        house = House(let_in.tell, MAX_OPEN, MAX_PER_PARTNER)
         self.servers = [let_in]  # type: ignore[list-item]
         self.started = True
 
