@@ -32,10 +32,10 @@ def begin() -> None:
 
 
 def _uncaught(
-    kind: type[BaseException], _failure: BaseException | None, trace: TracebackType | None
+    kind: type[BaseException], failure: BaseException | None, trace: TracebackType | None
 ) -> None:
     if not issubclass(kind, KeyboardInterrupt | SystemExit):
-        log.critical("%s%s", "".join(traceback.format_tb(trace)), kind.__name__)
+        log.critical("failed", exc_info=(kind, failure or kind(), trace))
 
 
 def _first_line(record: logging.LogRecord) -> bool:

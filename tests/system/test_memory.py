@@ -103,10 +103,16 @@ class Peaks:
     found: dict[str, float] = field(default_factory=dict)
 
     def look(self, roots: list[int]) -> None:
-        for pid in itertools.chain.from_iterable(map(_tree, roots)):
+        for name, pid in processes(roots):
             with contextlib.suppress(OSError, ValueError):  # it ended meanwhile
-                name, peak = _name(pid), _peak(pid)
-                self.found[name] = max(self.found.get(name, 0.0), peak)
+                self.found[name] = max(self.found.get(name, 0.0), _peak(pid))
+
+
+def processes(roots: list[int]) -> Iterator[tuple[str, int]]:
+    """Yield what each process below these is, and its number."""
+    for pid in itertools.chain.from_iterable(map(_tree, roots)):
+        with contextlib.suppress(OSError, ValueError):
+            yield _name(pid), pid
 
 
 def _tree(pid: int) -> Iterator[int]:
