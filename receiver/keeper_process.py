@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from receiver.store import Store
 
 log = logging.getLogger("todoke.keeper")
 ROUND = 1.0  # seconds between two looks, where nothing is to be read
+KEEP_EVERY = 10.0  # seconds between two looks for what the records lack
 STARTED = "scrub-started"  # day on which the pass began, in index.marks
 
 
@@ -44,7 +46,9 @@ class Keeper:
         self.index = Index.at(data)
         store = Store(data / "store")
         self.trail = audit.Trail(data / "audit", "keeper")
-        self._changes = Changes(self.index)
+        self._changes, self._written = Changes(self.index), Changes(self.index)
+        self._clock = time.monotonic
+        self._stale, self._due = True, 0.0
         rate = settings.scrub_mb_per_second << 20
         pace = Pace(rate or 1, self._wait, self._changes.seen)
         self.scrub = Scrub(self.index, store, self.trail, pace)
@@ -69,12 +73,16 @@ class Keeper:
             pass
         finally:
             self._changes.close()
+            self._written.close()
             self.index.close()
             self.trail.close()
 
     def round(self, now: datetime) -> None:
         """Do some of everything."""
-        self.records.keep()
+        self._stale |= self._written.seen()
+        if self._stale and self._clock() >= self._due:
+            self._stale, self._due = False, self._clock() + KEEP_EVERY
+            self.records.keep()
         self.purge.daily(now, self.settings.purge_notice_days)
         self.scrub.again()
         if self.settings.scrub_mb_per_second and self._pass_is_due(now):

@@ -152,9 +152,12 @@ class Placing:
                 self._studies[institution, uid] = _Study(begun, transfer, model)
 
     def _doubt(self) -> None:
+        first: dict[Key, Arrival] = {}
         for arrival in self.group:
-            known = self._known.get((arrival.institution, arrival.sop_instance_uid))
+            key = arrival.institution, arrival.sop_instance_uid
+            known = self._known.get(key)
             if known is None or known.state == InstanceState.EXPECTED:
+                self._doubt_in_group(first.setdefault(key, arrival), arrival)
                 continue
             if known.d1 == arrival.d1 or (known.d1, arrival.d1) in self.same:
                 continue
@@ -165,6 +168,12 @@ class Placing:
             if row.path is not None:
                 here = arrival.store.where(row.path), row.prefix_length, row.transfer_syntax
                 raise Doubtful(known.d1, here, arrival)
+
+    def _doubt_in_group(self, first: Arrival, arrival: Arrival) -> None:
+        if first.d1 == arrival.d1 or (first.d1, arrival.d1) in self.same:
+            return
+        here = first.final, len(first.prefix), first.transfer_syntax_uid
+        raise Doubtful(first.d1, here, arrival)
 
     def _place(self, arrival: Arrival) -> TodokeError | None:
         """Give one instance its place, unless its UID is taken or it is another patient's."""

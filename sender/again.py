@@ -51,8 +51,9 @@ def send_wanted(delivery: Delivery) -> int:
             gone = _send(delivery, client, transfer, uids)
             if gone:
                 _inquire(delivery, client, transfer, gone)
-            sent += len(uids) - len(gone)
-            log.warning("transfer %s: %s of %s sent again", transfer.id, sent, len(uids))
+            came = len(uids) - len(gone)
+            sent += came
+            log.warning("transfer %s: %s of %s sent again", transfer.id, came, len(uids))
     return sent
 
 

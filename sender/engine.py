@@ -254,12 +254,17 @@ class Engine:
 
     def _ask(self, key: str, turn: Turn) -> None:
         """Send again what a partner lost; no failure of it is one of a transfer."""
-        with contextlib.suppress(TodokeError, OSError):
+        try:
             partner = find_partner(self.data, key)
             if partner.kind == "todoke":
                 pace = self._pace(partner.key, partner.limits)
                 ours = self.outbox, self.node, self.settings
                 again.send_wanted(Delivery(*ours, partner, self.stop, turn=turn, pace=pace))
+        except (GaveWay, sqlite3.Error):
+            raise
+        except Exception as failure:  # whatever one peer brings about stops no other
+            words = _words(failure) if isinstance(failure, TodokeError) else type(failure).__name__
+            log.warning("asking %s what it wants again: %s", key, words)
         self._due[f"again {key}"] = time.monotonic() + again.EVERY
 
     def _pace(self, key: str, words: tuple[str, ...]) -> Pace:
