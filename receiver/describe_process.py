@@ -20,9 +20,10 @@ from pathlib import Path
 from common import console, durable, logs
 from common.errors import StorageError
 from receiver import attributes, descriptions, workers
+from receiver.changes import Changes
 from receiver.child import attended
 from receiver.descriptions import Described
-from receiver.index import Changes, Index
+from receiver.index import Index
 
 log = logging.getLogger("todoke.describe")
 POLL_SECONDS = 0.2

@@ -403,36 +403,6 @@ def check(data: Path) -> None:
         database.check(connection, path)
 
 
-class Changes:
-    """Whether other connections have written, asked of the database at next to no cost.
-
-    SQLite counts the commits of *other* connections in ``PRAGMA data_version``; of
-    another engine every question is answered with yes.
-    """
-
-    def __init__(self, database: Index) -> None:
-        self._sqlite = database.engine.dialect.name == "sqlite"
-        self._connection: Any = database.engine.raw_connection()  # it counts per connection
-        self._connection.detach()
-        self._version: int | None = None
-
-    def seen(self) -> bool:
-        """Return whether something was written since this was asked last."""
-        if not self._sqlite:
-            return True
-        cursor = self._connection.cursor()
-        try:
-            version = int(cursor.execute("PRAGMA data_version").fetchone()[0])
-        finally:
-            cursor.close()
-        changed, self._version = version != self._version, version
-        return changed
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
-
-
 @contextmanager
 def _passing() -> Iterator[None]:
     """Tell what passes from what no process outlives, see :func:`common.database.failure_of`."""

@@ -14,9 +14,10 @@ from common import audit, console, logs
 from common.errors import StorageError
 from common.settings import Receiver
 from receiver import index
+from receiver.changes import Changes
 from receiver.child import attended
 from receiver.describe_process import yield_processor
-from receiver.index import Changes, Index
+from receiver.index import Index
 from receiver.purge import Purge
 from receiver.records import Records
 from receiver.scrub import MARK, Pace, Scrub

@@ -16,7 +16,8 @@ from sqlalchemy import func, select
 
 from common.errors import TodokeError
 from receiver import index
-from receiver.index import Changes, Index
+from receiver.changes import Changes
+from receiver.index import Index
 
 POLL_SECONDS = 0.1
 HEARTBEAT_SECONDS = 5.0

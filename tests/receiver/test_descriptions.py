@@ -20,9 +20,10 @@ from sqlalchemy import func, select, text, update
 from common.dicom import dataset
 from common.states import InstanceState
 from receiver import attributes, descriptions, index
+from receiver.changes import Changes
 from receiver.describe_process import Filler
 from receiver.descriptions import Described
-from receiver.index import Changes, Index
+from receiver.index import Index
 from tests.receiver.conftest import ViewerServer
 from tests.receiver.filled import NORTH, Filled, client, uid
 
