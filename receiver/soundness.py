@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
 from common import durable
 from common.dicom import digest
@@ -27,6 +27,12 @@ from receiver.stored import Stored
 log = logging.getLogger("todoke.receiver")
 KEPT = 50_000  # files that are known to be sound
 _instances, _frames = index.instances, index.frames
+# made once: building a statement takes longer than running it
+_D1 = select(_instances.c.d1).where(_instances.c.id == bindparam("id"))
+_DIGESTS = select(_frames.c.frame, _frames.c.digest).where(
+    _frames.c.instance == bindparam("id"),
+    _frames.c.frame.in_(bindparam("numbers", expanding=True)),
+)
 _Version = tuple[str, int, int, int]  # path, inode, size, mtime in nanoseconds
 
 
@@ -53,20 +59,10 @@ class Soundness:
         ImageDamaged
             The file is gone, or not as long or not the same as what was acknowledged.
         """
-        with self._stored.index.read() as db:
-            d1 = db.execute(select(_instances.c.d1).where(_instances.c.id == row.id)).scalar()
-            digests: dict[int, bytes] = {}
-            if numbers is not None:
-                asked = (_frames.c.instance == row.id) & _frames.c.frame.in_(numbers)
-                rows = db.execute(select(_frames.c.frame, _frames.c.digest).where(asked))
-                digests = {frame: bytes(found) for frame, found in rows}
         path = self._stored.path(row)
         try:
-            if numbers and digests.keys() >= set(numbers):
-                sound = self._frames_are(row, digests)
-            else:
-                sound = d1 is None or self._is(path, row, d1)
-        except StorageError as failure:
+            sound = self._known(path) or self._looked_at(path, row, numbers)
+        except (StorageError, FileNotFoundError) as failure:
             if path.exists():
                 raise
             log.error("%s is gone: %s", row.path, ImageDamaged.number)
@@ -74,6 +70,22 @@ class Soundness:
         if not sound:
             log.error("%s is not what came: %s", row.path, ImageDamaged.number)
             raise ImageDamaged
+
+    def _known(self, path: Path) -> bool:
+        version = _version(path, path.stat())
+        with self._lock:
+            return version in self._sound
+
+    def _looked_at(self, path: Path, row: Row[Any], numbers: Sequence[int] | None) -> bool:
+        with self._stored.index.read() as db:
+            asked = {"id": row.id, "numbers": list(numbers or ())}
+            digests = {n: bytes(found) for n, found in db.execute(_DIGESTS, asked)}
+            if not (numbers and digests.keys() >= set(numbers)):
+                d1 = db.execute(_D1, asked).scalar()
+                digests = {}
+        if digests:
+            return self._frames_are(row, digests)
+        return d1 is None or self._is(path, row, d1)
 
     def _frames_are(self, row: Row[Any], digests: dict[int, bytes]) -> bool:
         spans = self._stored.spans(row, list(digests))
@@ -92,10 +104,6 @@ class Soundness:
         fd = durable.open_file(path)
         try:
             known = os.fstat(fd)
-            version = str(path), known.st_ino, known.st_size, known.st_mtime_ns
-            with self._lock:
-                if version in self._sound:
-                    return True
             if known.st_size != row.prefix_length + row.length:
                 return False
             if digest.sha256(digest.pieces(fd, row.prefix_length, row.length)) != d1:
@@ -103,7 +111,11 @@ class Soundness:
         finally:
             os.close(fd)
         with self._lock:
-            self._sound[version] = None
+            self._sound[_version(path, known)] = None
             while len(self._sound) > KEPT:
                 self._sound.popitem(last=False)
         return True
+
+
+def _version(path: Path, known: os.stat_result) -> _Version:
+    return str(path), known.st_ino, known.st_size, known.st_mtime_ns

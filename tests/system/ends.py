@@ -155,7 +155,8 @@ class Ends:
     def kill_receiver(self) -> None:
         """SIGKILL every process of the receiver at once."""
         assert self.running is not None
-        os.killpg(self.running.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(self.running.pid, signal.SIGKILL)
         self.running.wait(30)
         self._forget()
 
