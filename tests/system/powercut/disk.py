@@ -21,6 +21,7 @@ and the only one in which O_DIRECT without a flush shows.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import shutil
@@ -35,6 +36,7 @@ from types import TracebackType
 from typing import Self
 
 FICLONE = 0x40049409  # linux/fs.h
+CLONE_NEWNS = 0x00020000  # linux/sched.h
 PROGRAMS = ("mkfs.xfs", "mkfs.ext4", "mount", "umount")
 MEMORY = Path("/dev/shm")
 SIZES = {"base": 4 << 30, "middle": 3 << 30, "inner": 1 << 30}  # bytes, sparse
@@ -80,6 +82,7 @@ class Disk:
             raise NoDisk(why)
         middle = self.folder / "base" / "middle.img"
         try:
+            _mount_for_ourselves()
             self._below()
             self._make(middle, "xfs", "-m", "reflink=1")
             self._mount(middle, self.folder / "middle")
@@ -200,6 +203,14 @@ def cannot() -> str:
     if missing := [name for name in PROGRAMS if shutil.which(name, path=_path()) is None]:
         return f"power cuts need {', '.join(missing)}"
     return "" if Path("/dev/loop-control").exists() else "power cuts need loop devices"
+
+
+def _mount_for_ourselves() -> None:
+    """Leave the machine's mounts: what this process mounts goes with it, however it ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0:
+        raise NoDisk(f"power cuts need mounts of their own: {os.strerror(ctypes.get_errno())}")
+    _run("mount", "--make-rslave", "/")
 
 
 def _path() -> str:

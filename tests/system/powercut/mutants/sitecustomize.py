@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import sqlite3
 
+LATE = 0.1  # seconds between an answer and what it stands for: a busy machine hears late
 NORMAL, BEFORE_COMMIT = "synchronous-normal", "acknowledges-before-commit"
 
 
@@ -60,6 +61,7 @@ def answer_instances_early() -> None:
             if arrival.answer is not None:
                 arrival.answer(None)
                 arrival.answer = None
+        threading.Event().wait(LATE)
         return commit(self, group)
 
     Arrivals._commit_group = committing  # type: ignore[method-assign]
@@ -72,7 +74,7 @@ def answer_frames_early() -> None:
     take = Frames.take
 
     def taking(self: Frames, *words: Any) -> int:
-        threading.Thread(target=take, args=(self, *words)).start()
+        threading.Timer(LATE, take, (self, *words)).start()
         return 0
 
     Frames.take = taking  # type: ignore[assignment, method-assign]
@@ -86,7 +88,7 @@ def answer_devices_early() -> None:
 
     def finishing(self: _Spooled, answer: Callable[[int], None]) -> None:
         answer(0x0000)
-        threading.Thread(target=finish, args=(self, lambda _status: None)).start()
+        threading.Timer(LATE, finish, (self, lambda _status: None)).start()
 
     _Spooled.finish = finishing  # type: ignore[method-assign]
 
