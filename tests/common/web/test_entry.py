@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -36,6 +37,7 @@ async def endless(_request: Request) -> StreamingResponse:
     async def pieces() -> Any:
         while True:
             yield bytes(1 << 16)
+            await asyncio.sleep(0)  # once the client is gone nothing else lets the loop go on
 
     return StreamingResponse(pieces())
 
@@ -185,7 +187,9 @@ HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 @pytest.mark.parametrize(
     ("sent", "dripped", "cause"),
     [
-        pytest.param(HEAD, b"X: " + b"y" * 500, greeting.SLOW, marks=badinput(9, "HTTP request head")),
+        pytest.param(
+            HEAD, b"X: " + b"y" * 500, greeting.SLOW, marks=badinput(9, "HTTP request head")
+        ),
         (HEAD + b"Content-Length: 0\r\n\r\n" + HEAD, b"X: " + b"y" * 500, greeting.SLOW),
         pytest.param(
             HEAD + b"Content-Length: 9999\r\n\r\n", bytes(500), greeting.TOO_SLOW,
