@@ -13,7 +13,13 @@ from typing import Any
 import pytest
 
 from common import audit, tls
-from common.errors import CertificateRevoked, NotRenewable, PeerNotRegistered, UsageError
+from common.errors import (
+    CertificateRevoked,
+    NotRenewable,
+    PeerNotRegistered,
+    RevocationListUnusable,
+    UsageError,
+)
 from common.proof import certificates, renewal, revocation
 from common.proof.identity import Institution, Node
 from common.settings import Receiver
@@ -104,7 +110,7 @@ def test_a_list_that_is_not_renewed_is_alarmed_at_half_its_age_and_refused_at_it
     place.now += 3 * DAY
     keeper.look()
     assert sum("stale" in cause for cause in place.alarms()) == 1
-    with pytest.raises(revocation.RevocationListUnusable, match="stale"):
+    with pytest.raises(RevocationListUnusable, match="stale"):
         place.lists.check(partner, der)
 
 
