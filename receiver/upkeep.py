@@ -190,7 +190,8 @@ class Upkeep:
                 part(now)
             except Exception as failure:  # one that fails stops neither the others nor a door
                 words = str(failure) if isinstance(failure, TodokeError) else ""
-                self._alarm(part.__name__.strip("_"), f"{type(failure).__name__} {words}".strip())
+                name = part.__name__.strip("_")
+                self._alarm(name, f"{name}: {type(failure).__name__} {words}".strip())
         for context in self._contexts:
             context()
 

@@ -12,7 +12,7 @@ from sqlalchemy import delete
 from common import audit
 from common.dicom import greeting
 from common.dicom.association import Incoming, Peer
-from common.errors import PeerNotRegistered
+from common.errors import CertificateRevoked, PeerNotRegistered
 from common.proof import certificates
 from common.proof.identity import Institution
 from common.settings import Receiver
@@ -64,6 +64,19 @@ def test_partner_taken_away_is_refused_within_a_second(
     open_door.begin(incoming).abandon()
     clock.now += 0.02
     with pytest.raises(PeerNotRegistered):
+        open_door.begin(incoming)
+
+
+@pytest.mark.tls
+@pytest.mark.requirement("NET-11")
+def test_partner_revoked_is_refused_within_a_second_on_the_association_it_has(
+    door: tuple[DicomDoor, Incoming, Clock],
+) -> None:
+    open_door, incoming, clock = door
+    open_door.begin(incoming).abandon()
+    registry.revoke(open_door.index, THERE.code, "lost")
+    clock.now += LOOKED_UP + 0.01
+    with pytest.raises(CertificateRevoked):
         open_door.begin(incoming)
 
 

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from common import link, tls
-from common.proof import jws, revocation
+from common.proof import jws, renewal, revocation
 from common.proof.certificates import Authority, from_pem
 from common.proof.identity import Node
 from common.proof.role import Role
@@ -307,6 +307,23 @@ def test_a_new_own_certificate_is_shown_at_the_next_handshake(site: Site) -> Non
 
 
 @pytest.mark.requirement("NET-11")
+def test_a_sender_has_its_certificate_renewed_over_the_link(site: Site) -> None:
+    """Nobody does anything: its present one has 20 days left, and the daemon starts."""
+    own = site.partner().credentials
+    files = site.forge(days=(-300, 20)).save(site.folder, "ending")
+    for kept, path in zip((own.chain, own.key), files, strict=True):
+        kept.write_bytes(path.read_bytes())
+    status = must("sender", "status", "--data", site.ends.sender)
+    assert status["partners"][0]["warnings"] == [
+        ["証明書の残り 30 日未満", "certificate ends in under 30 days"]
+    ]
+    with site.ends.daemon():
+        until(lambda: renewal.days_left(renewal.leaf_of(own)) > 300, "certificate renewed")
+    assert site.good("dicom") == site.good("link") == LET_IN
+    assert site.knock("link", site.context(files)) == LET_IN  # until its own end
+
+
+@pytest.mark.requirement("NET-11")
 @pytest.mark.badinput(89, "revoked")
 def test_a_revoked_partner_is_refused_from_its_next_word(site: Site) -> None:
     """At both doors; on the association and the connection that it has, too. Last in this file."""
@@ -315,7 +332,11 @@ def test_a_revoked_partner_is_refused_from_its_next_word(site: Site) -> None:
     context = site.context((own.chain, own.key))
     root = f"https://localhost:{site.ends.ports['link']}{link.ROOT}"
     client = httpx.Client(
-        base_url=root, verify=tls.client_context(own, [partner.ca]), trust_env=False, timeout=30
+        base_url=root,
+        verify=tls.client_context(own, [partner.ca]),
+        trust_env=False,
+        timeout=30,
+        limits=httpx.Limits(keepalive_expiry=70),  # the verb may take long on a busy machine
     )
     with client:
         assert client.get("/hello").status_code == 200

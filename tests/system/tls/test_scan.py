@@ -30,9 +30,10 @@ SAYS: dict[str, dict[str, set[str]]] = {
     "jp-high13": {"tls_1_3": SUITES_13},
     "dicom-b12": {"tls_1_2": SUITES_12, "tls_1_3": SUITES_13},
 }
-VERSIONS = ("ssl_2_0", "ssl_3_0", "tls_1_0", "tls_1_1", "tls_1_2", "tls_1_3")
+#: Not SSL 2.0: it knows no certificate like ours, and the scanner would have to show one.
+VERSIONS = ("ssl_3_0", "tls_1_0", "tls_1_1", "tls_1_2", "tls_1_3")
 ASKED = (
-    *("sslv2", "sslv3", "tlsv1", "tlsv1_1", "tlsv1_2", "tlsv1_3", "compression", "reneg"),
+    *("sslv3", "tlsv1", "tlsv1_1", "tlsv1_2", "tlsv1_3", "compression", "reneg"),
     *("early_data", "heartbleed", "openssl_ccs", "robot", "ems", "resum"),
 )
 
