@@ -80,8 +80,7 @@ def refused(root: Path, folder: Path) -> dict[str, str]:
         for path in ingest.files_below([root / "dicom", root / "wsi"]):
             found = ingest.scan(outbox.job(outbox.submit("north", [Path(path)], {})))
             for _, error in found.refused:
-                if not isinstance(error, NotAnImage):  # a DICOMDIR, a text beside the images
-                    numbers[Path(path).relative_to(root).as_posix()] = error.number
+                numbers[Path(path).relative_to(root).as_posix()] = error.number
     return numbers
 
 
@@ -127,7 +126,9 @@ def outcomes(root: Path) -> Iterator[Outcome]:
     with tempfile.TemporaryDirectory() as folder:
         numbers = refused(root, Path(folder) / "sender")
         with standing(Path(folder)) as receiver:
-            for file in sorted({*malformed(root), *numbers}):
+            # not a DICOMDIR, nor a text that lies beside the images
+            images = {file for file, number in numbers.items() if number != NotAnImage.number}
+            for file in sorted({*malformed(root), *images}):
                 path = root / file
                 store = _store(receiver, path) if file.startswith("dicom/") else "no data set"
                 yield Outcome(file, numbers.get(file, "sent"), store)

@@ -7,7 +7,7 @@ import struct
 import warnings
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common.dicom import budget, dataset, elements
@@ -26,6 +26,8 @@ IDENTITY = (
     (0x0020000D, b"1.2.3.4\0"),
     (0x0020000E, b"1.2.3.5\0"),
 )
+#: Found by the test below: a delimiter of no item, passed over as if it were an element.
+ORPHAN = struct.pack("<HHI", 0x0009, 0x0010, 0) + ENDS[0]
 
 
 def element(tag: int, vr: bytes, value: bytes, length: int | None, *, implicit: bool) -> bytes:
@@ -75,6 +77,7 @@ def headers(draw: st.DrawFn) -> tuple[bytes, str]:
 
 @pytest.mark.requirement("DAT-15")
 @settings(max_examples=100, deadline=None)
+@example((ORPHAN, IMPLICIT))
 @given(headers())
 def test_what_is_read_quickly_passes_the_budget(header: tuple[bytes, str]) -> None:
     """Else one would be stored at the door that no page can ever read."""
