@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from functools import partial
 
 import pytest
 from hypothesis import example, given, settings
@@ -40,45 +41,52 @@ def element(tag: int, vr: bytes, value: bytes, length: int | None, *, implicit: 
     return head + vr + struct.pack("<H", size & 0xFFFF) + value
 
 
-@st.composite
-def headers(draw: st.DrawFn) -> tuple[bytes, str]:
-    """Sound identity, and between it elements of any length, nested or broken."""
-    syntax = draw(st.sampled_from([IMPLICIT, EXPLICIT]))
-    implicit = syntax == IMPLICIT
-    lengths = st.sampled_from([None, None, None, None, 0xFFFFFFFF, 0, 7, 8, 1000])
-    tags = st.integers(0x00090010, 0x7FDFFFFF)
+LENGTHS = st.sampled_from([None, None, None, None, 0xFFFFFFFF, 0, 7, 8, 1000])
+TAGS = st.integers(0x00090010, 0x7FDFFFFF)
+DELIMITERS = st.lists(st.sampled_from(ENDS), max_size=2).map(b"".join)
 
-    def inside(children: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-        def items(parts: list[bytes], length: int | None, end: list[bytes]) -> bytes:
-            body = b"".join(parts)
-            size = len(body) if length is None else length
-            return ITEM + struct.pack("<I", size) + body + b"".join(end)
 
-        some = st.builds(items, st.lists(children, max_size=3), lengths, _ends)
-        return st.builds(
-            lambda tag, vr, parts, length, end: element(
-                tag, vr, b"".join(parts) + b"".join(end), length, implicit=implicit
-            ),
-            tags, st.sampled_from([b"SQ", b"SQ", b"UN", b"OB"]), st.lists(some, max_size=3),
-            lengths, _ends,
-        )  # fmt: skip
+def _item(parts: list[bytes], length: int | None, end: bytes) -> bytes:
+    body = b"".join(parts)
+    return ITEM + struct.pack("<I", len(body) if length is None else length) + body + end
 
-    _ends = st.lists(st.sampled_from(ENDS), max_size=2)
-    plain = st.builds(
-        lambda tag, vr, value, length: element(tag, vr, value, length, implicit=implicit),
-        tags, st.sampled_from([b"LO", b"US", b"OB", b"UN", b"UT", b"??"]),
-        st.binary(max_size=30), lengths,
-    )  # fmt: skip
-    parts = draw(st.lists(st.recursive(plain, inside, max_leaves=12), max_size=4))
+
+def _parts(implicit: bool) -> st.SearchStrategy[list[bytes]]:
+    """Elements of any length, nested or broken."""
+
+    def one(tag: int, vr: bytes, value: bytes, length: int | None) -> bytes:
+        return element(tag, vr, value, length, implicit=implicit)
+
+    kinds = st.sampled_from([b"LO", b"US", b"OB", b"UN", b"UT", b"??"])
+    found = st.builds(one, TAGS, kinds, st.binary(max_size=20), LENGTHS)
+    holders = st.sampled_from([b"SQ", b"SQ", b"UN", b"OB"])
+    for _ in range(2):  # levels of nesting
+        item = st.builds(_item, st.lists(found, max_size=2), LENGTHS, DELIMITERS)
+        items = st.builds(
+            lambda some, end: b"".join(some) + end, st.lists(item, max_size=2), DELIMITERS
+        )
+        found = st.one_of(found, st.builds(one, TAGS, holders, items, LENGTHS))
+    return st.lists(found, max_size=3)
+
+
+def _header(parts: list[bytes], at: int, *, implicit: bool) -> tuple[bytes, str]:
     known = [element(tag, b"UI", value, None, implicit=implicit) for tag, value in IDENTITY]
-    at = draw(st.integers(0, len(known)))
-    return b"".join(known[:at] + parts + known[at:]), syntax
+    return b"".join(known[:at] + parts + known[at:]), IMPLICIT if implicit else EXPLICIT
+
+
+#: Sound identity, and somewhere between it what is perhaps not.
+HEADERS = st.one_of(
+    *(
+        st.builds(partial(_header, implicit=implicit), _parts(implicit), st.integers(0, 4))
+        for implicit in (False, True)
+    )
+)
 
 
 @pytest.mark.requirement("DAT-15")
 @settings(max_examples=100, deadline=None)
 @example((ORPHAN, IMPLICIT))
-@given(headers())
+@given(HEADERS)
 def test_what_is_read_quickly_passes_the_budget(header: tuple[bytes, str]) -> None:
     """Else one would be stored at the door that no page can ever read."""
     data, syntax = header
@@ -93,7 +101,7 @@ def test_what_is_read_quickly_passes_the_budget(header: tuple[bytes, str]) -> No
 
 @pytest.mark.requirement("DAT-15")
 @settings(max_examples=100, deadline=None)
-@given(st.one_of(headers(), st.tuples(st.binary(max_size=300), st.sampled_from(SYNTAXES))))
+@given(st.one_of(HEADERS, st.tuples(st.binary(max_size=300), st.sampled_from(SYNTAXES))))
 def test_any_bytes_are_read_or_refused(header: tuple[bytes, str]) -> None:
     data, syntax = header
     whole = dataset.file_prefix(CT, "1.2.3", syntax) + data
