@@ -46,6 +46,7 @@ _WANTED = {
 }
 _PIXELS = {0x0008 << 16 | 0x7FE0, 0x0009 << 16 | 0x7FE0, 0x0010 << 16 | 0x7FE0}
 _ITEM, _END_OF_ITEM, _END = 0xE000 << 16 | 0xFFFE, 0xE00D << 16 | 0xFFFE, 0xE0DD << 16 | 0xFFFE
+_STOPS = _PIXELS | {_ITEM, _END_OF_ITEM, _END}  # the latter belong to no data set's top
 _UNDEFINED = 0xFFFFFFFF
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
@@ -153,7 +154,9 @@ def _walk_implicit(data: bytes | memoryview, at: int, values: dict[str, Any]) ->
     creator, marked, end = b"", False, len(data)
     while at < end:
         tag, length = _IMPLICIT.unpack_from(data, at)
-        if tag in _PIXELS:
+        if tag in _STOPS:
+            if tag not in _PIXELS:
+                raise ValueError(tag)
             break
         value = at + 8
         if length >= _DEEP and (inner := _unknown(data, value, length)) is not None:
