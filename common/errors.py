@@ -202,7 +202,6 @@ class RequestTooLarge(InputError):
 
 class WrongHost(InputError):
     number = "E-2040"
-    exit_code = 2
     http_status = 421  # misdirected request, RFC 9110 section 15.5.20
     ja = "この受信側の名前ではありません。設定 hosts にある名前かアドレスで開いてください"
     en = "Not a name of this receiver. Open it by a name in the setting hosts, or by its address"
