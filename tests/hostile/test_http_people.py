@@ -93,7 +93,7 @@ def test_no_get_writes(standing: Standing) -> None:
 def test_a_session_is_made_at_sign_in_and_only_there(standing: Standing) -> None:
     with standing.page(signed_in=False) as page:
         for chosen in ("chosen-by-an-attacker", "", "' or 1=1", "0" * 43, "é"):
-            fixed = {"Cookie": f"todoke_session={chosen}".encode()}
+            fixed = {b"Cookie": f"todoke_session={chosen}".encode()}
             answer = page.get("/api/session", headers=fixed)
             assert (answer.status_code, error_of(answer)) == NOBODY
         words = {"name": READER, "password": PASSWORD}
@@ -101,9 +101,9 @@ def test_a_session_is_made_at_sign_in_and_only_there(standing: Standing) -> None
         assert page.post("/api/sign-in", json=words).status_code == 200
         given = {cookie.value for cookie in page.cookies.jar} - {"chosen-by-an-attacker"}
         assert len(given) == 1
-        fixed = {"Cookie": b"todoke_session=chosen-by-an-attacker"}
+        fixed = {b"Cookie": b"todoke_session=chosen-by-an-attacker"}
         assert page.get("/api/session", headers=fixed).status_code == 401
-        kept = {"Cookie": f"todoke_session={given.pop()}".encode()}
+        kept = {b"Cookie": f"todoke_session={given.pop()}".encode()}
         assert page.post("/api/sign-in", json=words, headers=kept).status_code == 200
         assert page.get("/api/session", headers=kept).status_code == 401, "one before sign-in"
 

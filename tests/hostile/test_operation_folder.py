@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sender import ingest
-from sender.outbox import Outbox
+from sender.outbox import Job, Outbox
 from tests.sender.test_folder import Watched
 from tests.system.series import write_series
 
@@ -64,7 +64,8 @@ def settled(watched: Watched) -> list[str]:
 
 def read(watched: Watched) -> tuple[int, dict[str, str]]:
     """Read every job; return how many images it holds, and what is refused with which number."""
-    images, refused = 0, {}
+    images = 0
+    refused: dict[str, str] = {}
     for job in watched.outbox.jobs(unscanned=True):
         found = ingest.scan(job)
         watched.outbox.scanned(job, found.transfers, found.refused, found.files)
@@ -167,7 +168,7 @@ def test_what_may_not_be_read_stops_no_other(watched: Watched) -> None:
             path.mkdir()
         shutil.copy(watched.folder / "sound.dcm", path / "in.dcm" if path.is_dir() else path)
         path.chmod(0)
-    job = ingest.Job(1, "x", [str(watched.folder)], {}, "", False, 0)
+    job = Job(1, "x", [str(watched.folder)], {}, "", False, 0)
     with as_nobody():
         found = ingest.scan(job)
     assert sum(len(instances) for _, instances in found.transfers) == 1

@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -207,9 +208,14 @@ def test_only_what_is_a_slide_inside_is_opened_as_one(
     """No general reader of images guesses what a file is: neither Pillow's nor Ghostscript's."""
     opened: list[object] = []
     was = Image.open
+
+    def noted(*words: Any, **more: Any) -> Any:
+        opened.append(words)
+        return was(*words, **more)
+
     (tmp_path / name).write_bytes(data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Image, "open", lambda *words, **more: opened.append(words) or was(*words))
+        patch.setattr(Image, "open", noted)
         error = refused(tmp_path, caplog)
     assert error.number == number
     assert not opened
