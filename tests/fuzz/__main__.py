@@ -10,6 +10,7 @@ regression corpus, where every later run replays it first.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -35,8 +36,16 @@ def main() -> None:
     target = (TARGETS | PLANTED)[given.target]
     kept = given.corpus / target.name
     kept.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"fuzz-{target.name}-") as work:
-        _fuzz(target, given, Path(work), kept)
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # no disk is waited for
+    with tempfile.TemporaryDirectory(prefix=f"fuzz-{target.name}-", dir=memory) as work:
+        child = os.fork()  # libFuzzer ends its process without a word
+        if not child:
+            tempfile.tempdir = work
+            (corpus := Path(work) / "corpus").mkdir()
+            _fuzz(target, given, corpus, kept)
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    sys.exit(abs(code))
 
 
 def _fuzz(target: Target, given: argparse.Namespace, work: Path, kept: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import json
+import shutil
 import struct
 import tempfile
 import zlib
@@ -134,7 +136,9 @@ def _header() -> Dataset:
 @cache
 def node() -> Node:
     """A sender's keys, made once for a run."""
-    return Node.create(Path(tempfile.mkdtemp()), SENDER, NodeRole.REQUESTER)
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Node.create(Path(folder), SENDER, NodeRole.REQUESTER)
 
 
 def statement() -> Iterator[bytes]:

@@ -6,9 +6,11 @@ else is a finding, and so is a process that hangs or swells.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import os
+import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -179,9 +181,10 @@ def _frames(data: bytes) -> None:
 
 @cache
 def _index() -> Index:
-    """A receiver's index that knows one sender; in memory, so no disk is waited for."""
-    shm = Path("/dev/shm")
-    made = Index.at(Path(tempfile.mkdtemp(dir=shm if shm.is_dir() else None)))
+    """A receiver's index that knows one sender."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made = Index.at(Path(folder))
     known = {"name": "A", "kind": "todoke", "aet": "A", "added_at": index.now()}
     with made.write() as db:
         db.execute(insert(index.partners).values(code=seeds.SENDER.code, **known))
