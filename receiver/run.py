@@ -56,6 +56,11 @@ class _Process:
 
     def start(self) -> None:
         """Start the process and wait for the line in which it says its ports."""
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        """Start the process."""
         self.stop()
         self.started = time.monotonic()
         running = subprocess.Popen(
@@ -65,6 +70,16 @@ class _Process:
             text=True,
         )
         self.running = [running]
+
+    def wait(self) -> None:
+        """Wait for the line in which the process says its ports.
+
+        Raises
+        ------
+        StorageError
+            It ended instead.
+        """
+        (running,) = self.running
         self.said = running.stdout.readline() if running.stdout else ""
         if not self.said:
             raise StorageError(cause=f"{self.name}: {running.wait()}")
@@ -135,9 +150,11 @@ class Supervisor:
                 upkeep.prepare(node, known)
             processes = [_Process(name, module, self.data) for name, module in PROCESSES.items()]
             try:
-                for process in processes:
-                    if process.door:
-                        process.start()
+                doors = [process for process in processes if process.door]
+                for process in doors:  # side by side: each takes a second to begin
+                    process.launch()
+                for process in doors:
+                    process.wait()
                 ready(self._words(node, settings, processes))
                 self._watch(processes)
             finally:
