@@ -168,7 +168,7 @@ def _meta(start: bytes) -> tuple[dict[int, bytes], int]:
 
 def _check_group_length(said: bytes | None, found: int) -> None:
     """Refuse a group 0002 of which a reader that believes its length reads another (PS3.10 7.1)."""
-    if said is not None and said != struct.pack("<I", found):
+    if said is not None and (len(said) != 4 or struct.unpack("<I", said)[0] != found):
         raise DataSetUnsound(cause="length of group 0002")
 
 
