@@ -6,9 +6,12 @@ import asyncio
 import importlib.metadata
 import json
 import signal
+import ssl
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from starlette.applications import Starlette
 
 from common import audit, console, descriptors, logs, memory, tls
 from common.proof.identity import Node
@@ -72,29 +75,13 @@ async def serve(data: Path) -> None:
         node.credentials, profile=settings.profile, client_required=False
     )
     page = tls.server_context(shown, profile="dicom-b12", client_required=False) if shown else None
-    listeners = {
-        "link": Listener(
-            link_app(services),
-            settings.bind,
-            settings.link_port,
-            tls=mutual,
-            refused=refusals.at("link"),
-        ),
-        "pairing": Listener(
-            pairing.application(node, index, settings, refused=refusals.at("pairing")),
-            settings.bind,
-            settings.pairing_port,
-            tls=one_sided,
-            refused=refusals.at("pairing"),
-        ),
-        "viewer": Listener(
-            viewer_app(viewer),
-            settings.viewer_bind,
-            settings.viewer_port,
-            tls=page,
-            refused=refusals.at("viewer"),
-        ),
+    contexts = {"link": mutual, "pairing": one_sided, "viewer": page}
+    apps = {
+        "link": link_app(services),
+        "pairing": pairing.application(node, index, settings, refused=refusals.at("pairing")),
+        "viewer": viewer_app(viewer),
     }
+    listeners = _listeners(settings, apps, contexts, refusals)
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: _stop(listeners.values()))
     ports = {name: one.address[1] for name, one in listeners.items()}
@@ -104,6 +91,24 @@ async def serve(data: Path) -> None:
     index.close()
     refusals.close()
     trail.close()
+
+
+def _listeners(
+    settings: Receiver,
+    apps: Mapping[str, Starlette],
+    contexts: Mapping[str, ssl.SSLContext | None],
+    refusals: Refusals,
+) -> dict[str, Listener]:
+    """Bind the three ports; what each refuses is noted with its name."""
+    places = {
+        "link": (settings.bind, settings.link_port),
+        "pairing": (settings.bind, settings.pairing_port),
+        "viewer": (settings.viewer_bind, settings.viewer_port),
+    }
+    return {
+        name: Listener(apps[name], *place, tls=contexts[name], refused=refusals.at(name))
+        for name, place in places.items()
+    }
 
 
 def _stop(listeners: Iterable[Listener]) -> None:
