@@ -141,6 +141,7 @@ def _listeners(
     contexts: Mapping[str, tls.Following],
     refusals: Refusals,
 ) -> dict[str, Listener]:
+    """Bind the three ports; what each refuses is noted with its name."""
     places = {
         "link": (settings.bind, settings.link_port),
         "pairing": (settings.bind, settings.pairing_port),

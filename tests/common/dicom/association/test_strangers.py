@@ -136,6 +136,16 @@ def test_a_client_without_a_trusted_certificate_is_reported(pki: Pki, kind: str)
     assert "証明書" in cause
 
 
+@pytest.mark.badinput(8, "silent on the plain DICOM port")
+def test_silence_on_the_plain_port_ends() -> None:
+    refused = Refusals()
+    with accepting(Shelf(), refused=refused, handshake_timeout=0.3) as acceptor:
+        with connect(acceptor) as silent:
+            assert everything(silent) == b""
+        assert refused.wait()[0][1] == greeting.SILENT
+
+
+@pytest.mark.badinput(7, "plain DICOM on the TLS port")
 @pytest.mark.requirement("NET-15", "NET-08")
 def test_plain_dicom_on_the_tls_port_gets_no_dicom(pki: Pki) -> None:
     refused = Refusals()
@@ -151,6 +161,7 @@ def test_plain_dicom_on_the_tls_port_gets_no_dicom(pki: Pki) -> None:
     assert told.value.facts["cause"] == greeting.TLS_THERE
 
 
+@pytest.mark.badinput(6, "TLS hello on the plain DICOM port")
 def test_tls_on_the_plain_port(pki: Pki) -> None:
     refused = Refusals()
     with accepting(Shelf(), refused=refused) as acceptor:
@@ -160,7 +171,13 @@ def test_tls_on_the_plain_port(pki: Pki) -> None:
     assert told.value.facts["cause"] == greeting.NOT_TLS
 
 
-@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize(
+    "tls",
+    [
+        pytest.param(False, marks=pytest.mark.badinput(5, "GET on the plain port")),
+        pytest.param(True, marks=pytest.mark.badinput(5, "GET on the TLS port")),
+    ],
+)
 def test_http_gets_a_hint(pki: Pki, tls: bool) -> None:
     refused = Refusals()
     with (
