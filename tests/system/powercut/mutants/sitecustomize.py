@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import sqlite3
 
-LATE = 0.1  # seconds between an answer and what it stands for: a busy machine hears late
+LATE = 0.5  # seconds between an answer and what it stands for: a busy machine hears late
 NORMAL, BEFORE_COMMIT = "synchronous-normal", "acknowledges-before-commit"
 
 
