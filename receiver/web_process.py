@@ -8,9 +8,11 @@ import json
 import signal
 import ssl
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
+
+from starlette.types import ASGIApp
 
 from common import audit, console, logs, memory, tls
 from common.proof.identity import Node
@@ -77,6 +79,24 @@ def _kept(trail: audit.Trail, cause: str) -> None:
     trail.note("alarm", cause=f"{tls.KEPT}: {cause}")
 
 
+def _listeners(
+    settings: Receiver,
+    apps: Mapping[str, ASGIApp],
+    contexts: Mapping[str, tls.Following],
+    refusals: Refusals,
+) -> dict[str, Listener]:
+    """Bind the ports; a viewer without a context is plain HTTP."""
+    places = {
+        "link": (settings.bind, settings.link_port),
+        "pairing": (settings.bind, settings.pairing_port),
+        "viewer": (settings.viewer_bind, settings.viewer_port),
+    }
+    return {
+        name: Listener(apps[name], *place, tls=contexts.get(name), refused=refusals.at(name))
+        for name, place in places.items()
+    }
+
+
 async def serve(data: Path) -> None:
     """Open the three ports, say them on stdout as JSON, serve until told to stop."""
     settings = Receiver.load(data)
@@ -110,29 +130,12 @@ async def serve(data: Path) -> None:
     )
     contexts = _contexts(node, settings, lists, shown, trail)
     kept_up = upkeep.Upkeep(node, index, lists, trail, list(contexts.values()))
-    listeners = {
-        "link": Listener(
-            link_app(services),
-            settings.bind,
-            settings.link_port,
-            tls=contexts["link"],
-            refused=refusals.at("link"),
-        ),
-        "pairing": Listener(
-            pairing.application(node, index, settings, refused=refusals.at("pairing")),
-            settings.bind,
-            settings.pairing_port,
-            tls=contexts["pairing"],
-            refused=refusals.at("pairing"),
-        ),
-        "viewer": Listener(
-            viewer_app(viewer),
-            settings.viewer_bind,
-            settings.viewer_port,
-            tls=contexts.get("viewer"),
-            refused=refusals.at("viewer"),
-        ),
+    apps = {
+        "link": link_app(services),
+        "pairing": pairing.application(node, index, settings, refused=refusals.at("pairing")),
+        "viewer": viewer_app(viewer),
     }
+    listeners = _listeners(settings, apps, contexts, refusals)
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: _stop(listeners.values()))
     ports = {name: one.address[1] for name, one in listeners.items()}
