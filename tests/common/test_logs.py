@@ -26,7 +26,7 @@ logging.getLogger("todoke").warning("path %s", "/a\\n2026-01-01 todoke all is we
 """
 
 
-@pytest.mark.badinput(88, "log injection")
+@pytest.mark.badinput(88, "newline in the address")
 def test_what_a_peer_says_stays_in_its_line() -> None:
     said = subprocess.run(
         [sys.executable, "-c", LINES], capture_output=True, text=True, check=True

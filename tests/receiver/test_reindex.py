@@ -70,7 +70,7 @@ def again(filled: Filled) -> Index:
 
 
 @pytest.mark.requirement("DAT-08")
-@pytest.mark.badinput(92, "database lost")
+@pytest.mark.badinput(92, "lost")
 @pytest.mark.timeout(300)
 def test_what_is_asked_afterwards_has_the_same_bytes(linked: Linked, tmp_path: Path) -> None:
     filled = linked.filled
@@ -237,14 +237,14 @@ def test_records_follow_the_index_and_are_written_once(filled: Filled) -> None:
     assert (filled.data / "records" / "small.json").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.badinput(98, "reindex beside a running receiver")
+@pytest.mark.badinput(98, "reindex beside a receiver")
 def test_it_refuses_while_a_receiver_runs(filled: Filled) -> None:
     with durable.lock(filled.data / "lock"), pytest.raises(DataInUse):
         Reindex(filled.data).run()
     assert not list(filled.data.glob(f"{NEW}*"))
 
 
-@pytest.mark.badinput(92, "database lost")
+@pytest.mark.badinput(92, "lost")
 def test_a_start_without_its_index_removes_nothing(filled: Filled) -> None:
     filled.ct(count=2)
     lose(filled)
