@@ -108,7 +108,7 @@ def test_endless_kinds_are_counted_together(trail: Trail, monkeypatch: pytest.Mo
     assert rows[-1]["address"] == refusals.MANY
 
 
-@pytest.mark.badinput(88, "log injection")
+@pytest.mark.badinput(88, "newline in AE title")
 @pytest.mark.parametrize(
     "evil", ["AET\nsecurity-alert", "a\rb", "x\x1b[2J", "x\u2028y", "x\u202ey", "x\x85y", "x\0y"]
 )
