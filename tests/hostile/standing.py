@@ -180,6 +180,11 @@ class Standing:
         """Return how often this test made the log say something."""
         return self.log(self.log_from).count(words)
 
+    def told(self, words: str) -> int:
+        """Return how many lines of this test's log say something, but for the audit's own."""
+        lines = self.log(self.log_from).splitlines()
+        return sum(words in line for line in lines if "todoke.audit" not in line)
+
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
         """Check around a test that a hostile input leaves everything as it was."""
