@@ -243,6 +243,9 @@ repairs = Table(
     Column("refused", Text),  # JSON: words of why it will not come again
 )
 
+#: Instances that a reader was refused for what lies on the disk: read back first of all.
+suspects = Table("suspects", metadata, Column("instance", Integer, primary_key=True))
+
 #: What was purged: rows go first, then files, so that no row is without its file.
 purges = Table(
     "purges",

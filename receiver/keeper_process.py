@@ -50,8 +50,9 @@ class Keeper:
         self._changes, self._written = Changes(self.index), Changes(self.index)
         self._clock = time.monotonic
         self._stale, self._due = True, 0.0
-        rate = settings.scrub_mb_per_second << 20
-        pace = Pace(rate or 1, self._wait, self._changes.seen)
+        # without passes too, what is damaged and what came again is read back
+        rate = (settings.scrub_mb_per_second or Receiver.scrub_mb_per_second) << 20
+        pace = Pace(rate, self._wait, self._changes.seen)
         self.scrub = Scrub(self.index, store, self.trail, pace)
         self.purge = Purge(self.index, store, self.trail, settings.purge_days)
         self.records = Records(self.index, data)
@@ -86,6 +87,7 @@ class Keeper:
             self.records.keep()
         self.purge.daily(now, self.settings.purge_notice_days)
         self.scrub.again()
+        self.scrub.suspected()
         if self.settings.scrub_mb_per_second and self._pass_is_due(now):
             self.scrub.some()
 

@@ -3,7 +3,8 @@
 A process beside the doors writes them, some seconds after the fact, so no arrival
 waits for them::
 
-    records/small.json             partners, their addresses, accounts, invitations, purges
+    records/small.json             partners, their addresses and certificates, who is revoked;
+                                   accounts, invitations, purges
     records/studies/KEY.json       a study's row
     records/transfers/ID.json      a transfer's row, and beside it what was signed:
     records/transfers/ID.opening, ID.closing, ID.receipt
@@ -33,6 +34,8 @@ KINDS = ("opening", "closing", "receipt")
 SMALL: tuple[Table, ...] = (
     index.partners,
     index.commit_addresses,
+    index.certificates,  # a partner without any is taken for one that was never revoked
+    index.revocation_lists,
     index.invitations,
     index.purges,
     accounts.users,

@@ -20,12 +20,14 @@ from common.errors import NotRepairable, TodokeError
 from common.link import Digest
 from common.states import MOVES, InstanceState, TransferState
 from receiver import index, statements, transfers
+from receiver.index import Index
 
 CHANGED, VANISHED, FRAMES = "changed", "vanished", "frames"
 MOST_TRIES = 3  # times that what came again may be damaged too
 #: Of a level that is laid out anew frames may still be missing.
 _OWED = (InstanceState.DAMAGED, InstanceState.RECEIVED)
 _instances, _repairs, _frames = index.instances, index.repairs, index.frames
+_suspects = index.suspects
 
 
 class Seen(NamedTuple):
@@ -150,6 +152,29 @@ def came_again(db: Connection) -> list[Seen]:
     here = (_instances.c.state != InstanceState.DAMAGED) | _instances.c.path.is_not(None)
     rows = db.execute(_damaged(*SEEN).where(here))
     return [Seen(*row) for row in rows]
+
+
+def suspect(database: Index, number: int) -> None:
+    """Have an instance read back and judged soon; writes once for many who ask."""
+    same = _suspects.c.instance == number
+    with database.read() as db:
+        if db.execute(select(_suspects).where(same)).first() is not None:
+            return
+    with database.write() as db:
+        db.execute(delete(_suspects).where(same))
+        db.execute(insert(_suspects).values(instance=number))
+
+
+def take_suspects(database: Index) -> list[Seen]:
+    """Return what is to be judged, and forget that it is: whoever reads it again says so again."""
+    query = select(*SEEN).join(_suspects, _suspects.c.instance == _instances.c.id)
+    with database.read() as db:
+        if db.execute(select(_suspects).limit(1)).first() is None:
+            return []
+    with database.write() as db:
+        rows = [Seen(*row) for row in db.execute(query)]
+        db.execute(delete(_suspects))
+    return rows
 
 
 def listed(db: Connection) -> list[dict[str, Any]]:

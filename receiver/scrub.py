@@ -11,7 +11,6 @@ import array
 import hashlib
 import logging
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,13 +20,12 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from common import audit, durable
-from common.dicom import dataset
-from common.dicom.uids import IMPLEMENTATION_VERSION
 from common.errors import StorageError, StoreAway
 from common.states import InstanceState
 from receiver import index, repairs, transfers
 from receiver.index import Index
 from receiver.repairs import CHANGED, FRAMES, SEEN, VANISHED, Seen
+from receiver.soundness import head_is
 from receiver.store import LEFT_BEHIND, Store
 
 log = logging.getLogger("todoke.scrub")
@@ -41,7 +39,6 @@ READ = (
     InstanceState.DAMAGED,
 )
 _instances, _frames = index.instances, index.frames
-_VERSION = re.compile(rb"TODOKE_[0-9A-Za-z.]+ ?")
 
 
 @dataclass(slots=True)
@@ -129,6 +126,18 @@ class Scrub:
             if held[row.id]:
                 self._mend(row)
 
+    def suspected(self) -> None:
+        """Judge what a reader was refused, whatever the pass has come to.
+
+        Raises
+        ------
+        StoreAway
+            As :meth:`some`.
+        """
+        for row in repairs.take_suspects(self.index):
+            if row.path is not None and row.state in READ and self._read(row):
+                log.warning("%s is what was acknowledged, after a reader was refused it", row.path)
+
     def _mend(self, row: Seen) -> None:
         if not self._read(row, closing=True):
             return
@@ -215,9 +224,7 @@ class Scrub:
             raise Unsound(FRAMES if bad else cause, tuple(bad))
 
     def _whole_is(self, fd: int, row: Seen, base: int, length: int) -> bool:
-        prefix = dataset.file_prefix(row.sop_class, row.sop_uid, row.transfer_syntax)
-        # one of another length was written by another version of this program
-        if len(prefix) == base and not _same_head(durable.read_at(fd, base, 0), prefix):
+        if not head_is(fd, row, base):
             return False
         digest = hashlib.sha256()
         for piece in self._pieces(fd, base, length):
@@ -289,13 +296,6 @@ def _whole(db: Connection, row: Seen) -> bool:
         return row.path is not None
     count = select(_instances.c.frames).where(_instances.c.id == row.id)
     return db.execute(count).scalar() == transfers.count_frames(db, row.id)
-
-
-def _same_head(here: bytes, made: bytes) -> bool:
-    """Compare the bytes before a data set; which version of this program wrote them is free."""
-    size = len(IMPLEMENTATION_VERSION) + len(IMPLEMENTATION_VERSION) % 2
-    other = _VERSION.fullmatch(here[-size:]) is not None
-    return here == made or (other and here[:-size] == made[:-size])
 
 
 class Pace:

@@ -3,6 +3,8 @@
 A frame of a slide level is compared with its own digest each time.  Of any other
 instance D1 is taken the first time that this process reads the file, and again
 when the file has changed: a digest of all costs less than reading it from a disk.
+What is refused is told the keeper, whose scrub (:mod:`receiver.scrub`) judges it: it
+alone marks an instance damaged, alarms, and has it asked for again.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -19,9 +22,10 @@ from typing import Any
 from sqlalchemy import Row, bindparam, select
 
 from common import durable
-from common.dicom import digest
+from common.dicom import dataset, digest
+from common.dicom.uids import IMPLEMENTATION_VERSION
 from common.errors import ImageDamaged, StorageError
-from receiver import index
+from receiver import index, repairs
 from receiver.stored import Stored
 
 log = logging.getLogger("todoke.receiver")
@@ -33,6 +37,7 @@ _DIGESTS = select(_frames.c.frame, _frames.c.digest).where(
     _frames.c.instance == bindparam("id"),
     _frames.c.frame.in_(bindparam("numbers", expanding=True)),
 )
+_VERSION = re.compile(rb"TODOKE_[0-9A-Za-z.]+ ?")
 _Version = tuple[str, int, int, int]  # path, inode, size, mtime in nanoseconds
 
 
@@ -63,13 +68,22 @@ class Soundness:
         try:
             sound = self._known(path) or self._looked_at(path, row, numbers)
         except (StorageError, FileNotFoundError) as failure:
+            self._refuse(row, "cannot be read")  # a sector, or all of it
             if path.exists():
                 raise
-            log.error("%s is gone: %s", row.path, ImageDamaged.number)
             raise ImageDamaged from failure
         if not sound:
-            log.error("%s is not what came: %s", row.path, ImageDamaged.number)
+            self._refuse(row, "is not what came")
             raise ImageDamaged
+
+    def _refuse(self, row: Row[Any], what: str) -> None:
+        log.error("%s %s: %s", row.path, what, ImageDamaged.number)
+        try:
+            repairs.suspect(self._stored.index, row.id)
+        except StorageError as error:  # the next reader says it again, and the pass finds it
+            if not error.retryable:
+                raise
+            log.error("%s", error)
 
     def _known(self, path: Path) -> bool:
         version = _version(path, path.stat())
@@ -106,6 +120,8 @@ class Soundness:
             known = os.fstat(fd)
             if known.st_size != row.prefix_length + row.length:
                 return False
+            if not head_is(fd, row, row.prefix_length):
+                return False
             if digest.sha256(digest.pieces(fd, row.prefix_length, row.length)) != d1:
                 return False
         finally:
@@ -115,6 +131,23 @@ class Soundness:
             while len(self._sound) > KEPT:
                 self._sound.popitem(last=False)
         return True
+
+
+def head_is(fd: int, row: Row[Any] | repairs.Seen, size: int) -> bool:
+    """Whether the bytes before a data set are those that were written for its row.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of preamble and group 0002.
+    """
+    made = dataset.file_prefix(row.sop_class, row.sop_uid, row.transfer_syntax)
+    if len(made) != size:  # written by another version of this program
+        return True
+    here = durable.read_at(fd, size, 0)
+    end = len(IMPLEMENTATION_VERSION) + len(IMPLEMENTATION_VERSION) % 2
+    other = _VERSION.fullmatch(here[-end:]) is not None
+    return here == made or (other and here[:-end] == made[:-end])
 
 
 def _version(path: Path, known: os.stat_result) -> _Version:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 
-from common import durable
-from common.errors import DataInUse, IndexLost
+from common import durable, tls
+from common.errors import CertificateRevoked, DataInUse, IndexLost
+from common.proof import certificates
 from common.states import InstanceState
-from receiver import index, repairs, statements
+from receiver import index, partners, registry, repairs, revocation, statements
 from receiver.facts import KnownFacts
 from receiver.index import Index
 from receiver.purge import Purge
@@ -235,6 +236,30 @@ def test_records_follow_the_index_and_are_written_once(filled: Filled) -> None:
     Worklist(filled.index, KnownFacts(filled.store.root)).opened(key)
     assert kept.keep() == 2, "the study, and its transfer"
     assert (filled.data / "records" / "small.json").stat().st_mode & 0o077 == 0
+
+
+def test_who_was_revoked_stays_so_and_who_was_not_is_known(filled: Filled, tmp_path: Path) -> None:
+    ca = certificates.Authority.create("todoke CA")
+    refused, known, product = (ca.issue(certificates.new_key().public_key(), name)
+                               for name in ("refused", "known", "product"))  # fmt: skip
+    given = tmp_path / "theirs.crl"
+    with filled.index.write() as db:
+        for code, leaf in ((NORTH[1], refused), (EAST[1], known), (EAST[1], product)):
+            registry.put_certificate(db, code, leaf, ours=leaf is not product)
+            same = index.partners.c.code == code
+            shown = tls.fingerprint(certificates.to_der(leaf))
+            db.execute(update(index.partners).where(same).values(fingerprint=shown))
+        db.execute(insert(index.revocation_lists).values(institution=EAST[1], path=str(given)))
+    registry.revoke(filled.index, NORTH[0], "鍵の紛失")
+    before = registry.list_partners(filled.index)
+    lose(filled)
+    made = again(filled)
+    assert registry.list_partners(made) == before, "since when, why, and the list to go by"
+    assert next(one for one in before if one.code == NORTH[1]).reason == "鍵の紛失"
+    with pytest.raises(CertificateRevoked):
+        partners.of_certificate(made, certificates.to_der(refused), ca.pem)
+    assert partners.of_certificate(made, certificates.to_der(product), ca.pem).code == EAST[1]
+    assert revocation._revoked(made).keys() == {refused.serial_number}
 
 
 @pytest.mark.badinput(98, "reindex beside a receiver")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,15 @@ from sqlalchemy import select, update
 
 from common import audit
 from common.errors import ImageDamaged, SameUidOtherContent, StoreAway
+from common.settings import Receiver
 from common.states import InstanceState, TransferState
 from receiver import index, repairs, statements
+from receiver.changes import Changes
 from receiver.facts import KnownFacts
+from receiver.index import Index
+from receiver.keeper_process import Keeper
 from receiver.scrub import Pace, Scrub
+from receiver.soundness import Soundness
 from receiver.store import LEFT_BEHIND
 from receiver.stored import Address, Stored
 from receiver.worklist import Worklist
@@ -147,6 +154,78 @@ def test_a_damaged_image_is_never_shown_as_sound(kept: Kept) -> None:
         [shown] = asking.get(f"/api/studies/{key}").json()["series"]
         states = [one["state_ja"] for one in shown["instances"]]
         assert states == ["照合済", "破損", "照合済"]
+
+
+def _vanish(path: Path, _at: int) -> None:
+    path.unlink()
+
+
+def _cut(path: Path, _at: int) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def _grow(path: Path, _at: int) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def _flip_head(path: Path, at: int) -> None:
+    flip(path, at - 60)  # in group 0002
+
+
+@pytest.mark.requirement("DAT-01")
+@pytest.mark.parametrize("damage", [_vanish, _cut, _grow, flip, _flip_head])
+def test_what_a_reader_is_refused_is_damaged_from_then_on(
+    filled: Filled, damage: Callable[[Path, int], None]
+) -> None:
+    filled.ct(count=2)
+    settings = Receiver(scrub_mb_per_second=0)  # no pass comes to it
+    keeper = Keeper(filled.data, settings, threading.Event())
+    kept = Kept(filled, keeper.scrub)
+    rotten = kept.rows()[0]
+    damage(kept.path(rotten), rotten.prefix_length)
+    keeper.round(datetime.now(UTC))
+    assert kept.states() == [InstanceState.VERIFIED] * 2
+    one = f"/dicomweb/studies/{rotten.study_uid}/series/{rotten.series_uid}/instances"
+    with filled.serve() as url, client(url) as asking:
+        for _ in range(3):
+            answer = asking.get(f"{one}/{rotten.sop_uid}/frames/1")
+            assert answer.json()["error"]["number"] == ImageDamaged.number
+    keeper.round(datetime.now(UTC))
+    assert kept.states() == [InstanceState.DAMAGED, InstanceState.VERIFIED]
+    assert kept.wanted() == [rotten.sop_uid]
+    assert len(kept.alarms()) == 1
+    filled.arrive([ct_image("北見", 1)])
+    keeper.round(datetime.now(UTC))
+    with filled.serve() as url, client(url) as asking:
+        assert asking.get(f"{one}/{rotten.sop_uid}/frames/1").status_code == 200
+    keeper.trail.close()
+    keeper.index.close()
+
+
+def test_of_what_is_sound_nothing_is_written_when_it_is_read(kept: Kept) -> None:
+    kept.filled.ct(count=3)
+    sound = Soundness(Stored(kept.filled.index, kept.filled.store.root))
+    other = Index.at(kept.filled.data)
+    changes = Changes(other)
+    changes.seen()
+    for row in kept.rows() * 2:
+        sound.check(row)
+    assert not changes.seen()
+    changes.close()
+    other.close()
+
+
+def test_a_reader_of_a_store_that_is_away_makes_nothing_damaged(kept: Kept) -> None:
+    kept.filled.ct(count=1)
+    away = kept.filled.store.root.rename(kept.filled.data / "away")
+    sound = Soundness(Stored(kept.filled.index, kept.filled.store.root))
+    with pytest.raises(ImageDamaged):
+        sound.check(kept.rows()[0])
+    with pytest.raises(StoreAway):
+        kept.scrub.suspected()
+    away.rename(kept.filled.store.root)
+    kept.scrub.suspected()
+    assert kept.states() == [InstanceState.VERIFIED]
 
 
 @pytest.mark.parametrize("lost", ["vanished", "short"])
