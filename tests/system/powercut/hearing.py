@@ -130,6 +130,7 @@ def cut_at_random(
     instants: int,
     most: int,
     witness: Callable[[int], Seen],
+    latest: float = INSTANT,
 ) -> list[Taken[Seen]]:
     """Cut at random instants while a service runs.
 
@@ -139,13 +140,15 @@ def cut_at_random(
         Answers between two cuts at most.
     witness : callable
         Given the cut's number, asked just before it.
+    latest : float
+        Seconds from the last of those answers to the cut at most.
     """
     taken = []
     for number in range(instants):
         heard.allow((number + 1) * most + UNDER_WAY)
         heard.more(draw.randint(1, most))
         seen = witness(number)
-        threading.Event().wait(draw.uniform(0, INSTANT))  # the instant is what is drawn
+        threading.Event().wait(draw.uniform(0, latest))  # the instant is what is drawn
         acks = heard.acks()
         taken.append(Taken(disk.cut(KINDS[number % len(KINDS)]), acks, seen))
     return taken
