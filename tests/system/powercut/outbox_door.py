@@ -71,7 +71,7 @@ def outbox_door(run: Run) -> Verdict:
             heard.during(push),
             heard.during(lambda: _type(ends, studies, heard, env, verbs)),
         ]
-        taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST, lambda n: None, LATEST)
+        taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST, LATEST)
         heard.end()
     for verb in verbs:
         verb.kill()
@@ -179,7 +179,7 @@ def _type(
         )
 
 
-def _after(run: Run, ends: CutEnds, taken: list[Taken[None]]) -> Verdict:
+def _after(run: Run, ends: CutEnds, taken: list[Taken]) -> Verdict:
     """Look at what each cut left; take some to the end."""
     verdict = Verdict("todoke", "outbox")
     run.disk.off()
@@ -200,7 +200,7 @@ def _after(run: Run, ends: CutEnds, taken: list[Taken[None]]) -> Verdict:
     return verdict
 
 
-def _complete(ends: CutEnds, one: Taken[None], verdict: Verdict) -> None:
+def _complete(ends: CutEnds, one: Taken, verdict: Verdict) -> None:
     """Start the sender again, and wait until all that it had taken is receipted."""
     settle = {**os.environ, "TODOKE_SENDER_SETTLE_SECONDS": SETTLE}
     arriving = ends.sender / "spool" / "arriving"
