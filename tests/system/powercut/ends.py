@@ -1,4 +1,4 @@
-"""Two paired ends, one of them with its data on a disk whose power is cut."""
+"""Two paired ends with their data on a disk whose power is cut."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -70,12 +69,6 @@ class CutEnds(Ends):
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(words["pid"], signal.SIGKILL)
 
-    def put_back(self, outbox: Path) -> None:
-        """Let the sender know what it knew when a copy of its outbox was taken."""
-        for ending in ("", "-wal", "-shm"):
-            (self.sender / f"{OUTBOX}{ending}").unlink(missing_ok=True)
-        shutil.copyfile(outbox, self.sender / OUTBOX)
-
     def all_receipted(self) -> list[str]:
         """Wait until every transfer has ended; return what did not end well."""
         with self.outbox() as box:
@@ -95,13 +88,3 @@ class CutEnds(Ends):
 def _at_rest(box: Outbox) -> bool:
     ended = (t.finished or t.state in AT_REST for t in box.transfers())
     return not box.jobs(unscanned=True) and all(ended)
-
-
-def copy_outbox(box: Outbox, to: Path) -> Path:
-    """Keep what an outbox holds now, committed things only."""
-    with (
-        contextlib.closing(sqlite3.connect(box.path)) as here,
-        contextlib.closing(sqlite3.connect(to)) as there,
-    ):
-        here.backup(there)
-    return to

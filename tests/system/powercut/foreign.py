@@ -87,7 +87,7 @@ def _foreign(
 
     with running(port, identity):
         pushing = heard.during(push)
-        taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST_STORED, lambda n: None)
+        taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST_STORED)
         heard.end()
         pushing.join()
     run.disk.off()
@@ -98,7 +98,7 @@ def _verdict(
     run: Run,
     product: str,
     sources: list[Source],
-    taken: list[Taken[None]],
+    taken: list[Taken],
     looking: Callable[[], contextlib.AbstractContextManager[Holds]],
 ) -> Verdict:
     verdict = Verdict(product, "DICOM")

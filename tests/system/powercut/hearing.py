@@ -6,11 +6,9 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from tests.system.powercut.disk import KINDS, Cut, Disk
 
-Seen = TypeVar("Seen")
 DEADLINE = 120.0  # seconds without an acknowledgement
 UNDER_WAY = 40  # instances that may be unanswered at a cut
 INSTANT = 0.03  # seconds after an acknowledgement at most
@@ -115,12 +113,11 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Taken(Generic[Seen]):
-    """One cut: what had been acknowledged before it, and what a witness had seen before it."""
+class Taken:
+    """One cut, and what had been acknowledged before it."""
 
     cut: Cut
     acks: list[Ack]
-    seen: Seen
 
 
 def cut_at_random(
@@ -129,23 +126,22 @@ def cut_at_random(
     draw: random.Random,
     instants: int,
     most: int,
-    witness: Callable[[int], Seen],
-) -> list[Taken[Seen]]:
+    latest: float = INSTANT,
+) -> list[Taken]:
     """Cut at random instants while a service runs.
 
     Parameters
     ----------
     most : int
         Answers between two cuts at most.
-    witness : callable
-        Given the cut's number, asked just before it.
+    latest : float
+        Seconds from the last of those answers to the cut at most.
     """
     taken = []
     for number in range(instants):
         heard.allow((number + 1) * most + UNDER_WAY)
         heard.more(draw.randint(1, most))
-        seen = witness(number)
-        threading.Event().wait(draw.uniform(0, INSTANT))  # the instant is what is drawn
+        threading.Event().wait(draw.uniform(0, latest))  # the instant is what is drawn
         acks = heard.acks()
-        taken.append(Taken(disk.cut(KINDS[number % len(KINDS)]), acks, seen))
+        taken.append(Taken(disk.cut(KINDS[number % len(KINDS)]), acks))
     return taken

@@ -22,7 +22,7 @@ from receiver import index, statements
 from sender.outbox import Outbox
 from sender.partners import find_partner
 from tests.common.dicom.association.rig import CT_CONTEXT
-from tests.system.ends import must, until, verb
+from tests.system.ends import command, must, start, until
 from tests.system.powercut.ends import LONG, OUTBOX, CutEnds
 from tests.system.powercut.hearing import UNDER_WAY, Ack, Heard, Taken, cut_at_random
 from tests.system.powercut.pushing import SLICES, Source, store, write_studies
@@ -31,7 +31,8 @@ from tests.system.powercut.verdict import Verdict, database_fault
 from tests.system.series import write_series
 
 LAN, DEVICE = "127.0.0.1", "CT1"
-MOST = 12  # answers between two cuts
+MOST = 5  # answers between two cuts
+LATEST = 0.4  # seconds after them: studies come to rest, and receipts come
 SETTLE = "1"  # seconds
 #: What `sender send --no-wait` does, without a start of Python each time.
 _SUBMITTING = """
@@ -58,7 +59,7 @@ def outbox_door(run: Run) -> Verdict:
     write_studies(typed, run.draw, run.instants * SLICES)
     heard = Heard()
     env = {**(run.env or os.environ), "TODOKE_SENDER_SETTLE_SECONDS": SETTLE}
-    studies = sorted(typed.iterdir())
+    studies, verbs = sorted(typed.iterdir()), list[subprocess.Popen[str]]()
     others = _small_studies(run, len(sources) // SLICES + 1)
     with ends.receiving(), ends.sending(env) as words, _submitting(ends, heard, env) as submit:
         port = int(words["modality"]["port"])
@@ -68,10 +69,12 @@ def outbox_door(run: Run) -> Verdict:
 
         pushing = [
             heard.during(push),
-            heard.during(lambda: _type(ends, studies, heard, env)),
+            heard.during(lambda: _type(ends, studies, heard, env, verbs)),
         ]
-        taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST, lambda n: None)
+        taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST, LATEST)
         heard.end()
+    for verb in verbs:
+        verb.kill()
     for one in pushing:
         one.join()
     return _after(run, ends, taken)
@@ -133,7 +136,7 @@ def _store_as_device(
 ) -> None:
     """Hand over a study an association, as a device does; something else between two."""
     gone = 0
-    for start in range(0, len(sources), SLICES):
+    for first in range(0, len(sources), SLICES):
         if heard.stop.is_set():
             return
         with contextlib.closing(
@@ -147,19 +150,28 @@ def _store_as_device(
                 window=draw.choice([1, 8]),
             )
         ) as association:
-            gone = store(association, iter(sources[start : start + SLICES]), heard, gone)
+            gone = store(association, iter(sources[first : first + SLICES]), heard, gone)
         if not heard.stop.is_set():
             between()
 
 
-def _type(ends: CutEnds, studies: Sequence[Path], heard: Heard, env: dict[str, str]) -> None:
+def _type(
+    ends: CutEnds,
+    studies: Sequence[Path],
+    heard: Heard,
+    env: dict[str, str],
+    typed: list[subprocess.Popen[str]],
+) -> None:
     """Run `sender send` again and again, each time until the receipt is there."""
     for study in studies:
         if heard.stop.is_set():
             return
-        told = verb("sender", "send", study, "--data", ends.sender, env=env)
-        assert told.code == 0, told.errors
-        said = told.words
+        line = command("sender", "send", study, "--data", ends.sender, "--json")
+        typed.append(start(line, ends.folder / "typed.log", env))
+        answer, _ = typed[-1].communicate()
+        if not answer and heard.stop.is_set():
+            return  # killed while it waited
+        said = json.loads(answer)
         assert [one["state"] for one in said["transfers"]] == ["receipted"], said
         heard.note(
             Ack("job", str(said["job"]), digest=str(study)),
@@ -167,7 +179,7 @@ def _type(ends: CutEnds, studies: Sequence[Path], heard: Heard, env: dict[str, s
         )
 
 
-def _after(run: Run, ends: CutEnds, taken: list[Taken[None]]) -> Verdict:
+def _after(run: Run, ends: CutEnds, taken: list[Taken]) -> Verdict:
     """Look at what each cut left; take some to the end."""
     verdict = Verdict("todoke", "outbox")
     run.disk.off()
@@ -188,7 +200,7 @@ def _after(run: Run, ends: CutEnds, taken: list[Taken[None]]) -> Verdict:
     return verdict
 
 
-def _complete(ends: CutEnds, one: Taken[None], verdict: Verdict) -> None:
+def _complete(ends: CutEnds, one: Taken, verdict: Verdict) -> None:
     """Start the sender again, and wait until all that it had taken is receipted."""
     settle = {**os.environ, "TODOKE_SENDER_SETTLE_SECONDS": SETTLE}
     arriving = ends.sender / "spool" / "arriving"

@@ -18,12 +18,11 @@ from receiver import index, statements
 from receiver.index import Index
 from receiver.startup import mend
 from receiver.store import Store
-from sender.outbox import Outbox
 from tests.sender.slides.vendor_files import Svs
 from tests.system.ends import Ends, must
 from tests.system.powercut.disk import Disk
-from tests.system.powercut.ends import CutEnds, copy_outbox
-from tests.system.powercut.hearing import UNDER_WAY, Ack, Heard, Seen, Taken, cut_at_random
+from tests.system.powercut.ends import OUTBOX, CutEnds
+from tests.system.powercut.hearing import UNDER_WAY, Ack, Heard, Taken, cut_at_random
 from tests.system.powercut.pushing import (
     SLICES,
     owe_slides,
@@ -35,6 +34,7 @@ from tests.system.powercut.verdict import Verdict, database_fault
 
 MOST_STORED, MOST_BATCHES = 12, 8  # answers between two cuts
 BATCHES = 40  # that one slide is at least
+INDEX = "index.sqlite"
 RECEIVED = {InstanceState.STORED, InstanceState.VERIFIED}
 
 
@@ -66,12 +66,19 @@ class Run:
         self.draw = random.Random(self.seed)
 
     def ends(self, *on_disk: str) -> CutEnds:
-        """Return the two ends, those named with their data on the disk."""
+        """Return the two ends, those named with their data on the disk.
+
+        Both have where they are to go on after a cut, so that neither knows what the
+        other said after it.  Otherwise one has the disk for itself, because a sync of
+        the other's would make good what it leaves out.
+        """
         return CutEnds.of(self.paired, self.folder, self.disk.inner, *on_disk)
 
-    def looked_at(
-        self, taken: Sequence[Taken[Seen]], verdict: Verdict
-    ) -> Iterator[tuple[int, Taken[Seen]]]:
+    def receivers_ends(self) -> CutEnds:
+        """Return the two ends for a door of the receiver."""
+        return self.ends(*(("sender", "receiver") if self.completed else ("receiver",)))
+
+    def looked_at(self, taken: Sequence[Taken], verdict: Verdict) -> Iterator[tuple[int, Taken]]:
         """Yield the cuts with their numbers, to be counted in a verdict."""
         for number, one in enumerate(taken):
             if not (self.until_red and verdict.red):
@@ -84,7 +91,7 @@ class Run:
 
 def dicom_door(run: Run) -> Verdict:
     """Cut while an own requestor stores, and while a real sender sends studies of its own."""
-    ends = run.ends("receiver")
+    ends = run.receivers_ends()
     ends.set_up(run.disk)
     pushed, sent = run.folder / "pushed", run.folder / "sent"
     sources = write_studies(pushed, run.draw, run.instants * MOST_STORED + UNDER_WAY)
@@ -92,13 +99,9 @@ def dicom_door(run: Run) -> Verdict:
     must("sender", "send", sent, "--no-wait", "--data", ends.sender)
     heard = Heard()
 
-    def witness(number: int) -> Path:
-        with ends.outbox() as box:
-            return copy_outbox(box, run.folder / f"outbox{number:03}")
-
     with ends.receiving(run.env), ends.sending():
         pushing = heard.during(lambda: store_as_partner(ends.sender, sources, heard))
-        taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST_STORED, witness)
+        taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST_STORED)
         heard.end()
     pushing.join()
     return _after(run, ends, "DICOM", taken, pushed)
@@ -106,39 +109,38 @@ def dicom_door(run: Run) -> Verdict:
 
 def frames_door(run: Run) -> Verdict:
     """Cut while the sender's own code pushes slides over the link, and tells what it hears."""
-    ends = run.ends("receiver")
-    ends.set_up(run.disk)
+    ends = run.receivers_ends()
     slide = Svs(width=2048, height=1536, tile=64).write(run.folder / "case.svs")
     heard = Heard()
-    with contextlib.closing(Outbox(run.folder / "own")) as box:
+    with ends.outbox() as box:
         slides = 1 + 2 * run.instants * MOST_BATCHES // BATCHES
         owe_slides(ends.sender, box, [slide] * slides)
-
-        def witness(number: int) -> Path:
-            return copy_outbox(box, run.folder / f"outbox{number:03}")
-
+        ends.set_up(run.disk)
         with ends.receiving(run.env):
             pushing = heard.during(lambda: push_slides(ends.sender, box, heard))
-            taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST_BATCHES, witness)
+            taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST_BATCHES)
             heard.end()
         pushing.join()
     return _after(run, ends, "frames", taken, None)
 
 
-def _after(
-    run: Run, ends: CutEnds, door: str, taken: list[Taken[Path]], pushed: Path | None
-) -> Verdict:
+def _after(run: Run, ends: CutEnds, door: str, taken: list[Taken], pushed: Path | None) -> Verdict:
     """Look at what each cut left; take some to the end."""
     verdict = Verdict("todoke", door)
     run.disk.off()
     complete = run.to_complete(taken)
     for number, one in run.looked_at(taken, verdict):
-        said = one.acks + _said_to_the_sender(one.seen)
         with run.disk.after(one.cut):
-            if fault := database_fault(ends.receiver / "index.sqlite"):
-                lost, unsound = [f"{len(said)} with the index"], [fault]
-            elif number in complete:
-                lost, unsound = _complete(ends, one, said, pushed, verdict)
+            faults = map(database_fault, (ends.receiver / INDEX, ends.sender / OUTBOX))
+            said = list(one.acks)
+            if unsound := list(filter(None, faults)):
+                lost = [f"{len(said)} with the database"]
+                verdict.add(one.cut.kind, len(said), lost, unsound)
+                continue
+            if run.completed:
+                said += _said_to_the_sender(ends)
+            if number in complete:
+                lost, unsound = _complete(ends, said, pushed, verdict)
             else:
                 with contextlib.closing(Index.at(ends.receiver)) as known:
                     mend(known, Store(ends.receiver / "store"))
@@ -148,10 +150,9 @@ def _after(
 
 
 def _complete(
-    ends: CutEnds, one: Taken[Path], said: list[Ack], pushed: Path | None, verdict: Verdict
+    ends: CutEnds, said: list[Ack], pushed: Path | None, verdict: Verdict
 ) -> tuple[list[str], list[str]]:
     """Start both ends again as they were, and wait for every receipt; look before and after."""
-    ends.put_back(one.seen)
     before: list[str] = []
     try:
         with ends.receiving():
@@ -176,12 +177,9 @@ def _look(data: Path, said: list[Ack]) -> tuple[list[str], list[str]]:
         return lost, after.faults()
 
 
-def _said_to_the_sender(outbox: Path) -> list[Ack]:
-    """Return what the sender had been told before the cut: instances and receipts."""
-    folder = outbox.with_suffix(".dir")
-    folder.mkdir()
-    (folder / "outbox.sqlite").hardlink_to(outbox)
-    with contextlib.closing(Outbox(folder)) as box:
+def _said_to_the_sender(ends: CutEnds) -> list[Ack]:
+    """Return what the sender, cut at the same instant, had been told: instances and receipts."""
+    with ends.outbox() as box:
         transfers = box.transfers()
         acks = [
             Ack("receipt", t.id, digest=box.statement(t.id, "receipt") or "")

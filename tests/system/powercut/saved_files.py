@@ -54,7 +54,7 @@ def saved_files(run: Run) -> Verdict:
                 heard.note(Ack("file", name, digest=_digest(name.encode() * size)))
 
         pushing = heard.during(push)
-        taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST, lambda n: None)
+        taken = cut_at_random(run.disk, heard, run.draw, run.instants, MOST)
         heard.end()
         pushing.join()
         saving.kill()

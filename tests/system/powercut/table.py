@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -83,6 +84,7 @@ def main() -> None:
     words.add_argument("--completed", type=int, default=10)
     words.add_argument("--only", nargs="+", choices=DOORS, default=[])
     asked = words.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends what it has started
     begun = datetime.now(UTC).isoformat(timespec="seconds")
     verdicts = measure(asked.instants, asked.completed, asked.only)
     command = " ".join([words.prog, *sys.argv[1:]])

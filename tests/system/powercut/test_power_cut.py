@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.system, pytest.mark.powercut, pytest.mark.timeout(900)
 FOREIGN = {"storescp": storescp, "Orthanc": orthanc}
 DOORS = {"DICOM": dicom_door, "frames": frames_door, "outbox": outbox_door}
 EVERYDAY = pytest.param(10, 1)
-ALL = pytest.param(50, 50, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
+SLOW = [pytest.mark.slow, pytest.mark.timeout(3600)]
+ALL = [pytest.param(50, 50, marks=SLOW), pytest.param(50, 0, marks=SLOW)]
 
 
 @pytest.mark.requirement("DAT-08")
@@ -30,7 +31,7 @@ def test_both_ways_of_writing_a_file_are_cut(disk: Disk) -> None:
 
 
 @pytest.mark.requirement("DAT-08", "UX-06")
-@pytest.mark.parametrize(("instants", "completed"), [EVERYDAY, ALL])
+@pytest.mark.parametrize(("instants", "completed"), [EVERYDAY, *ALL])
 @pytest.mark.parametrize("door", DOORS)
 def test_nothing_acknowledged_is_lost(
     disk: Disk, paired: Ends, tmp_path: Path, door: str, instants: int, completed: int
