@@ -62,6 +62,8 @@ KEPT_BACK = {
     "E-2008": "SOP class or transfer syntax not carried",
     "E-2006": "same instance as another file",
     "E-2007": "same UID, other content",
+    "E-2014": "cut short",
+    "E-2015": "not built as DICOM says",
 }
 PADDED = "elements + D2 (with the NULL of PS3.5 A.5 that the source lacks)"
 NO_CONTEXT = "no presentation context accepted"
