@@ -30,6 +30,7 @@ from common.errors import (
     NotRepairable,
     ProtocolError,
     RevocationListUnusable,
+    StorageError,
     TodokeError,
 )
 from common.link import Closing, Opening
@@ -115,10 +116,12 @@ class _Door:
                 # neither path nor cause: both may repeat what the peer said
                 named = type(error).__name__, error.number
                 log.warning("%s %s: %s %s", request.method, handler.__name__, *named)
+                if isinstance(error, StorageError) and not isinstance(error, IntegrityError):
+                    log.error("%s", error)  # our own disk: where, which the answer does not say
                 # the rest is our own trouble
                 if error.http_status < 500 or isinstance(error, RevocationListUnusable):
                     await run_in_threadpool(self._refused, request, error)
-                return _json({"error": error.as_json()}, error.http_status)
+                return _json({"error": error.for_peer().as_json()}, error.http_status)
 
         return endpoint
 
@@ -343,7 +346,7 @@ async def _receipt(verifying: Future[str]) -> Response:
         return _countersigned(waited.result())
     except IntegrityError as error:
         unequal = error.facts.get("unequal", [])
-        return _json({"unequal": unequal, "error": error.as_json()}, 422)
+        return _json({"unequal": unequal, "error": error.for_peer().as_json()}, 422)
 
 
 def _countersigned(receipt: str) -> Response:

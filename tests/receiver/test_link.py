@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import sqlite3
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,10 +14,11 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from common.errors import PeerBusy, SameUidOtherContent
+from common import durable
+from common.errors import DiskFull, PeerBusy, SameUidOtherContent
 from common.states import InstanceState
 from receiver import index
-from tests.receiver.filled import Filled, ct_image
+from tests.receiver.filled import Filled, client, ct_image
 from tests.receiver.linking import Linked
 
 
@@ -116,3 +119,32 @@ def test_a_frame_that_is_held_is_never_written_again(filled: Filled) -> None:
     with slide.frames._claimed({(slide._row(0).id, 1)}), pytest.raises(PeerBusy):
         slide.send(0, [1])
     slide.send(0, [1])
+
+
+def test_a_peer_is_told_no_path_of_ours(
+    linked: Linked, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = [ct_image("full", 1)]
+    transfer = linked.open(images)
+    linked.filled.arrive(images)
+    linked.filled.store.space.low_water = 1 << 60
+    answer = linked.close(transfer, images, tmp_path)
+    assert answer.status_code == DiskFull.http_status
+    assert answer.json()["error"]["number"] == DiskFull.number
+    assert str(tmp_path) not in answer.text
+    assert str(linked.filled.data) in caplog.text, "who looks after it must know which disk"
+
+
+def test_a_reader_is_told_no_path_of_ours(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = filled.ct(count=1)
+    monkeypatch.setattr(durable, "BUSY", 0.1)
+    with filled.serve() as url, client(url) as asking:
+        filled.index.engine.dispose()  # its connections wait as long as they were made to
+        with contextlib.closing(sqlite3.connect(filled.data / "index.sqlite")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            answer = asking.post(f"/api/studies/{key}/done")
+    assert (answer.status_code, answer.json()["error"]["number"]) == (507, "E-4000")
+    assert str(filled.data) not in answer.text
+    assert "index: busy" in caplog.text
