@@ -7,6 +7,7 @@ goes wrong on the way becomes an error of the tree, retryable or not.
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -18,6 +19,7 @@ from common import link
 from common.dicom import greeting
 from common.errors import (
     DiskFull,
+    InstanceTooLarge,
     IntegrityError,
     NotFound,
     PeerBusy,
@@ -37,6 +39,7 @@ ANSWER = 60.0  # seconds without a byte
 Said = str | Callable[[], str]
 #: What OpenSSL calls an answer to its hello that is no TLS record.
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"}
+_LIMIT = re.compile(r"(\d{1,9}) GB")  # in the words of E-6100
 #: What h11 calls an answer over TLS that is no HTTP.
 _NO_HTTP = ("illegal status line", "illegal request line")
 PIECE = 1 << 20  # bytes of a request that are written at a time
@@ -284,6 +287,9 @@ def _refusal(status: int, words: dict[str, Any]) -> Exception:
     cause = f"HTTP {status} {said}"
     if status == 507 and DiskFull.number in said:
         return PeerFull(cause=cause)
+    if status == 413 and InstanceTooLarge.number in said:
+        limit = _LIMIT.search(said)
+        return InstanceTooLarge(limit=limit[1] if limit else "?")
     if status in {502, 503, 504, 507, 429}:
         return PeerBusy(cause=cause)
     if status >= 500:

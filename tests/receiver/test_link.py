@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sqlite3
+import struct
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,13 +13,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
-from common import durable
+from common import durable, link, space
 from common.errors import DiskFull, PeerBusy, SameUidOtherContent
+from common.link import Opening
+from common.proof import jws
 from common.states import InstanceState
-from receiver import index
-from tests.receiver.filled import Filled, client, ct_image
+from receiver import index, statements
+from tests.receiver.filled import NORTH, RECEIVER, Filled, client, ct_image
 from tests.receiver.linking import Linked
 
 
@@ -97,6 +100,30 @@ def test_waiting_for_receipts_holds_no_thread(linked: Linked, tmp_path: Path) ->
             let_go.set()
         assert first.result(30).json()["receipt"]
         assert {one.result(30).status_code for one in others} == {200}
+
+
+def test_a_level_that_is_larger_than_the_setting_says_is_refused_before_it_is_laid_out(
+    linked: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = linked.filled.slide()
+    monkeypatch.setattr(space, "GB", 8)
+    with linked.filled.index.read() as db:
+        transfer = db.execute(select(index.transfers.c.id)).scalar_one()
+    opening = Opening(
+        transfer, "slide", NORTH[1], RECEIVER[1], slide.study_uid, {}, tuple(slide.slots)
+    )
+    with linked.filled.index.write() as db:
+        db.execute(delete(index.statements))
+        statements.write(db, transfer, "opening", jws.sign(link.words(opening), linked.sender))
+    lengths = struct.pack(f"<{len(slide.tiles[1])}I", *map(len, slide.tiles[1]))
+    address = f"/transfers/{transfer}/lengths/1"
+    answer = linked.client.put(address, content=lengths)
+    assert (answer.status_code, answer.json()["error"]["number"]) == (413, "E-6100")
+    assert "64" in answer.json()["error"]["ja"]
+    assert [path for path in linked.filled.store.root.rglob("*") if path.is_file()] == []
+    assert slide._row(1).state == InstanceState.EXPECTED
+    monkeypatch.setattr(space, "GB", 1 << 20)
+    assert linked.client.put(address, content=lengths).status_code == 204
 
 
 @pytest.mark.requirement("DIR-11")
