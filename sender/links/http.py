@@ -267,7 +267,7 @@ class LinkClient:
         return PeerError(cause=f"{self.peer}: {type(failure).__name__}")
 
 
-def _no_words(status: int, answer: bytes) -> PeerError:
+def _no_words(status: int, answer: bytes | bytearray) -> PeerError:
     """Return the error of an answer that is none of ours."""
     if status >= 500:  # a server that is in trouble may have no words, and recover
         return PeerError(cause=f"HTTP {status}")

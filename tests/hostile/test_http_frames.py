@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from common import errors
 from sender.links.frames import digests, packed_lengths
 from tests.hostile.sending import ByHand, by_hand
 from tests.hostile.standing import SENDER_CODE, Standing, error_of
