@@ -18,7 +18,11 @@ do*; the number is added by :meth:`TodokeError.words`.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import re
+from pathlib import PurePath
+from typing import Any, ClassVar, Self
+
+_ABSOLUTE = re.compile(r"""(?:^|[\s(='":])(?:/[\w.]|[A-Za-z]:[\\/])""")
 
 
 class TodokeError(Exception):
@@ -56,6 +60,14 @@ class TodokeError(Exception):
     def as_json(self) -> dict[str, str]:
         """Return number and both sentences, as a peer or a script reads them."""
         return {"number": self.number, "ja": self.words("ja"), "en": self.words("en")}
+
+    def for_peer(self) -> Self:
+        """Return the same failure naming no place of this machine: what a door answers."""
+        told = {name: "…" if self._names_place(fact) else fact for name, fact in self.facts.items()}
+        return type(self)(**told)
+
+    def _names_place(self, fact: Any) -> bool:
+        return isinstance(fact, PurePath) or _ABSOLUTE.search(str(fact)) is not None
 
 
 def of_number(number: str) -> type[TodokeError]:
@@ -311,6 +323,10 @@ class StorageError(TodokeError):
     retryable = True
     ja = "保存できません ({cause})。ディスクを確かめてください"
     en = "Cannot be stored ({cause}). Check the disk"
+
+    def _names_place(self, fact: Any) -> bool:
+        # our own disk and index: their paths may be relative ones, with any letters
+        return super()._names_place(fact) or re.search(r"[/\\]", str(fact)) is not None
 
 
 class DiskFull(StorageError):

@@ -16,6 +16,7 @@ from common.errors import DiskFull
 
 log = logging.getLogger("todoke.disk")
 MIB = 1 << 20
+GB = 1_000_000_000  # bytes; what the setting max_instance_gb counts in
 NAMES = 256  # files that a file system with a fixed number of them must still be able to make
 
 

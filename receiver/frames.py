@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, insert, select, update
 
-from common import durable, link
+from common import durable, link, space
 from common.dicom import dataset
 from common.dicom.layout import Layout
 from common.errors import (
@@ -91,7 +91,7 @@ class Frames:
             if bytes(row.frame_table) != layout.frame_table():
                 raise ProtocolError(cause="other frame lengths")
             return
-        if layout.length > self.max_instance_gb * 1_000_000_000:
+        if layout.length > self.max_instance_gb * space.GB:
             raise InstanceTooLarge(limit=self.max_instance_gb)
         self.store.space.check(layout.length)
         prefix = dataset.file_prefix(slot.sop_class, slot.uid, slot.transfer_syntax)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from common.errors import NotFound, UsageError
+from common.errors import NotFound, StorageError, UsageError
 from receiver.attributes import encoded
 
+log = logging.getLogger("todoke.web")
 COMPRESS_FROM = 1024  # bytes
 BODY_LIMIT = 4096  # bytes of a request's JSON
 
@@ -63,7 +65,9 @@ async def body_of(request: Request) -> dict[str, Any]:
 
 async def failed(_request: Request, error: Any) -> Response:
     """Answer an error of our own tree."""
-    return JSONResponse({"error": error.as_json()}, error.http_status)
+    if isinstance(error, StorageError):
+        log.error("%s", error)  # where, which the answer does not say
+    return JSONResponse({"error": error.for_peer().as_json()}, error.http_status)
 
 
 async def left(_request: Request, _error: Any) -> Response:
@@ -74,4 +78,6 @@ async def left(_request: Request, _error: Any) -> Response:
 async def not_served(request: Request, error: Any) -> Response:
     """Answer what Starlette refuses: no such route, another method."""
     named = NotFound(thing="URL") if error.status_code == 404 else UsageError(cause=request.method)
-    return JSONResponse({"error": named.as_json()}, error.status_code, headers=error.headers)
+    return JSONResponse(
+        {"error": named.for_peer().as_json()}, error.status_code, headers=error.headers
+    )

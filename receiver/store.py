@@ -15,6 +15,7 @@ joins them by folder) and no UID can climb out of it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import secrets
@@ -58,12 +59,16 @@ class Store:
         self._folders: dict[tuple[str, str], Path] = {}
         for folder in (self.incoming, self.set_aside):
             durable.make_folder(folder)
-        self.direct = durable.direct_works(self.incoming)
 
     @classmethod
     def at(cls, data: Path, settings: Receiver) -> Store:
         """Open the store of a data directory."""
         return cls(data / "store", settings.keep_free_mb * MIB)
+
+    @functools.cached_property
+    def direct(self) -> bool:
+        """Whether writes past the page cache work here; tried once, by who makes them."""
+        return durable.direct_works(self.incoming)
 
     @property
     def incoming(self) -> Path:

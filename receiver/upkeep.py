@@ -70,11 +70,14 @@ def issue(
     """
     if tls.peer_institution(shown, node.ca) != partner.code:
         raise PeerNotRegistered(cause="institution")
-    days = renewal.days_left(x509.load_der_x509_certificate(shown), clock())
+    now = clock()
+    days = renewal.days_left(x509.load_der_x509_certificate(shown), now)
     if days >= renewal.RENEW_DAYS + EARLY:
         raise NotRenewable(cause=f"残り {days} 日 / {days} days left")
     key = certificates.requested_key(csr)
-    leaf = node.authority.issue(key, partner.name, institution=partner.code, now=clock())
+    leaf = node.authority.issue(
+        key, partner.name, institution=partner.code, now=now, since=renewal.since(now)
+    )
     with db_index.write() as db:
         registry.put_certificate(db, partner.code, leaf, ours=True)
     log.info("certificate of institution %s renewed", partner.code)

@@ -198,7 +198,7 @@ def _chosen(ranges: Iterable[Range], media: str, transfer_syntax: str) -> Range:
 
 def _not_here_yet() -> Response:
     error = NotFound(thing="未着 / not here yet")
-    return JSONResponse({"error": error.as_json()}, 404, headers=NOT_HERE_YET)
+    return JSONResponse({"error": error.for_peer().as_json()}, 404, headers=NOT_HERE_YET)
 
 
 def _middle(rows: list[Row[Any]]) -> Row[Any]:

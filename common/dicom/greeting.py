@@ -41,6 +41,8 @@ TLS_ON_HTTP = "平文のHTTPのポートにTLSで接続されました / TLS hel
 NOT_HTTP = "HTTPではありません / not HTTP"
 HTTP_THERE = "相手のポートはHTTPです / the peer's port speaks HTTP"
 TLS_THERE = "相手のポートはTLSです / the peer's port speaks TLS"
+DICOM_THERE = "相手のポートはDICOMです / the peer's port speaks DICOM"
+NOT_LINK = "相手のポートはリンクではありません / the peer's port is not the link"
 NOT_DICOM = "DICOMではありません / not DICOM"
 NOT_TLS = "TLSではありません / not TLS"
 

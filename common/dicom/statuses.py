@@ -10,6 +10,7 @@ from __future__ import annotations
 from common.errors import (
     ContextNotAccepted,
     DiskFull,
+    InstanceTooLarge,
     PeerBusy,
     PeerError,
     PeerFull,
@@ -61,5 +62,7 @@ def error_of(status: int, comment: str = "") -> TodokeError | None:
     error, words = known[0] if known else (PeerRefused, "unknown status")
     if error is PeerFull and comment.startswith("E-") and DiskFull.number not in comment:
         error = PeerBusy  # of our own kind, which has room but cannot store just now
+    if error is PeerRefused and comment == InstanceTooLarge.number:
+        return InstanceTooLarge()  # of our own kind; which limit it has it does not say here
     shown = "".join(letter for letter in comment if letter.isprintable())
     return error(cause=f"{words}, status {status:04X}" + (f", {shown}" if shown else ""))

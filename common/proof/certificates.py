@@ -199,6 +199,7 @@ class Authority:
         institution: str | None = None,
         days: float = LEAF_DAYS,
         now: datetime | None = None,
+        since: datetime | None = None,
         usages: Sequence[ObjectIdentifier] = BOTH_ENDS,
     ) -> x509.Certificate:
         """Issue a TLS certificate.
@@ -216,11 +217,14 @@ class Authority:
             Life from `now`.
         now : datetime, optional
             Moment of issue, aware.
+        since : datetime, optional
+            Begin of its life where that is earlier: whose clock runs ahead would else make
+            one that is not yet valid for anybody else.
         usages : sequence of ObjectIdentifier
             Extended key usage.
         """
         builder = _builder(
-            _name(common_name), self.certificate.subject, public_key, days, now, issuer_key=self.key
+            _name(common_name), self.certificate.subject, public_key, days, now, self.key, since
         )
         builder = (
             builder.add_extension(x509.BasicConstraints(False, None), True)
@@ -239,6 +243,7 @@ def _builder(
     days: float,
     now: datetime | None,
     issuer_key: Key | None = None,
+    since: datetime | None = None,
 ) -> x509.CertificateBuilder:
     now = now or datetime.now(UTC)
     issuer_public = issuer_key.public_key() if issuer_key else public_key
@@ -248,7 +253,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _SKEW)
+        .not_valid_before(min(now, since or now) - _SKEW)
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_public), False)

@@ -211,6 +211,7 @@ class Node:
             raise UsageError(cause="--host")
         authority = self.authority
         key = certificates.new_key()
-        leaf = authority.issue(key.public_key(), hosts[0], hosts=hosts, now=now)
+        since = renewal.since(now) if now is not None else None
+        leaf = authority.issue(key.public_key(), hosts[0], hosts=hosts, now=now, since=since)
         chain = certificates.to_pem(leaf) + self.ca
         renewal.replace_pair(self.credentials, certificates.key_to_pem(key), chain)

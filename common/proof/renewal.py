@@ -6,7 +6,7 @@ change: what is open goes on, and the next handshake shows the new one.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 
@@ -16,6 +16,14 @@ from common.tls import Credentials
 
 RENEW_DAYS = 60  # days before its end that a new certificate is asked for
 WARN_DAYS = (60, 30, 7)  # NET-11
+
+
+def since(now: datetime) -> datetime:
+    """Return when the life of a leaf begins that follows another: as early as that one may have.
+
+    A clock that runs ahead renews too early; what it makes is to be valid for the others.
+    """
+    return now - timedelta(days=certificates.LEAF_DAYS)
 
 
 def leaf_of(own: Credentials) -> x509.Certificate:

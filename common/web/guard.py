@@ -104,7 +104,7 @@ class Guard:
             client = scope.get("client") or ("?", 0)
             cause = f"{error.number} {error.facts.get('cause', '')}".rstrip()
             await asyncio.to_thread(self.refused, client[0], cause, None)
-            answer = JSONResponse({"error": error.as_json()}, error.http_status)
+            answer = JSONResponse({"error": error.for_peer().as_json()}, error.http_status)
             await answer(scope, receive, send)
             return
         await self.app(scope, receive, send)

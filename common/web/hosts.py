@@ -43,7 +43,7 @@ class KnownHosts:
             return
         error = WrongHost()
         log.warning("%s refused: %s", scope["method"], error)
-        answer = JSONResponse({"error": error.as_json()}, error.http_status)
+        answer = JSONResponse({"error": error.for_peer().as_json()}, error.http_status)
         await answer(scope, receive, send)
 
     def _ours(self, headers: Headers) -> bool:

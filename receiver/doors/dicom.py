@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from common import audit, tls
+from common import audit, space, tls
 from common.dicom import greeting, uids
 from common.dicom.association import CALLED_UNKNOWN, Acceptor, Incoming, Peer, Writing
 from common.errors import (
@@ -36,7 +36,6 @@ from receiver.store import Store
 
 log = logging.getLogger("todoke.dicom")
 SUCCESS = 0x0000
-GB = 1_000_000_000
 LOOKED_UP = 1.0  # seconds that an answer of the index about a certificate holds
 
 
@@ -49,16 +48,16 @@ class _StoredInstance:
     limit: int  # GB
 
     def write(self, data: memoryview) -> None:
-        self._check()
+        self._check(len(data))
         self.arrival.write(data)
 
     def room(self, wanted: int) -> memoryview:
-        self._check()
+        self._check(wanted)
         return self.arrival.room(wanted)
 
-    def _check(self) -> None:
+    def _check(self, more: int) -> None:
         """C-STORE announces no length: what is too large shows before the disk is used up."""
-        if self.arrival.length > self.limit * GB:
+        if self.arrival.length + more > self.limit * space.GB:
             raise InstanceTooLarge(limit=self.limit)
 
     def filled(self, count: int) -> None:

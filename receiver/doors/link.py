@@ -28,8 +28,10 @@ from common.errors import (
     IntegrityError,
     NotFound,
     NotRepairable,
+    PeerNotRegistered,
     ProtocolError,
     RevocationListUnusable,
+    StorageError,
     TodokeError,
 )
 from common.link import Closing, Opening
@@ -92,6 +94,10 @@ async def _plain(_request: Request, failure: Exception) -> Response:
     return Response(status_code=getattr(failure, "status_code", 500))
 
 
+def _of_peer(error: TodokeError) -> bool:
+    return isinstance(error, PeerNotRegistered | RevocationListUnusable)
+
+
 class _Door:
     def __init__(self, services: LinkServices) -> None:
         self.services = services
@@ -115,17 +121,20 @@ class _Door:
                 # neither path nor cause: both may repeat what the peer said
                 named = type(error).__name__, error.number
                 log.warning("%s %s: %s %s", request.method, handler.__name__, *named)
+                if isinstance(error, StorageError) and not isinstance(error, IntegrityError):
+                    log.error("%s", error)  # our own disk: where, which the answer does not say
                 # the rest is our own trouble
                 if error.http_status < 500 or isinstance(error, RevocationListUnusable):
                     await run_in_threadpool(self._refused, request, error)
-                return _json({"error": error.as_json()}, error.http_status)
+                return _json({"error": error.for_peer().as_json()}, error.http_status)
 
         return endpoint
 
     def _refused(self, request: Request, error: TodokeError) -> None:
         self.services.refused(
             request.client.host if request.client else "?",
-            f"{error.number} {error.facts.get('cause', '')}".rstrip(),
+            # a cause may repeat what the peer said, but for those of who it is
+            f"{error.number} {error.facts.get('cause', '') if _of_peer(error) else ''}".rstrip(),
             peer_certificate(request.scope),
         )
 
@@ -343,7 +352,7 @@ async def _receipt(verifying: Future[str]) -> Response:
         return _countersigned(waited.result())
     except IntegrityError as error:
         unequal = error.facts.get("unequal", [])
-        return _json({"unequal": unequal, "error": error.as_json()}, 422)
+        return _json({"unequal": unequal, "error": error.for_peer().as_json()}, 422)
 
 
 def _countersigned(receipt: str) -> Response:

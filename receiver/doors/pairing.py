@@ -89,7 +89,9 @@ async def _refusal(refused: Refused, request: Request, error: Exception) -> Resp
     address, cause = request.client.host if request.client else "?", error.facts.get("cause", "")
     log.warning("pairing refused: %s from %s", error.words("en"), address)
     await run_in_threadpool(refused, address, f"{error.number} {cause}".rstrip(), None)
-    return JSONResponse({"error": error.as_json() | {"cause": str(cause)}}, error.http_status)
+    told = error.for_peer()
+    words = told.as_json() | {"cause": str(told.facts.get("cause", ""))}
+    return JSONResponse({"error": words}, error.http_status)
 
 
 class _Door:

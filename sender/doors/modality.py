@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from common import audit, durable
+from common import audit, durable, space
 from common.dicom import dataset, uids
 from common.dicom.association import Acceptor, Incoming, Peer, Writing
 from common.errors import InputError, InstanceTooLarge, PeerNotRegistered, TodokeError
@@ -47,7 +47,7 @@ class _Spooled:
 
     def write(self, data: memoryview) -> None:
         limit = self.door.settings.max_instance_gb
-        if self.at + len(data) > limit * 1_000_000_000:
+        if self.at + len(data) > limit * space.GB:
             raise InstanceTooLarge(limit=limit)
         durable.write_at(self.fd, data, self.at)
         self.at += len(data)

@@ -7,6 +7,7 @@ goes wrong on the way becomes an error of the tree, retryable or not.
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -15,8 +16,10 @@ from typing import Any, Self
 import httpx
 
 from common import link
+from common.dicom import greeting
 from common.errors import (
     DiskFull,
+    InstanceTooLarge,
     IntegrityError,
     NotFound,
     PeerBusy,
@@ -27,12 +30,18 @@ from common.errors import (
     PeerTimeout,
     PeerUnreachable,
     ProtocolError,
+    WrongService,
 )
 from sender.pace import Pace
 
 CONNECT = 10.0  # seconds
 ANSWER = 60.0  # seconds without a byte
 Said = str | Callable[[], str]
+#: What OpenSSL calls an answer to its hello that is no TLS record.
+_NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"}
+_LIMIT = re.compile(r"(\d{1,9}) GB")  # in the words of E-6100
+#: What h11 calls an answer over TLS that is no HTTP.
+_NO_HTTP = ("illegal status line", "illegal request line")
 PIECE = 1 << 20  # bytes of a request that are written at a time
 
 
@@ -205,12 +214,11 @@ class LinkClient:
             return {}
         try:
             text = answer.decode()
-            answer.clear()
+            if text.startswith("{"):
+                answer.clear()  # megabytes, where it is a receipt
             words = json.loads(text)
         except (ValueError, RecursionError) as failure:
-            # a server that is in trouble may have no words of ours, and recover
-            broken = PeerError if status >= 500 else ProtocolError
-            raise broken(cause=f"HTTP {status}") from failure
+            raise _no_words(status, answer) from failure
         if not isinstance(words, dict):
             raise ProtocolError(cause="no JSON object")
         if status >= 400:
@@ -249,10 +257,24 @@ class LinkClient:
             if isinstance(cause, ssl.SSLError) and "ALERT" in str(cause.reason):
                 # with TLS 1.3 the client hears of it at its first read only
                 return PeerCertificateRefused(cause=str(cause.reason))
+            if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
+                return WrongService(cause=f"{self.peer}: {greeting.NOT_TLS}")
             cause = cause.__cause__ or cause.__context__
+        if isinstance(failure, httpx.RemoteProtocolError) and str(failure).startswith(_NO_HTTP):
+            return WrongService(cause=f"{self.peer}: {greeting.NOT_HTTP}")
         if isinstance(failure, httpx.ConnectError):
             return PeerUnreachable(peer=self.peer, cause=str(failure))
         return PeerError(cause=f"{self.peer}: {type(failure).__name__}")
+
+
+def _no_words(status: int, answer: bytes | bytearray) -> PeerError:
+    """Return the error of an answer that is none of ours."""
+    if status >= 500:  # a server that is in trouble may have no words, and recover
+        return PeerError(cause=f"HTTP {status}")
+    if not answer:  # a link of another version, which knows no such question
+        return ProtocolError(cause=f"HTTP {status}")
+    there = greeting.DICOM_THERE if answer in greeting.HTTP_HINT else greeting.NOT_LINK
+    return WrongService(cause=f"HTTP {status}: {there}")
 
 
 def _refusal(status: int, words: dict[str, Any]) -> Exception:
@@ -265,6 +287,9 @@ def _refusal(status: int, words: dict[str, Any]) -> Exception:
     cause = f"HTTP {status} {said}"
     if status == 507 and DiskFull.number in said:
         return PeerFull(cause=cause)
+    if status == 413 and InstanceTooLarge.number in said:
+        limit = _LIMIT.search(said)
+        return InstanceTooLarge(limit=limit[1] if limit else "?")
     if status in {502, 503, 504, 507, 429}:
         return PeerBusy(cause=cause)
     if status >= 500:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import string
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from common import errors_page
-from common.errors import InputError, PeerError, StorageError, TodokeError, UsageError
+from common.errors import DiskFull, InputError, PeerError, StorageError, TodokeError, UsageError
 
 ROOT = Path(__file__).parent.parent.parent
 TREE = list(errors_page.tree())
@@ -65,6 +66,28 @@ def test_what_a_script_reads_has_both_sentences() -> None:
         "en": error.words("en"),
     }
     assert "線が切れた" in str(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DiskFull(path=Path("/srv/todoke/store")),
+        DiskFull(path=Path("store")),
+        StorageError(cause="data/my store/index.sqlite: busy"),
+        StorageError(cause=r"D:\todoke\index.sqlite: busy"),
+        UsageError(cause="PermissionError: '/srv/todoke/a'"),
+    ],
+)
+def test_no_peer_is_told_a_place_of_this_machine(error: TodokeError) -> None:
+    words = json.dumps(error.for_peer().as_json())
+    assert error.number in words
+    for part in ("srv", "my store", "todoke", "(store)", "index.sqlite"):
+        assert part not in words
+
+
+@pytest.mark.parametrize("cause", ["Accept: image/jpeg; q=1", "未着 / not here yet", "AE title"])
+def test_a_peer_is_told_the_cause(cause: str) -> None:
+    assert cause in str(UsageError(cause=cause).for_peer())
 
 
 def test_no_other_file_adds_to_the_tree() -> None:

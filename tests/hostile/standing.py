@@ -128,19 +128,20 @@ class Standing:
             yield made
 
     @contextlib.contextmanager
-    def connection(self, door: str) -> Iterator[socket.socket]:
-        """A connection to a door, with its TLS where it has one, to write raw bytes on."""
-        with socket.create_connection(("127.0.0.1", self.ends.ports[door]), ANSWER) as plain:
+    def connection(self, door: str, address: str = "127.0.0.1") -> Iterator[socket.socket]:
+        """A connection to a door from an address, with its TLS, to write raw bytes on."""
+        there, here = ("127.0.0.1", self.ends.ports[door]), (address, 0)
+        with socket.create_connection(there, ANSWER, source_address=here) as plain:
             if door == "viewer":
                 yield plain
                 return
             with self.side.context.wrap_socket(plain, server_hostname="localhost") as secure:
                 yield secure
 
-    def exchange(self, door: str, sent: bytes) -> bytes:
+    def exchange(self, door: str, sent: bytes, address: str = "127.0.0.1") -> bytes:
         """Write raw bytes and return all that is answered until the door closes or is silent."""
         answer = bytearray()
-        with self.connection(door) as line:
+        with self.connection(door, address) as line:
             with contextlib.suppress(OSError):  # it may be closed before all is written
                 line.sendall(sent)
             with contextlib.suppress(OSError):

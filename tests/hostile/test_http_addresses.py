@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import struct
 from collections.abc import Iterator
@@ -358,11 +359,17 @@ def associate(calling: bytes) -> bytes:
 
 @pytest.mark.badinput(88, "newline in AE title")
 def test_an_ae_title_writes_no_line_of_its_own(standing: Standing) -> None:
-    for title in (b"A\r\n2026 forged", b"A\x1b[2J\x9b31m", b"A\xe2\x80\xa8forged"):
-        answer = standing.exchange("dicom", associate(title))
+    titles = (b"A\r\n2026 forged", b"A\x1b[2J\x9b31m", b"A\xe2\x80\xa8forged")
+    for number, title in enumerate(titles, 80):
+        # from an address each: what one repeats is counted, and written a minute later
+        answer = standing.exchange("dicom", associate(title), f"127.0.0.{number}")
         assert answer[:1] in {b"\x03", b"\x07"}, "rejected or aborted"
     soon(lambda: standing.logged("security-alert") >= 3, "each is in the log")
     assert standing.log(standing.log_from).count("\n") == 3
+    trail = standing.ends.receiver / "audit" / "dicom.jsonl"
+    alerts = [json.loads(line) for line in trail.read_text("utf-8").split("\n") if line]
+    seen = [one["address"] for one in alerts if one["event"] == "security-alert"]
+    assert [seen.count(f"127.0.0.{number}") for number in (80, 81, 82)] == [1, 1, 1]
 
 
 @pytest.mark.badinput(88, "newline in the address")
@@ -371,7 +378,8 @@ def test_an_address_writes_no_line_of_its_own(standing: Standing) -> None:
     head = (f"GET {forged} HTTP/1.1", "Host: localhost", "Connection: close")
     answer = standing.exchange("link", "\r\n".join(head).encode() + b"\r\n\r\n")
     assert status_of(answer) == 404
-    soon(lambda: standing.logged("E-1005") == 1, "it is in the log, on one line")
+    soon(lambda: standing.logged("GET state: NotFound E-1005") == 1, "it is in the log")
+    assert standing.logged("forged") == 0, "and what it asked for is not"
 
 
 @pytest.mark.badinput(88, "newline in a user name")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import pytest
 from sqlalchemy import func, select
 
+from common import space
 from common.dicom import uids
 from common.dicom.commands import C_STORE_RQ, Command
 from common.dicom.negotiation import (
@@ -25,6 +26,7 @@ from common.dicom.negotiation import (
     encode_request,
 )
 from common.dicom.pdu_stream import MAX_ASSOCIATE, command_pdus, data_pdus
+from common.errors import InstanceTooLarge
 from receiver import index
 from tests.common.dicom.association.rig import outgoing
 from tests.receiver.bad_peer import (
@@ -320,6 +322,20 @@ def test_what_is_not_offered_is_not_agreed(door: Door, abstract: str) -> None:
 def test_a_setting_lets_an_unknown_class_in(door: Door) -> None:
     assert uids.is_storable(PRIVATE, EXPLICIT, others=(PRIVATE,))
     assert not uids.is_storable(PRIVATE, EXPLICIT)
+
+
+def test_what_is_larger_than_the_setting_says_is_refused_before_the_disk_is_used_up(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(space, "GB", 3 << 16)
+    door.door.max_instance_gb = 16  # three buffers: some of it is on the disk by then
+    large = image(uid := "2.25.77", PixelData=bytes(8 << 20))
+    refused = door.put(large, uid)
+    assert refused.status == 0x0213
+    assert isinstance(refused.error, InstanceTooLarge)
+    assert [path for path in door.store.rglob("*") if path.is_file()] == []
+    door.door.max_instance_gb = 64
+    assert door.put(large, uid).status == 0, "the limit alone was in the way"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import sqlite3
+import struct
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,12 +13,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
-from common.errors import PeerBusy, SameUidOtherContent
+from common import durable, link, space
+from common.errors import DiskFull, PeerBusy, SameUidOtherContent
+from common.link import Opening
+from common.proof import jws
 from common.states import InstanceState
-from receiver import index
-from tests.receiver.filled import Filled, ct_image
+from receiver import index, statements
+from tests.receiver.filled import NORTH, RECEIVER, Filled, client, ct_image
 from tests.receiver.linking import Linked
 
 
@@ -96,6 +102,30 @@ def test_waiting_for_receipts_holds_no_thread(linked: Linked, tmp_path: Path) ->
         assert {one.result(30).status_code for one in others} == {200}
 
 
+def test_a_level_that_is_larger_than_the_setting_says_is_refused_before_it_is_laid_out(
+    linked: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = linked.filled.slide()
+    monkeypatch.setattr(space, "GB", 8)
+    with linked.filled.index.read() as db:
+        transfer = db.execute(select(index.transfers.c.id)).scalar_one()
+    opening = Opening(
+        transfer, "slide", NORTH[1], RECEIVER[1], slide.study_uid, {}, tuple(slide.slots)
+    )
+    with linked.filled.index.write() as db:
+        db.execute(delete(index.statements))
+        statements.write(db, transfer, "opening", jws.sign(link.words(opening), linked.sender))
+    lengths = struct.pack(f"<{len(slide.tiles[1])}I", *map(len, slide.tiles[1]))
+    address = f"/transfers/{transfer}/lengths/1"
+    answer = linked.client.put(address, content=lengths)
+    assert (answer.status_code, answer.json()["error"]["number"]) == (413, "E-6100")
+    assert "64" in answer.json()["error"]["ja"]
+    assert [path for path in linked.filled.store.root.rglob("*") if path.is_file()] == []
+    assert slide._row(1).state == InstanceState.EXPECTED
+    monkeypatch.setattr(space, "GB", 1 << 20)
+    assert linked.client.put(address, content=lengths).status_code == 204
+
+
 @pytest.mark.requirement("DIR-11")
 def test_a_frame_that_is_held_is_never_written_again(filled: Filled) -> None:
     slide = filled.slide()
@@ -116,3 +146,32 @@ def test_a_frame_that_is_held_is_never_written_again(filled: Filled) -> None:
     with slide.frames._claimed({(slide._row(0).id, 1)}), pytest.raises(PeerBusy):
         slide.send(0, [1])
     slide.send(0, [1])
+
+
+def test_a_peer_is_told_no_path_of_ours(
+    linked: Linked, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = [ct_image("full", 1)]
+    transfer = linked.open(images)
+    linked.filled.arrive(images)
+    linked.filled.store.space.low_water = 1 << 60
+    answer = linked.close(transfer, images, tmp_path)
+    assert answer.status_code == DiskFull.http_status
+    assert answer.json()["error"]["number"] == DiskFull.number
+    assert str(tmp_path) not in answer.text
+    assert str(linked.filled.data) in caplog.text, "who looks after it must know which disk"
+
+
+def test_a_reader_is_told_no_path_of_ours(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = filled.ct(count=1)
+    monkeypatch.setattr(durable, "BUSY", 0.1)
+    with filled.serve() as url, client(url) as asking:
+        filled.index.engine.dispose()  # its connections wait as long as they were made to
+        with contextlib.closing(sqlite3.connect(filled.data / "index.sqlite")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            answer = asking.post(f"/api/studies/{key}/done")
+    assert (answer.status_code, answer.json()["error"]["number"]) == (507, "E-4000")
+    assert str(filled.data) not in answer.text
+    assert "index: busy" in caplog.text

@@ -8,11 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import DiskFull, PeerBusy, PeerFull, SyncFailed, TodokeError
+from common.dicom import statuses
+from common.errors import (
+    DiskFull,
+    InstanceTooLarge,
+    PeerBusy,
+    PeerFull,
+    SyncFailed,
+    TodokeError,
+)
 from common.proof.identity import Institution, Node
 from common.proof.role import Role
 from common.states import TransferState
 from sender.engine import Engine, pause_before
+from sender.links import http
+from sender.turns import Turn
 from tests.sender.test_outbox import instance, values
 
 
@@ -65,6 +75,35 @@ def test_who_waits_for_room_is_not_shown_as_on_its_way(
         assert kept.error is not None
         assert kept.error["number"] == error.number
         assert engine._due[name] > 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        statuses.error_of(InstanceTooLarge.dimse_status, InstanceTooLarge.number),
+        http._refusal(413, {"error": InstanceTooLarge(limit=64).as_json()}),
+    ],
+    ids=["DICOM", "link"],
+)
+def test_what_is_too_large_for_the_peer_is_not_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    Node.create(tmp_path, Institution("北見依頼病院", "0119876543"), Role.REQUESTER)
+
+    def deliver(*_: object) -> None:
+        raise error
+
+    with closing(Engine(tmp_path)) as engine:
+        job = engine.outbox.job(engine.outbox.submit("asahikawa", [tmp_path], {}))
+        (name,) = engine.outbox.scanned(job, [(values(), [instance(1)])], [], 1)
+        engine.outbox.set_state(name, TransferState.SENDING)
+        monkeypatch.setattr("sender.engine.find_partner", deliver)
+        engine._deliver(engine.outbox.transfer(name), Turn())
+        kept = engine.outbox.transfer(name)
+        assert kept.state is TransferState.FAILED
+        assert kept.error is not None
+        assert kept.error["number"] == "E-6100"
+        assert "max_instance_gb" in kept.error["ja"]
 
 
 def test_a_failed_sync_of_our_own_disk_ends_the_engine(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,18 @@ def test_the_door_refuses_before_its_disk_is_full(
     with monkeypatch.context() as small:
         small.setattr(space, "free", lambda _folder: Free(255 * MIB, None))
         assert hand_over(door.address[1], tmp_path / "study") == {0xA700}
+    assert hand_over(door.address[1], tmp_path / "study") == {0x0000}
+
+
+def test_the_door_refuses_what_is_larger_than_the_setting_says(
+    door: ModalityDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_series(tmp_path / "large", 2, 1, 512)  # half a megabyte
+    monkeypatch.setattr(space, "GB", 4000)
+    door.settings = replace(door.settings, max_instance_gb=1)
+    assert hand_over(door.address[1], tmp_path / "large") == {0x0213}
+    left = [path for path in door.spool.rglob("*") if path.is_file()]
+    assert left == [], "nothing of it stays"
     assert hand_over(door.address[1], tmp_path / "study") == {0x0000}
 
 

@@ -65,7 +65,7 @@ def test_each_kind_of_point_once(crashing: Crashing, flow: str, process: str) ->
 def test_a_receiver_that_is_killed_whole_begins_with_what_is_on_the_disk(
     crashing: Crashing,
 ) -> None:
-    what = "replace<receiver.arrival.make_safe"
+    what = "replace<receiver.store.move"
     assert crashing.run(Trial("ct", "dicom", 1, "kill all", what)).fired
     crashing.judge_store()
 

@@ -28,6 +28,7 @@ export interface Row {
   readonly purpose: "diagnosis" | "advice";
   readonly arrived: number;
   readonly expected: number | null;
+  readonly damaged: number;
   readonly state: string;
   readonly state_ja: string;
   readonly state_en: string;

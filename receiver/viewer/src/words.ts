@@ -78,6 +78,8 @@ export const WORDS = {
     "Expected count unknown. Check against the request",
   ],
   "part.stalled": ["受信が止まりました (最後 {t})", "Arrival has stopped (last {t})"],
+  damaged: ["破損 (表示しません)", "Damaged (not shown)"],
+  "count.damaged": ["破損 {n}件", "{n} damaged"],
   missing: ["未着", "Not here yet"],
   "tile.missing": ["未着 (優先して取り寄せています)", "Not here yet (fetching first)"],
   "img.decode": ["この画像は表示できません", "This image cannot be shown here"],

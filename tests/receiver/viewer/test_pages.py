@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from sqlalchemy import func, select, update
 
+from common.states import InstanceState
+from receiver import index
 from samples import ct, names
 from tests.receiver.viewer.conftest import Ward
 from tests.receiver.viewer.room import HOSPITAL, READER, Instances, Room
@@ -184,3 +187,23 @@ def test_new_rows_never_move_the_row_under_the_hand(page: Page, half: Half, tmp_
     expect(rows).to_have_count(2)
     expect(rows.first).to_contain_text("山﨑")
     expect(page).to_have_title("(1) 緊急 – todoke")
+
+
+@pytest.mark.requirement("DAT-01")
+def test_a_damaged_image_is_called_so_in_the_list_and_in_its_place(page: Page, half: Half) -> None:
+    rows = index.instances
+    with half.room.index.write() as db:
+        first = rows.c.id == db.execute(select(func.min(rows.c.id))).scalar()
+        db.execute(update(rows).where(first).values(state=InstanceState.DAMAGED, path=None))
+    screen = Screen(page, half.address)
+    screen.sign_in()
+    row = page.locator(f"tr[data-key='{half.key}']")
+    expect(row.locator("[data-role='damaged']")).to_have_text("▲ 破損 1件")
+    row.click()
+    page.get_by_role("button", name="届いた分を未完了のまま参照").click()
+    screen.until("window.__todoke.view?.ready === true", "a picture")
+    expect(page.get_by_text("未完了のまま参照しています: 12枚中6枚 破損 1件")).to_be_visible()
+    screen.press("Home")
+    missing = page.locator("[data-role='missing']")
+    expect(missing).to_contain_text("破損")
+    expect(missing).not_to_contain_text("未着")

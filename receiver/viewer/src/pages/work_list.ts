@@ -324,9 +324,15 @@ function wish(row: Row): HTMLElement[] {
 
 function state(row: Row): HTMLElement[] {
   const official = inLanguage() === "ja" ? row.state_ja : row.state_en;
-  if (!rows.waitsForReader(row)) return [h("div", {}, `${rows.glyph(row.state)} ${official}`)];
+  const damaged = row.damaged
+    ? [h("div", { "data-role": "damaged" }, "▲ ", word("count.damaged", { n: row.damaged }))]
+    : [];
+  if (!rows.waitsForReader(row)) {
+    return [h("div", {}, `${rows.glyph(row.state)} ${official}`), ...damaged];
+  }
   return [
     h("div", {}, "○ ", word("state.unopened")),
     h("div", { class: "second" }, official),
+    ...damaged,
   ];
 }

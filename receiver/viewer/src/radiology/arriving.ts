@@ -52,7 +52,7 @@ export class Arriving {
     this.bar.classList.toggle("inverse", stalled);
     if (e === null) this.bar.replaceChildren("▲ ", word("part.unknown"));
     else if (stalled) this.bar.replaceChildren("▲ ", ...this.stalled());
-    else this.bar.replaceChildren("▲ ", word("part.bar", { a, e }));
+    else this.bar.replaceChildren("▲ ", word("part.bar", { a, e }), ...this.damaged());
   }
 
   private question(stalled: boolean): Node[] {
@@ -61,6 +61,7 @@ export class Arriving {
     const see = h("button", { type: "button", class: "main", "data-role": "view-incomplete" }, word("part.ask"));
     see.addEventListener("click", () => this.accept());
     if (stalled) said.replaceChildren(...this.stalled());
+    else said.append(...this.damaged());
     if (this.gate === "wait") return [said, h("p", {}, word("part.waiting")), see];
     const wait = h("button", { type: "button", "data-role": "wait" }, word("part.wait"));
     wait.addEventListener("click", () => {
@@ -70,11 +71,18 @@ export class Arriving {
     return [said, h("div", { class: "choices" }, see, wait)];
   }
 
+  /** What was here and is damaged: it does not arrive, it is asked for again. */
+  private damaged(): Node[] {
+    const { damaged } = this.row;
+    return damaged ? [document.createTextNode(" "), word("count.damaged", { n: damaged })] : [];
+  }
+
   private stalled(): Node[] {
     const phone = this.row.request?.["phone"];
     const time = localTime(new Date(this.grownAt).toISOString());
     const end = typeof phone === "string" ? ` ☎${phone}` : "";
-    return [word("part.stalled", { t: time }), document.createTextNode(` ${this.row.institution.name}${end}`)];
+    const whom = document.createTextNode(` ${this.row.institution.name}${end}`);
+    return [word("part.stalled", { t: time }), whom, ...this.damaged()];
   }
 
   private accept(): void {

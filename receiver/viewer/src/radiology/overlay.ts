@@ -74,11 +74,11 @@ export class Overlay {
   }
 
   /** A place whose image is not here: its number stays, the picture of another does not. */
-  missing(place: number, expected: number | null): void {
+  missing(place: number, expected: number | null, why: "missing" | "damaged"): void {
     const { parts } = this;
     parts.hatch.hidden = false;
     parts.hatch.replaceChildren(
-      h("b", {}, say("missing")),
+      h("b", {}, say(why)),
       h("span", {}, `${place + 1}/${expected ?? "?"}`),
     );
     for (const part of [parts.who, parts.what, parts.image, parts.how]) part.replaceChildren();

@@ -7,6 +7,8 @@ export interface Slot {
   /** 1-based frame in its instance. */
   readonly frame: number;
   readonly here: boolean;
+  /** It was here, and the disk holds it no longer as it came. */
+  readonly damaged: boolean;
 }
 
 const isHere = (instance: Instance): boolean =>
@@ -19,6 +21,7 @@ export function slotsOf(series: Series): Slot[] {
       sop: instance.sop_uid,
       frame: index + 1,
       here: isHere(instance),
+      damaged: instance.state === "damaged",
     })),
   );
 }

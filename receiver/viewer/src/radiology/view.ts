@@ -216,7 +216,8 @@ class RadiologyView implements View {
         this.seconds = window.setTimeout(() => this.overlay.chip(say("img.slow")), 2700);
       }, 300);
     } else {
-      this.overlay.missing(place, this.expected());
+      const why = this.here()[place]?.damaged ? "damaged" : "missing";
+      this.overlay.missing(place, this.expected(), why);
     }
     this.empty = !this.here()[place]?.here;
   }
