@@ -2,6 +2,8 @@
 
 What each process holds is looked at when a study is receipted and nothing is under
 way, so that only what stays is counted.
+The associations come one after the other: those that a partner may have open at a time
+(``max_associations_per_partner``, 50) are no limit to them, unless one is left open.
 """
 
 from __future__ import annotations
