@@ -412,7 +412,7 @@ def test_the_failures_were_told(spoken: Spoken) -> None:
     for place in ("arrivals.py", "in open", "describe_process.py"):
         assert place in receiver, place
     assert receiver.count("RuntimeError") >= 3
-    for place in ("ingest.scan", "work.deliver", "self._owed"):
+    for place in ("ingest.scan", " _deliver > ", "self._owed"):
         assert place in sender, place
     assert {"receiver.log", "sender.log", "receiver/audit/dicom.jsonl"} <= logs.keys()
     assert b"E-" in logs["sender.log"]
