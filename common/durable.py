@@ -339,23 +339,19 @@ def save(path: Path, data: bytes, *, private: bool = False) -> None:
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        _write_whole(temporary, data, path, private=private)
+        fd = create(temporary)
+        try:
+            write_at(fd, data, 0)
+            if not private and os.name != "nt":
+                os.fchmod(fd, 0o644)
+            with _syncing(path):
+                os.fsync(fd)
+        finally:
+            os.close(fd)
     except BaseException:
         discard(temporary)  # closed by now: Windows removes no open file
         raise
     publish(temporary, path)
-
-
-def _write_whole(temporary: Path, data: bytes, path: Path, *, private: bool) -> None:
-    fd = create(temporary)
-    try:
-        write_at(fd, data, 0)
-        if not private and os.name != "nt":
-            os.fchmod(fd, 0o644)
-        with _syncing(path):
-            os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def remove(path: Path) -> None:

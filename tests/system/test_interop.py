@@ -8,6 +8,7 @@ folders is left out: each is there, or a reason is told.
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -418,8 +419,8 @@ def _deflate(path: Path) -> None:
     """Write a file anew as a deflated stream of odd length, without the NULL it should have."""
     one = Object.read(path)
     assert one is not None
-    for level in range(9, -1, -1):
-        deflate = zlib.compressobj(level, wbits=-15)
+    for level, memory in itertools.product(range(9, -1, -1), range(9, 0, -1)):
+        deflate = zlib.compressobj(level, wbits=-15, memLevel=memory)
         stream = deflate.compress(one.data) + deflate.flush()
         if len(stream) % 2:
             break

@@ -74,6 +74,8 @@ def test_a_cut_line(ends: Ends, lines: list[Line], tmp_path: Path, kind: str) ->
 
 @pytest.mark.requirement("UX-06")
 def test_ctrl_c_keeps_the_rest_in_the_outbox(ends: Ends, lines: list[Line], tmp_path: Path) -> None:
+    for line in lines:
+        line.rate = RATE / 4  # a person is not quick
     source, known = _source("ct", tmp_path), _known(ends)
     sending = ends.send(source)
     until(lambda: _acknowledged(ends, known)[1] >= 0.3, "a third is acknowledged")
