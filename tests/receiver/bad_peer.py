@@ -153,6 +153,8 @@ class Door(Receiving):
     def tls(self, aet: str = "CT1") -> Raw:
         """A connection with a partner's certificate."""
         sock = socket.create_connection(self.door.acceptor.address, DEADLINE)
+        # else a first word waits here for the answer to the handshake, and a reset drops it
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return Raw(self.client(aet).wrap_socket(sock, server_hostname="localhost"))
 
     def calling(self, aet: str = "CT2", **options: Any) -> Requestor:
