@@ -259,11 +259,7 @@ class _After:
             if _frame_digest(numbers[number], self._data(numbers[number].sop_uid), frame) != digest
         ]
         named = {str(row.path) for row in self.rows.values()}
-        here = {
-            self.store.relative(path)
-            for path in self.store.root.rglob("*.dcm")
-            if path.parent != self.store.set_aside  # kept, and never served
-        }
+        here = {self.store.relative(path) for path in self.store.root.rglob("*.dcm")}
         return found + [f"file without a row: {path}" for path in sorted(here - named)]
 
 

@@ -63,8 +63,12 @@ class Verdict:
 
 
 def database_fault(path: Path) -> str:
-    """Return what SQLite says is wrong with a database; empty for a sound one."""
-    with closing(sqlite3.connect(path)) as db:
+    """Return what SQLite says is wrong with a database; empty for a sound one.
+
+    It is only read: who closes it last would take its WAL away, and a receiver that
+    starts without one does not know what else is gone.
+    """
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
         try:
             said = [str(row[0]) for row in db.execute("PRAGMA integrity_check")]
         except sqlite3.DatabaseError as failure:
