@@ -5,11 +5,11 @@ Run from the project's folder as ``python -m common.errors_page [--check]``.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from common import made_page
 from common.errors import TodokeError
 
 PAGE = Path("docs/reference/errors.md")
@@ -50,16 +50,7 @@ def page() -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the page, or compare it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    if parser.parse_args(arguments).check:
-        if not PAGE.exists() or PAGE.read_text("utf-8") != page():
-            print(f"{PAGE} is old: run make check and commit it", file=sys.stderr)
-            return 1
-        return 0
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(page(), "utf-8")
-    return 0
+    return made_page.keep(PAGE, page, __doc__, "common.errors_page", arguments)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,11 @@
 Run from the project's folder as ``python -m conformance.requirements_page
 [--check]``.  A test cites by ``@pytest.mark.requirement("DIR-04")`` on itself,
 its class, its module (``pytestmark``) or a parameter, or by its name
-(``test_dir_04_...``).  Standard library only, and nothing is imported: the tests
-are read as syntax.
+(``test_dir_04_...``).  No test is imported: they are read as syntax.
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
 import re
 import sys
@@ -18,6 +16,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from common import made_page
 
 TABLE = Path("conformance/requirements.toml")
 PAGE = Path("docs/reference/requirements.md")
@@ -123,9 +123,6 @@ def page(table: dict[str, dict[str, str]], tests: dict[str, list[str]]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the page, or compare it; print how many M rows have a test."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    options = parser.parse_args(arguments)
     table = tomllib.loads(TABLE.read_text("utf-8"))["requirement"]
     tests = cited(Path("tests"))
     unknown = sorted(set(tests) - set(table))
@@ -134,14 +131,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     text = page(table, tests)
     print(next(line for line in text.splitlines() if line.startswith("M: ")))
-    if options.check:
-        if not PAGE.exists() or PAGE.read_text("utf-8") != text:
-            print(f"{PAGE} is old: run make check and commit it", file=sys.stderr)
-            return 1
-        return 0
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(text, "utf-8")
-    return 0
+    module = "conformance.requirements_page"
+    return made_page.keep(PAGE, lambda: text, __doc__, module, arguments)
 
 
 if __name__ == "__main__":

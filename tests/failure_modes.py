@@ -5,12 +5,12 @@ Run from the project's folder as ``python -m tests.failure_modes [--check]``.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
+from common import made_page
 from common.errors import of_number
 
 TABLE = Path(__file__).with_suffix(".toml")
@@ -74,16 +74,7 @@ def _row(failure: dict[str, Any]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the page, or compare it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    if parser.parse_args(arguments).check:
-        if not PAGE.exists() or PAGE.read_text("utf-8") != page():
-            print(f"{PAGE} is old: run make check and commit it", file=sys.stderr)
-            return 1
-        return 0
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(page(), "utf-8")
-    return 0
+    return made_page.keep(PAGE, page, __doc__, "tests.failure_modes", arguments)
 
 
 if __name__ == "__main__":

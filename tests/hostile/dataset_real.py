@@ -6,7 +6,6 @@ with ``TODOKE_REAL_DATA`` set; it writes docs/reference/malformed-files.md.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import csv
 import os
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import pydicom
 
-from common import logs
+from common import logs, made_page
 from common.dicom import dataset, uids
 from common.errors import NotAnImage, NotDicom, TodokeError
 from sender import identity, ingest
@@ -145,16 +144,11 @@ def page(root: Path) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the page, or compare it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    made = page(Path(os.environ["TODOKE_REAL_DATA"]))
-    if parser.parse_args(arguments).check:
-        if PAGE.read_text("utf-8") != made:
-            print(f"{PAGE} is old: run python -m tests.hostile.dataset_real", file=sys.stderr)
-            return 1
-        return 0
-    PAGE.write_text(made, "utf-8")
-    return 0
+
+    def made() -> str:
+        return page(Path(os.environ["TODOKE_REAL_DATA"]))
+
+    return made_page.keep(PAGE, made, __doc__, "tests.hostile.dataset_real", arguments)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ Run from the project's folder as ``python -m tests.hostile.page [--check]``.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from common import made_page
 from tests.hostile.catalogue import BadInput, Shown, bad_inputs, collected
 
 PAGE = Path("docs/reference/bad-inputs.md")
@@ -60,16 +60,11 @@ def _plain(words: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the page, or compare it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    made = page(bad_inputs(), collected())
-    if parser.parse_args(arguments).check:
-        if not PAGE.exists() or PAGE.read_text("utf-8") != made:
-            print(f"{PAGE} is old: run make check and commit it", file=sys.stderr)
-            return 1
-        return 0
-    PAGE.write_text(made, "utf-8")
-    return 0
+
+    def made() -> str:
+        return page(bad_inputs(), collected())
+
+    return made_page.keep(PAGE, made, __doc__, "tests.hostile.page", arguments)
 
 
 if __name__ == "__main__":
