@@ -46,35 +46,37 @@ def test_a_query_that_is_none(page: httpx.Client, query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "everything"),
     [
-        pytest.param("limit=999999999", 2, marks=pytest.mark.badinput(76, "limit=10^9")),
+        pytest.param("limit=999999999", True, marks=pytest.mark.badinput(76, "limit=10^9")),
         pytest.param(
             "fuzzymatching=true&PatientName=TAKAHASH",
-            0,
+            False,
             marks=pytest.mark.badinput(76, "fuzzymatching"),
         ),
         pytest.param(
-            f"PatientName={'*?' * 60}x", 0, marks=pytest.mark.badinput(76, "wildcard ReDoS")
+            f"PatientName={'*?' * 60}x", False, marks=pytest.mark.badinput(76, "wildcard ReDoS")
         ),
-        pytest.param("includefield=all", 2, marks=pytest.mark.badinput(76, "includefield=all")),
-        pytest.param("PatientID=' or 1=1--", 0, marks=pytest.mark.badinput(76, "SQL quote")),
+        pytest.param("includefield=all", True, marks=pytest.mark.badinput(76, "includefield=all")),
+        pytest.param("PatientID=' or 1=1--", False, marks=pytest.mark.badinput(76, "SQL quote")),
         pytest.param(
-            "StudyInstanceUID=1' or '1'='1", 0, marks=pytest.mark.badinput(76, "SQL quote")
+            "StudyInstanceUID=1' or '1'='1", False, marks=pytest.mark.badinput(76, "SQL quote")
         ),
-        pytest.param("PatientID=%25", 0, marks=pytest.mark.badinput(76, "LIKE % and _")),
-        pytest.param("PatientID=T9__", 0, marks=pytest.mark.badinput(76, "LIKE % and _")),
+        pytest.param("PatientID=%25", False, marks=pytest.mark.badinput(76, "LIKE % and _")),
+        pytest.param("PatientID=T9__", False, marks=pytest.mark.badinput(76, "LIKE % and _")),
         pytest.param(
-            "offset=999999999", 0, marks=pytest.mark.badinput(76, "offset beyond SQL integers")
+            "offset=999999999", False, marks=pytest.mark.badinput(76, "offset beyond SQL integers")
         ),
     ],
 )
 def test_a_search_gives_what_matches_and_no_more(
-    page: httpx.Client, query: str, found: int
+    page: httpx.Client, query: str, everything: bool
 ) -> None:
+    held = len(page.get("/dicomweb/studies").json())  # other tests of this process sent some too
+    assert held >= 2
     answer = page.get(f"/dicomweb/studies?{query}")
     assert answer.status_code == 200
-    assert len(answer.json()) == found
+    assert len(answer.json()) == (held if everything else 0)
     if "fuzzy" in query:
         assert "fuzzymatching is not supported" in answer.headers["warning"]
     assert len(page.get(f"/dicomweb/instances?{query}").json()) <= MOST

@@ -68,6 +68,7 @@ export const WORDS = {
   "count.tiles": ["{a}/{e}タイル", "{a}/{e} tiles"],
   "kind.slide": ["病理", "Pathology"],
   back: ["一覧", "List"],
+  "part.again": ["{e}枚中{a}枚を参照できます。残りは送り直しを求めています:", "{a} of {e} images; the rest is asked for again:"],
   "part.arriving": ["{e}枚中{a}枚が届いています。受信中です", "{a} of {e} images, arriving"],
   "part.ask": ["届いた分を未完了のまま参照", "View incomplete"],
   "part.wait": ["揃うまで待つ", "Wait"],

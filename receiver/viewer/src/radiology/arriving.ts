@@ -56,8 +56,9 @@ export class Arriving {
   }
 
   private question(stalled: boolean): Node[] {
-    const { arrived: a, expected } = this.row;
-    const said = h("p", {}, word("part.arriving", { a, e: expected ?? "?" }));
+    const { arrived: a, damaged, expected } = this.row;
+    const again = damaged > 0 && expected !== null && a + damaged >= expected; // nothing is on its way
+    const said = h("p", {}, word(again ? "part.again" : "part.arriving", { a, e: expected ?? "?" }));
     const see = h("button", { type: "button", class: "main", "data-role": "view-incomplete" }, word("part.ask"));
     see.addEventListener("click", () => this.accept());
     if (stalled) said.replaceChildren(...this.stalled());
