@@ -46,6 +46,23 @@ _HANDLING: dict[Encoding, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Fluorescence:
+    """The light of a fluorescence scan, as the vendor file tells it.
+
+    Attributes
+    ----------
+    filters : str
+        Name of the filter set.
+    excitation_nm, emission_nm : float or None
+        Wavelengths, where the file holds them.
+    """
+
+    filters: str
+    excitation_nm: float | None
+    emission_nm: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scanner:
     """What the vendor file says of the device and of the whole scan.
 
@@ -59,6 +76,8 @@ class Scanner:
         Its pixel size in micrometres.
     icc : bytes
         b"" when the file holds no profile.
+    fluorescence : Fluorescence or None
+        None for brightfield.
     """
 
     manufacturer: str
@@ -71,6 +90,7 @@ class Scanner:
     rows: int
     spacing_um: float
     icc: bytes
+    fluorescence: Fluorescence | None = None
 
     def spacing(self, columns: int, rows: int) -> tuple[float, float]:
         """Return the pixel size of a smaller image of the same field, in micrometres.
@@ -357,15 +377,31 @@ def _contribution(case: SlideCase, picture: Picture) -> Dataset:
     )
 
 
+def _light(fluorescence: Fluorescence | None) -> _Pairs:
+    """Illumination (PS3.3 C.8.12.5; PS3.16 CID 8123, 8122): colour or wavelength must stand."""
+    if fluorescence is None:
+        yield "IlluminationTypeCodeSequence", _code("111744", "DCM", "Brightfield illumination")
+        yield "IlluminationColorCodeSequence", _code("414298005", "SCT", "Full Spectrum")
+        return
+    kind = _code("111743", "DCM", "Epifluorescence illumination")
+    yield "IlluminationTypeCodeSequence", kind
+    if fluorescence.excitation_nm is not None:
+        yield "IlluminationWaveLength", fluorescence.excitation_nm
+    else:
+        yield "IlluminationColorCodeSequence", _code("414298005", "SCT", "Full Spectrum")
+    words = f"filter set {fluorescence.filters}"
+    if fluorescence.emission_nm is not None:
+        words += f", emission {fluorescence.emission_nm:g} nm"
+    yield "OpticalPathDescription", words[:64]
+
+
 def _optics(scanner: Scanner) -> _Pairs:
-    path = _item(
-        OpticalPathIdentifier="1",
-        IlluminationTypeCodeSequence=_code("111744", "DCM", "Brightfield illumination"),
-        IlluminationColorCodeSequence=_code("414298005", "SCT", "Full Spectrum"),
-        ICCProfile=scanner.icc or assumed_srgb(),
-    )
+    path = _item(OpticalPathIdentifier="1", ICCProfile=scanner.icc or assumed_srgb())
+    for keyword, value in _light(scanner.fluorescence):
+        _set(path, keyword, value)
     if not scanner.icc:
-        _set(path, "OpticalPathDescription", ASSUMED_PROFILE)
+        if scanner.fluorescence is None:
+            _set(path, "OpticalPathDescription", ASSUMED_PROFILE)
         _set(path, "ColorSpace", "SRGB")
     if scanner.objective_power:
         _set(path, "ObjectiveLensPower", scanner.objective_power)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from common.errors import SlideUnreadable, SlideUnsupported, StorageError
-from sender.slides import aperio
+from sender.slides import aperio, ndpi, ndpi_index
 from sender.slides.case import SlideCase
 from sender.slides.slide import Slide, SourceFile
 from sender.slides.tiff import Page, read_pages, sniff
@@ -68,6 +68,8 @@ def open_slide(path: Path, case: SlideCase) -> Slide:
     except StorageError as failure:
         raise SlideUnreadable(cause="cannot be opened") from failure
     try:
+        if ndpi_index.sniff(source.fd):  # its offsets are not those of plain TIFF
+            return ndpi.open_source(path, case, source)
         pages = read_pages(source.fd)
         for kind in FORMATS:
             if kind.claims(pages):

@@ -30,7 +30,7 @@ LARGEST_TILE = 64 << 20
 
 BYTES, TEXT = (1, 7), (2,)  # BYTE, UNDEFINED; ASCII
 NUMBERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8} | {
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8} | {
     13: 4,
     16: 8,
     17: 8,
@@ -90,7 +90,7 @@ def read_pages(fd: int) -> tuple[Page, ...]:
     SlideUnreadable
         The index is not sound.
     """
-    index = _Index(fd)
+    index = Index(fd)
     pages: list[Page] = []
     seen: set[int] = set()
     tiles = 0
@@ -102,7 +102,7 @@ def read_pages(fd: int) -> tuple[Page, ...]:
             raise SlideUnreadable(cause=f"more than {MOST_PAGES} TIFF directories")
         seen.add(at)
         entries, at = index.directory(at)
-        page = _Directory(index, len(pages), entries).page(MOST_TILES - tiles)
+        page = Directory(index, len(pages), entries).page(MOST_TILES - tiles)
         tiles += len(page.offsets)
         pages.append(page)
     if not pages:
@@ -111,13 +111,15 @@ def read_pages(fd: int) -> tuple[Page, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
+    """One entry of a directory."""
+
     kind: int
     count: int
     at: int  # of the value itself, wherever it lies
 
 
-class _Index:
+class Index:
     """Byte order, word size and bounds of one file."""
 
     def __init__(self, fd: int) -> None:
@@ -142,7 +144,7 @@ class _Index:
             raise SlideUnreadable(cause="the file is cut")
         return data
 
-    def directory(self, at: int) -> tuple[dict[int, _Entry], int]:
+    def directory(self, at: int) -> tuple[dict[int, Entry], int]:
         """Return the entries of a directory by tag, and where the next one lies."""
         head = struct.Struct(self.order + ("Q" if self.big else "H"))
         entry = struct.Struct(self.order + ("HHQQ" if self.big else "HHLL"))
@@ -151,20 +153,20 @@ class _Index:
         if not 0 < count <= MOST_ENTRIES:
             raise SlideUnreadable(cause=f"a TIFF directory of {count} entries")
         body = self.take(at + head.size, count * entry.size + link.size)
-        entries: dict[int, _Entry] = {}
+        entries: dict[int, Entry] = {}
         for i in range(count):
             tag, kind, number, value = entry.unpack_from(body, i * entry.size)
-            size = _SIZES.get(kind, 0) * number
+            size = SIZES.get(kind, 0) * number
             here = at + head.size + i * entry.size + entry.size - self.word
-            entries.setdefault(tag, _Entry(kind, number, here if size <= self.word else value))
+            entries.setdefault(tag, Entry(kind, number, here if size <= self.word else value))
         (after,) = link.unpack_from(body, count * entry.size)
         return entries, after
 
 
-class _Directory:
+class Directory:
     """The values of one directory, each read only after its count was found right."""
 
-    def __init__(self, index: _Index, number: int, entries: dict[int, _Entry]) -> None:
+    def __init__(self, index: Index, number: int, entries: dict[int, Entry]) -> None:
         self.index = index
         self.number = number
         self.entries = entries
