@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.dicom import dataset
-from receiver import workers
+from common import workers
 
 if TYPE_CHECKING:
     import numpy as np

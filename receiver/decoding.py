@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import CannotDisplay
-from receiver.workers import Worker, WorkerLost
+from common.workers import Worker, WorkerLost
 
 WORKERS = 2
 SECONDS = 10.0  # that one frame may take, with the start of its process

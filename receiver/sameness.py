@@ -14,7 +14,7 @@ from typing import Any
 
 from common import link
 from common.link import Digest
-from receiver.workers import Worker, WorkerLost
+from common.workers import Worker, WorkerLost
 
 SECONDS = 30.0  # for one instance; what takes longer is no same instance
 CODINGS = frozenset({link.NATIVE, *link.COMPRESSED})

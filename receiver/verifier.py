@@ -20,7 +20,7 @@ from common import durable, link, logs
 from common.dicom import digest
 from common.dicom.digest import Digests
 from common.errors import NotDicom, StorageError
-from receiver import workers
+from common import workers
 
 PIECE = 32 << 20  # bytes of a level that are read before another transfer has its turn
 NICENESS = 5

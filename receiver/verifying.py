@@ -21,7 +21,7 @@ from receiver.held import Held
 from receiver.index import Index
 from receiver.store import Store
 from receiver.turns import Job, Task, Turns
-from receiver.workers import Worker, WorkerLost
+from common.workers import Worker, WorkerLost
 
 log = logging.getLogger("todoke.receipts")
 _instances = index.instances

@@ -160,7 +160,7 @@ class Standing:
             with contextlib.suppress(OSError, ValueError):
                 if os.getpgid(int(folder.name)) == group:
                     words = (folder / "cmdline").read_text("utf-8").split("\0")
-                    if "receiver.workers" not in words:  # decoders come and go
+                    if "common.workers" not in words:  # decoders come and go
                         found[int(folder.name)] = words[2] if len(words) > 2 else ""
         return {
             pid: name

@@ -429,7 +429,7 @@ def test_frames_of_real_files(viewer_server: ViewerServer, real_data: Path) -> N
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
 def test_a_decoder_cannot_swell() -> None:
     """An image that asks for more memory than there may be gets none."""
-    words = "from receiver import workers; workers.limit_memory(); bytearray(workers.MEMORY)"
+    words = "from common import workers; workers.limit_memory(); bytearray(workers.MEMORY)"
     run = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
     assert run.returncode == 1
     assert "MemoryError" in run.stderr

@@ -25,7 +25,7 @@ from common.dicom import dataset, digest
 from common.dicom.samples import HTJ2K, JPEG_LS
 from common.errors import NotDicom
 from common.link import Digest
-from receiver.workers import Worker, WorkerLost
+from common.workers import Worker, WorkerLost
 from sender.compression import splice
 from sender.compression.eligible import look
 from sender.compression.splice import Spliced, compress
