@@ -285,6 +285,13 @@ class FileNameUnreadable(InputError):
     en = "The name of the file is not readable (not UTF-8). Rename it"
 
 
+class SidecarOutside(InputError):
+    number = "E-2060"
+    exit_code = 23
+    ja = "スライドの付属ファイルの名前がそのフォルダーの外を指します ({cause})。送りません。元のフォルダーから出し直してください"
+    en = "A part of the slide is named outside its folder ({cause}). It is not sent; export it again"
+
+
 class MixedPatients(InputError):
     number = "E-2104"
     exit_code = 26

@@ -73,7 +73,11 @@ class Scanner:
     columns, rows : int
         Size of the largest level in pixels.
     spacing_um : float
-        Its pixel size in micrometres.
+        Its pixel size along a row in micrometres.
+    spacing_y_um : float or None
+        Its pixel size along a column where that differs.
+    planes_um : float or None
+        Distance of focal planes in micrometres, where there are several.
     icc : bytes
         b"" when the file holds no profile.
     fluorescence : Fluorescence or None
@@ -91,6 +95,13 @@ class Scanner:
     spacing_um: float
     icc: bytes
     fluorescence: Fluorescence | None = None
+    spacing_y_um: float | None = None
+    planes_um: float | None = None
+
+    @property
+    def spacing_rows_um(self) -> float:
+        """Pixel size along a column in micrometres."""
+        return self.spacing_um if self.spacing_y_um is None else self.spacing_y_um
 
     def spacing(self, columns: int, rows: int) -> tuple[float, float]:
         """Return the pixel size of a smaller image of the same field, in micrometres.
@@ -100,8 +111,9 @@ class Scanner:
         """
         factor = max(round(self.columns / columns), 1)
         if abs(self.columns / factor - columns) < 1 and abs(self.rows / factor - rows) < 1:
-            return self.spacing_um * factor, self.spacing_um * factor
-        return self.spacing_um * self.columns / columns, self.spacing_um * self.rows / rows
+            return self.spacing_um * factor, self.spacing_rows_um * factor
+        along_column = self.spacing_rows_um * self.rows / rows
+        return self.spacing_um * self.columns / columns, along_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +123,13 @@ class Picture:
     Attributes
     ----------
     lossy_bytes : int or None
-        Bytes of the lossy JPEG that the pixels are in, or came out of before they
+        Bytes of the lossy streams that the pixels are in, or came out of before they
         were coded without loss; None where none is known.
+    lossy_method : str
+        Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1).
+    focal_planes : int
+        Frames run over a plane by rows, then over the planes from the glass up
+        (PS3.3 C.7.6.17.3).
     """
 
     flavor: Flavor
@@ -126,6 +143,8 @@ class Picture:
     photometric: str
     encoding: Encoding
     lossy_bytes: int | None
+    lossy_method: str = "ISO_10918_1"
+    focal_planes: int = 1
 
 
 def derived_uid(case: SlideCase, what: str) -> str:
@@ -298,24 +317,24 @@ def _pixels(picture: Picture) -> _Pairs:
     if picture.lossy_bytes is not None:
         raw = 3 * picture.frames * picture.tile_columns * picture.tile_rows
         yield "LossyImageCompressionRatio", _number(round(raw / picture.lossy_bytes, 2))
-        yield "LossyImageCompressionMethod", "ISO_10918_1"
+        yield "LossyImageCompressionMethod", picture.lossy_method
     if picture.encoding != "stored":
         yield "DerivationDescription", _HANDLING[picture.encoding]
 
 
 def _matrix(scanner: Scanner, picture: Picture) -> _Pairs:
     width_mm = scanner.columns * scanner.spacing_um / 1000
-    height_mm = scanner.rows * scanner.spacing_um / 1000
+    height_mm = scanner.rows * scanner.spacing_rows_um / 1000
     yield "VolumetricProperties", "VOLUME"
     yield "FocusMethod", "AUTO"
     yield "ExtendedDepthOfField", "NO"
     if picture.flavor in {"VOLUME", "THUMBNAIL"}:
         yield "ImagedVolumeWidth", width_mm
         yield "ImagedVolumeHeight", height_mm
-        yield "ImagedVolumeDepth", _NOMINAL_DEPTH_UM
+        yield "ImagedVolumeDepth", _depth_um(scanner, picture)
     yield "TotalPixelMatrixColumns", picture.columns
     yield "TotalPixelMatrixRows", picture.rows
-    yield "TotalPixelMatrixFocalPlanes", 1
+    yield "TotalPixelMatrixFocalPlanes", picture.focal_planes
     yield "NumberOfOpticalPaths", 1
     # a nominal place: the picture's last corner on the slide's own
     origin = _item(
@@ -328,6 +347,10 @@ def _matrix(scanner: Scanner, picture: Picture) -> _Pairs:
     if picture.flavor == "LABEL":
         yield "LabelText", ""
         yield "BarcodeValue", ""
+
+
+def _depth_um(scanner: Scanner, picture: Picture) -> float:
+    return (scanner.planes_um or 0.0) * (picture.focal_planes - 1) or _NOMINAL_DEPTH_UM
 
 
 def _groups(case: SlideCase, scanner: Scanner, picture: Picture) -> _Pairs:
@@ -363,6 +386,8 @@ def _measures(scanner: Scanner, picture: Picture) -> Dataset:
     item = _item(SliceThickness=_number(_NOMINAL_DEPTH_UM / 1000))
     if picture.flavor in {"VOLUME", "THUMBNAIL"}:
         _set(item, "PixelSpacing", [_number(along_column / 1000), _number(along_row / 1000)])
+    if picture.focal_planes > 1 and scanner.planes_um:
+        _set(item, "SpacingBetweenSlices", _number(scanner.planes_um / 1000))
     return item
 
 

@@ -172,12 +172,18 @@ def colour_marker(code: Codestream, *, rgb: bool) -> bytes:
         File and stream contradict one another, and no added marker can help.
     """
     if code.jfif or code.adobe is not None:
-        said_rgb = not code.jfif and code.adobe == 0
-        if said_rgb != rgb:
+        if says_rgb(code, otherwise=rgb) != rgb:
             raise SlideUnsupported(cause="TIFF and JPEG tiles name different colours")
         return b""
     guessed_rgb = tuple(name for name, _, _ in code.components) == (82, 71, 66)  # R, G, B
     return b"" if guessed_rgb == rgb else adobe_marker(0 if rgb else 1)
+
+
+def says_rgb(code: Codestream, *, otherwise: bool) -> bool:
+    """Tell whether the stream's own markers say RGB; `otherwise` where they say nothing."""
+    if code.jfif or code.adobe is not None:
+        return not code.jfif and code.adobe == 0
+    return otherwise
 
 
 def photometric(*, rgb: bool) -> str:

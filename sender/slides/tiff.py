@@ -1,9 +1,10 @@
 """The index of a TIFF or BigTIFF file, read under a budget.
 
-A vendor file is hostile until read: directories may loop, offsets may lie
-outside the file, counts may be absurd (CVE-2022-45199 is one of many).  So no
-array is read before its length is known to be the one that width, length and
-tile size ask for, and no tile is believed that does not lie inside the file.
+A vendor file is hostile until read: directories may loop (by their chain or by
+their SubIFDs), offsets may lie outside the file, counts may be absurd
+(CVE-2022-45199 is one of many).  So no array is read before its length is known
+to be the one that width, length and tile size ask for, and no tile is believed
+that does not lie inside the file.
 Pixel bytes are never touched here (TIFF 6.0; BigTIFF of libtiff 4).
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from common.errors import SlideUnreadable
 
 Numbers = npt.NDArray[np.uint64]
 
-MOST_PAGES = 512
+MOST_PAGES = 512  # SubIFDs among them
 MOST_ENTRIES = 1024
 MOST_TILES = 4_000_000  # in all pages; a slide of 400,000 x 400,000 has 2.6 million of 256
 LONGEST_TEXT = 1 << 20
@@ -29,6 +30,7 @@ LONGEST_BLOB = 16 << 20  # ICC profile, JPEG tables
 LARGEST_TILE = 64 << 20
 
 BYTES, TEXT = (1, 7), (2,)  # BYTE, UNDEFINED; ASCII
+_RATIONAL = 5
 NUMBERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8} | {
     13: 4,
@@ -52,6 +54,12 @@ class Page:
         Tiles, not strips.
     offsets, counts : ndarray of uint64
         Where each tile or strip lies in the file, and its length in bytes.
+    resolution : tuple of float or None
+        Pixels per `resolution_unit` along a row and along a column.
+    resolution_unit : int
+        1 none, 2 inch, 3 centimetre.
+    children : tuple of Page
+        SubIFDs (tag 330, TIFF Technical Note 1): smaller copies of this image.
     """
 
     number: int
@@ -72,6 +80,12 @@ class Page:
     icc: bytes
     offsets: Numbers
     counts: Numbers
+    resolution: tuple[float, float] | None = None
+    resolution_unit: int = 2
+    software: str = ""
+    make: str = ""
+    model: str = ""
+    children: tuple[Page, ...] = ()
 
 
 def sniff(start: bytes) -> bool:
@@ -90,24 +104,41 @@ def read_pages(fd: int) -> tuple[Page, ...]:
     SlideUnreadable
         The index is not sound.
     """
-    index = Index(fd)
+    walk = _Walk(Index(fd))
     pages: list[Page] = []
-    seen: set[int] = set()
-    tiles = 0
-    at = index.first
+    at = walk.index.first
     while at:
-        if at in seen:
-            raise SlideUnreadable(cause="TIFF directories that loop")
-        if len(pages) == MOST_PAGES:
-            raise SlideUnreadable(cause=f"more than {MOST_PAGES} TIFF directories")
-        seen.add(at)
-        entries, at = index.directory(at)
-        page = Directory(index, len(pages), entries).page(MOST_TILES - tiles)
-        tiles += len(page.offsets)
+        page, at = walk.page(at, len(pages))
         pages.append(page)
     if not pages:
         raise SlideUnreadable(cause="a TIFF file without an image")
     return tuple(pages)
+
+
+class _Walk:
+    """Visits every directory once, chain and SubIFDs under one budget."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._seen: set[int] = set()
+        self._tiles = 0
+
+    def page(self, at: int, number: int, *, inner: bool = False) -> tuple[Page, int]:
+        """Return the image of the directory at `at`, and where the next one lies."""
+        if at in self._seen:
+            raise SlideUnreadable(cause="TIFF directories that loop")
+        if len(self._seen) == MOST_PAGES:
+            raise SlideUnreadable(cause=f"more than {MOST_PAGES} TIFF directories")
+        self._seen.add(at)
+        entries, after = self.index.directory(at)
+        directory = Directory(self.index, number, entries)
+        page = directory.page(MOST_TILES - self._tiles)
+        self._tiles += len(page.offsets)
+        if not inner:  # a pyramid is one step deep; what lies deeper is no level
+            places = directory.children()
+            smaller = tuple(self.page(place, number, inner=True)[0] for place in places)
+            page = replace(page, children=smaller)
+        return page, after
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +239,28 @@ class Directory:
         except UnicodeDecodeError:
             return raw.decode("latin-1")
 
+    def children(self) -> list[int]:
+        """Return where the SubIFDs lie."""
+        entry = self.entries.get(330)
+        if entry is None:
+            return []
+        if entry.count > MOST_PAGES:
+            raise self._refuse(f"{entry.count} SubIFDs")
+        return [int(at) for at in self.array(330, entry.count)]
+
+    def resolution(self) -> tuple[float, float] | None:
+        """Return pixels per unit along a row and a column; None where it is not said."""
+        found = []
+        for tag in (282, 283):
+            entry = self.entries.get(tag)
+            if entry is None or (entry.kind, entry.count) != (_RATIONAL, 1):
+                return None
+            above, below = struct.unpack(self.index.order + "LL", self.index.take(entry.at, 8))
+            if not above or not below:
+                return None
+            found.append(above / below)
+        return found[0], found[1]
+
     def page(self, tiles_left: int) -> Page:
         """Return the image, with every tile inside the file."""
         width, length = self.number_of(256), self.number_of(257)
@@ -229,6 +282,7 @@ class Directory:
         tiles *= samples if planar == 2 else 1
         if tiles > tiles_left:
             raise self._refuse(f"{tiles} tiles")
+        offsets, counts = self._where(324 if tiled else 273, 325 if tiled else 279, tiles)
         return Page(
             number=self.number,
             width=width,
@@ -246,10 +300,16 @@ class Directory:
             date=self.text(306),
             jpeg_tables=self.blob(347, BYTES, LONGEST_BLOB),
             icc=self.blob(34675, BYTES, LONGEST_BLOB),
-            **self._where(324 if tiled else 273, 325 if tiled else 279, tiles),
+            resolution=self.resolution(),
+            resolution_unit=self.number_of(296, missing=2),
+            software=self.text(305),
+            make=self.text(271),
+            model=self.text(272),
+            offsets=offsets,
+            counts=counts,
         )
 
-    def _where(self, offsets_tag: int, counts_tag: int, tiles: int) -> dict[str, Numbers]:
+    def _where(self, offsets_tag: int, counts_tag: int, tiles: int) -> tuple[Numbers, Numbers]:
         offsets, counts = self.array(offsets_tag, tiles), self.array(counts_tag, tiles)
         size = np.uint64(self.index.size)
         there = counts > 0
@@ -259,4 +319,4 @@ class Directory:
             raise self._refuse("a tile outside the file")
         if bool((counts > LARGEST_TILE).any()):
             raise self._refuse(f"a tile of more than {LARGEST_TILE} bytes")
-        return {"offsets": offsets, "counts": counts}
+        return offsets, counts
