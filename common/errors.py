@@ -288,8 +288,8 @@ class FileNameUnreadable(InputError):
 class SidecarOutside(InputError):
     number = "E-2060"
     exit_code = 23
-    ja = "スライドの付属ファイルの名前がそのフォルダーの外を指します ({cause})。送りません。元のフォルダーから出し直してください"
-    en = "A part of the slide is named outside its folder ({cause}). It is not sent; export it again"
+    ja = "スライドの付属ファイルがフォルダーの外を指します ({cause})。送らずに出し直してください"
+    en = "A part of the slide lies outside its folder ({cause}). Not sent; export it again"
 
 
 class MixedPatients(InputError):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from common.errors import SlideUnreadable, SlideUnsupported, StorageError
-from sender.slides import aperio, ndpi, ndpi_index
+from sender.slides import aperio, ndpi, ndpi_index, rendition
 from sender.slides.case import SlideCase
 from sender.slides.slide import Slide, SourceFile
 from sender.slides.tiff import Page, read_pages, sniff
@@ -29,8 +29,10 @@ class Format(Protocol):
 FORMATS: tuple[Format, ...] = (aperio,)  # first claim wins
 
 _SUFFIXES = frozenset(
-    {".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".mrxs", ".vms", ".vmu", ".svslide"}
+    {".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".mrxs", ".vms", ".vmu", ".svslide", ".czi"}
 )
+#: OpenSlide's readers of these go by the name; of TIFF files it is asked last.
+_NOT_TIFF = frozenset({".mrxs", ".vms", ".vmu", ".svslide", ".czi"})
 
 
 def looks_like_slide(path: Path) -> bool:
@@ -70,6 +72,8 @@ def open_slide(path: Path, case: SlideCase) -> Slide:
     try:
         if ndpi_index.sniff(source.fd):  # its offsets are not those of plain TIFF
             return ndpi.open_source(path, case, source)
+        if path.suffix.lower() in _NOT_TIFF:
+            return rendition.open_source(path, case, source)
         pages = read_pages(source.fd)
         for kind in FORMATS:
             if kind.claims(pages):

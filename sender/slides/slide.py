@@ -175,6 +175,8 @@ class Slide:
         Carries the mark 試験.
     icc : bool
         The file holds a colour profile of its own.
+    ended : callable
+        Called when the slide is closed.
     """
 
     path: Path
@@ -184,6 +186,7 @@ class Slide:
     omitted: tuple[str, ...] = ()
     test: bool = False
     icc: bool = False
+    ended: Callable[[], None] = field(default=lambda: None, repr=False)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -207,7 +210,8 @@ class Slide:
             source.check()
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files, and end what reads them."""
+        self.ended()
         for source in self.sources:
             source.close()
 
