@@ -9,6 +9,7 @@ C.8.12.6, C.7.6.17, C.7.6.22; PS3.16 for the codes.)
 from __future__ import annotations
 
 import io
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ _HANDLING: dict[Encoding, str] = {
     "reencoded": "Decoded and encoded again without loss",
 }
 
+_GIVEN = "; pixel size given by the operator, not in the file"
+
 
 @dataclass(frozen=True, slots=True)
 class Scanner:
@@ -61,6 +64,8 @@ class Scanner:
         Its pixel size along a column where that differs.
     planes_um : float or None
         Distance of focal planes in micrometres, where there are several.
+    spacing_given : bool
+        A person gave the pixel size; the file holds none.
     icc : bytes
         b"" when the file holds no profile.
     """
@@ -77,6 +82,7 @@ class Scanner:
     icc: bytes
     spacing_y_um: float | None = None
     planes_um: float | None = None
+    spacing_given: bool = False
 
     @property
     def spacing_rows_um(self) -> float:
@@ -125,6 +131,11 @@ class Picture:
     lossy_bytes: int | None
     lossy_method: str = "ISO_10918_1"
     focal_planes: int = 1
+
+
+def plain(text: str) -> str:
+    """Return text of a file as it may stand in an LO element."""
+    return re.sub(r"[\\\x00-\x1f\x7f]", " ", text)[:64].strip()
 
 
 def derived_uid(case: SlideCase, what: str) -> str:
@@ -358,7 +369,7 @@ def _groups(case: SlideCase, scanner: Scanner, picture: Picture) -> _Pairs:
     )
     _set(shared, "PixelMeasuresSequence", Items([_measures(scanner, picture)]))
     yield "SharedFunctionalGroupsSequence", Items([shared])
-    yield "ContributingEquipmentSequence", Items([_contribution(case, picture)])
+    yield "ContributingEquipmentSequence", Items([_contribution(case, scanner, picture)])
 
 
 def _measures(scanner: Scanner, picture: Picture) -> Dataset:
@@ -371,14 +382,15 @@ def _measures(scanner: Scanner, picture: Picture) -> Dataset:
     return item
 
 
-def _contribution(case: SlideCase, picture: Picture) -> Dataset:
+def _contribution(case: SlideCase, scanner: Scanner, picture: Picture) -> Dataset:
     return _item(
         PurposeOfReferenceCodeSequence=_code("109103", "DCM", "Modifying Equipment"),
         Manufacturer="todoke",
         ManufacturerModelName="todoke sender",
         SoftwareVersions=f"slide header {HEADER_VERSION}",
         ContributionDateTime=case.created,
-        ContributionDescription=_HANDLING[picture.encoding],
+        ContributionDescription=_HANDLING[picture.encoding]
+        + (_GIVEN if scanner.spacing_given else ""),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from common.errors import SlideUnreadable, SlideUnsupported, StorageError
-from sender.slides import aperio
+from sender.slides import aperio, generic, ome
 from sender.slides.case import SlideCase
 from sender.slides.slide import Slide, SourceFile
 from sender.slides.tiff import Page, read_pages, sniff
@@ -26,7 +26,8 @@ class Format(Protocol):
         """Make the virtual instances."""
 
 
-FORMATS: tuple[Format, ...] = (aperio,)  # first claim wins
+# first claim wins; the last claims every TIFF
+FORMATS: tuple[Format, ...] = (aperio, ome, generic)
 
 _SUFFIXES = frozenset(
     {".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".mrxs", ".vms", ".vmu", ".svslide"}
@@ -72,7 +73,7 @@ def open_slide(path: Path, case: SlideCase) -> Slide:
         for kind in FORMATS:
             if kind.claims(pages):
                 return kind.open_pages(path, case, source, pages)
-        raise SlideUnsupported(cause="a TIFF file that is not Aperio's")
+        raise SlideUnsupported(cause="a TIFF file of no known kind")
     except BaseException:
         source.close()
         raise

@@ -58,6 +58,8 @@ class Page:
         Pixels per `resolution_unit` along a row and along a column.
     resolution_unit : int
         1 none, 2 inch, 3 centimetre.
+    orientation : int
+        1 is upright.
     children : tuple of Page
         SubIFDs (tag 330, TIFF Technical Note 1): smaller copies of this image.
     """
@@ -82,6 +84,7 @@ class Page:
     counts: Numbers
     resolution: tuple[float, float] | None = None
     resolution_unit: int = 2
+    orientation: int = 1
     software: str = ""
     make: str = ""
     model: str = ""
@@ -300,6 +303,7 @@ class _Directory:
             icc=self.blob(34675, BYTES, LONGEST_BLOB),
             resolution=self.resolution(),
             resolution_unit=self.number_of(296, missing=2),
+            orientation=self.number_of(274, missing=1),
             software=self.text(305),
             make=self.text(271),
             model=self.text(272),
