@@ -35,21 +35,19 @@ def open_pages(path: Path, case: SlideCase, source: SourceFile, pages: tuple[Pag
     tiles.check(base)
     upright(base)
     found, omitted = _levels(base, pages)
-    spacing, spacing_y, given = scale.known(
-        scale.of_resolution(base), case, "XResolution, YResolution"
-    )
+    spacing, down, given = scale.known(scale.of_resolution(base), case, "XResolution, YResolution")
     scanner = Scanner(
-        manufacturer=plain(base.make) or "UNKNOWN",
-        model=plain(base.model) or "UNKNOWN",
-        serial="UNKNOWN",
-        software=plain(base.software) or "UNKNOWN",
+        manufacturer=plain(base.make),
+        model=plain(base.model),
+        serial="",
+        software=plain(base.software),
         acquired="",  # DateTime is that of the last conversion as often as not
         objective_power="",
         columns=base.width,
         rows=base.length,
         spacing_um=spacing,
         icc=base.icc,
-        spacing_y_um=spacing_y,
+        spacing_down_um=down,
         spacing_given=given,
     )
     made = levels.instances(source, [(page,) for page in found], case, scanner, believe_stream=True)

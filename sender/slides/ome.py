@@ -133,25 +133,25 @@ def _pyramid(planes: list[Page]) -> list[list[Page]]:
 
 def _scanner(ome: Ome, image: Image, planes: list[Page], case: SlideCase) -> Scanner:
     base = planes[0]
-    across, down, between = image.micrometres
+    x, y, between = image.micrometres
     stated = scale.of_resolution(base)
-    if across and down and scale.plausible(across) and scale.plausible(down):
-        stated = (across, down)
-    spacing, spacing_y, given = scale.known(stated, case, "PhysicalSizeX, PhysicalSizeY")
+    if x and y and scale.plausible(x) and scale.plausible(y):
+        stated = (x, y)
+    spacing, down, given = scale.known(stated, case, "PhysicalSizeX, PhysicalSizeY")
     maker, model, serial = ome.microscopes.get(image.instrument, ("", "", ""))
     power = ome.objectives.get(image.objective, "")
     return Scanner(
-        manufacturer=plain(maker) or "UNKNOWN",
-        model=plain(model) or "UNKNOWN",
-        serial=plain(serial) or "UNKNOWN",
-        software=plain(ome.creator) or "UNKNOWN",
+        manufacturer=plain(maker),
+        model=plain(model),
+        serial=plain(serial),
+        software=plain(ome.creator),
         acquired="",
         objective_power=power if re.fullmatch(r"\d{1,3}(\.\d{1,3})?", power) else "",
         columns=base.width,
         rows=base.length,
         spacing_um=spacing,
         icc=base.icc,
-        spacing_y_um=spacing_y,
-        planes_um=between if len(planes) > 1 else None,
+        spacing_down_um=down,
+        plane_step_um=between if len(planes) > 1 else None,
         spacing_given=given,
     )

@@ -47,5 +47,5 @@ def known(
     if stated is not None:
         return *stated, False
     if case.spacing_um is None or not 1e-3 <= case.spacing_um <= 1e3:
-        raise SlideUnsupported(cause=f"no pixel size ({tag}); a person must attest it")
+        raise SlideUnsupported(cause=f"no pixel size ({tag}); a person must attest it, --spacing")
     return case.spacing_um, case.spacing_um, True
