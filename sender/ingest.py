@@ -13,7 +13,6 @@ from typing import Any
 
 from common import link
 from common.dicom import dataset, uids
-from common.dicom.layout import Layout
 from common.errors import (
     InputError,
     MixedPatients,
@@ -273,7 +272,7 @@ def _take_slide(
             Instance(
                 level.sop_instance_uid, level.sop_class_uid, level.transfer_syntax_uid,
                 case.series_uid, number, str(path.absolute()), 0,
-                Layout(level.header, level.lengths).length,
+                level.expected,
                 *stamp(known), frames=level.frames,
             )
             for number, level in enumerate(slide.instances, 1)

@@ -11,11 +11,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from common.dicom.testmark import is_test_description
 from common.errors import SlideUnsupported
-from sender.slides import associated, levels
+from sender.slides import associated, levels, scale
 from sender.slides.case import SlideCase
-from sender.slides.header import Scanner
+from sender.slides.header import Scanner, plain
 from sender.slides.slide import Flavor, Slide, SourceFile, VirtualInstance
 from sender.slides.tiff import Page
 
@@ -37,9 +36,7 @@ def open_pages(path: Path, case: SlideCase, source: SourceFile, pages: tuple[Pag
     pyramid = levels.pyramid(pages[0], (page for page in pages if page.tiled))
     keys = _keys(pages[0].description)
     scanner = _scanner(keys, pyramid[0], case)
-    test = case.test or is_test_description(pages[0].description)
-    if test != case.test:
-        case = SlideCase.from_json(case.to_json() | {"test": True})
+    case = case.marked(pages[0].description)
     found, omitted = _associated(pages, case)
     instances: list[VirtualInstance] = []
     for flavor, page in found:
@@ -59,7 +56,7 @@ def open_pages(path: Path, case: SlideCase, source: SourceFile, pages: tuple[Pag
         instances=tuple(instances),
         sources=(source,),
         omitted=tuple(omitted),
-        test=test,
+        test=case.test,
         icc=bool(pyramid[0].icc),
     )
 
@@ -114,28 +111,23 @@ def _positive(text: str) -> float | None:
 
 
 def _scanner(keys: dict[str, str], base: Page, case: SlideCase) -> Scanner:
-    spacing = _positive(keys.get("MPP", "")) or case.spacing_um
-    if spacing is None or _positive(str(spacing)) is None:
-        raise SlideUnsupported(cause="no pixel size (MPP); a person must attest it")
+    mpp = _positive(keys.get("MPP", ""))
+    spacing, _, given = scale.known((mpp, mpp) if mpp else None, case, "MPP")
     power = keys.get("AppMag", "")
     version = re.match(r"Aperio[^\r\n|;]*?\b(v[\w.]+)", base.description)
     return Scanner(
         manufacturer="Aperio",
-        model=_plain(keys.get("ScannerType", "")) or "ScanScope",
-        serial=_plain(keys.get("ScanScope ID", "")) or "UNKNOWN",
-        software=_plain(version.group(1)) if version else "UNKNOWN",
+        model=plain(keys.get("ScannerType", "")) or "ScanScope",
+        serial=plain(keys.get("ScanScope ID", "")) or "UNKNOWN",
+        software=plain(version.group(1)) if version else "UNKNOWN",
         acquired=_acquired(keys),
         objective_power=power if re.fullmatch(r"\d{1,3}(\.\d{1,3})?", power) else "",
         columns=base.width,
         rows=base.length,
         spacing_um=spacing,
         icc=base.icc,
+        spacing_given=given,
     )
-
-
-def _plain(text: str) -> str:
-    """Return text that may stand in an LO element."""
-    return re.sub(r"[\\\x00-\x1f\x7f]", " ", text)[:64].strip()
 
 
 def _acquired(keys: dict[str, str]) -> str:

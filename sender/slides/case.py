@@ -8,6 +8,7 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
+from common.dicom.testmark import is_test_description
 from common.errors import InputError
 
 
@@ -73,6 +74,12 @@ class SlideCase:
     send_macro: bool = False
     test: bool = False
     spacing_um: float | None = None
+
+    def marked(self, description: str) -> SlideCase:
+        """Return the case, with the mark 試験 if the file's description carries it."""
+        if self.test or not is_test_description(description):
+            return self
+        return dataclasses.replace(self, test=True)
 
     def to_json(self) -> dict[str, Any]:
         """Return the case as plain values for :func:`json.dumps`."""

@@ -12,11 +12,12 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -100,6 +101,7 @@ class Encoded:
             file = tempfile.TemporaryFile(dir=_folder())  # noqa: SIM115
         except OSError as failure:
             raise StorageError(path=_folder() or tempfile.gettempdir()) from failure
+        weakref.finalize(self, file.close)
         ends = np.zeros(self._count, np.int64)
         at = number = 0
         workers = min(_WORKERS, max(1, (os.cpu_count() or 1) - 1))
@@ -132,7 +134,7 @@ def _folder() -> Path | None:
     return _HERE if "TMPDIR" not in os.environ and _HERE.is_dir() else None
 
 
-class Lengths:
+class Lengths(Sequence[int]):
     """Frame lengths that are not known yet; how many they are is known at once.
 
     Takes the place of an array wherever lengths are only read.
@@ -148,9 +150,17 @@ class Lengths:
         lengths = np.diff(self._encoded.ends(), prepend=0)
         return lengths if dtype is None else lengths.astype(dtype)
 
-    def __getitem__(self, i: int) -> int:
-        ends = self._encoded.ends()
-        return int(ends[i]) - (int(ends[i - 1]) if i else 0)
+    @overload
+    def __getitem__(self, i: int) -> int: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[int]: ...
+    def __getitem__(self, i: int | slice) -> int | list[int]:
+        found: int | list[int] = np.asarray(self)[i].tolist()
+        return found
 
     def __iter__(self) -> Iterator[int]:
         return iter(np.asarray(self).tolist())
+
+    def sum(self) -> int:
+        """Return the bytes of all frames."""
+        return int(self._encoded.ends()[-1])

@@ -8,25 +8,22 @@ C.8.12.6, C.7.6.17, C.7.6.22; PS3.16 for the codes.)
 
 from __future__ import annotations
 
-import io
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydicom import config
-from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.filewriter import dcmwrite
 from pydicom.sequence import Sequence as Items
-from pydicom.valuerep import format_number_as_ds
 
 from common.dicom.testmark import mark_test_dataset
-from common.errors import InputError
+from common.errors import SlideUnsupported
 from sender.slides.case import SlideCase
+from sender.slides.elements import code, item, number_text, put, written
 from sender.slides.icc import NAME as ASSUMED_PROFILE
 from sender.slides.icc import assumed_srgb
+from sender.slides.light import Fluorescence, illumination
 from sender.slides.slide import WSI_SOP_CLASS, Encoding, Flavor
 
 HEADER_VERSION = "1"  # of what this page writes; a change of bytes is a new number
@@ -38,28 +35,18 @@ _FLAVORS: dict[Flavor, tuple[str, str]] = {  # Image Type values 1 and 4
     "OVERVIEW": ("ORIGINAL", "NONE"),
     "LABEL": ("ORIGINAL", "NONE"),
 }
+_DIMENSIONS = (
+    (0x0040074A, "Focal Plane"),
+    (0x0048021F, "Row Position"),
+    (0x0048021E, "Column Position"),
+)
 _HANDLING: dict[Encoding, str] = {
     "stored": "Tiles as stored by the scanner, JPEG tables spliced in, not decoded",
     "joined": "JPEG strips as stored by the scanner, joined by restart markers, not decoded",
     "reencoded": "Decoded and encoded again without loss",
 }
 
-
-@dataclass(frozen=True, slots=True)
-class Fluorescence:
-    """The light of a fluorescence scan, as the vendor file tells it.
-
-    Attributes
-    ----------
-    filters : str
-        Name of the filter set.
-    excitation_nm, emission_nm : float or None
-        Wavelengths, where the file holds them.
-    """
-
-    filters: str
-    excitation_nm: float | None
-    emission_nm: float | None
+_GIVEN = "; pixel size given by the operator, not in the file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +55,25 @@ class Scanner:
 
     Attributes
     ----------
+    manufacturer, model, serial, software : str
+        "" when the file does not say; the header then says UNKNOWN, for the elements
+        are of type 1 (PS3.3 C.7.5.2).
     acquired : str
         DT; "" when the file does not say.
     columns, rows : int
         Size of the largest level in pixels.
     spacing_um : float
         Its pixel size along a row in micrometres.
-    spacing_y_um : float or None
-        Its pixel size along a column where that differs.
-    planes_um : float or None
-        Distance of focal planes in micrometres, where there are several.
     icc : bytes
         b"" when the file holds no profile.
+    spacing_down_um : float or None
+        Its pixel size down a column, where it is another.
+    plane_step_um : float or None
+        Distance of two focal planes in micrometres; needed where there are several.
+    focus : {'AUTO', 'MANUAL'}
+        Focus Method: an operator's focus only where the file says so.
+    spacing_given : bool
+        A person gave the pixel size; the file holds none.
     fluorescence : Fluorescence or None
         None for brightfield.
     """
@@ -94,14 +88,11 @@ class Scanner:
     rows: int
     spacing_um: float
     icc: bytes
+    spacing_down_um: float | None = None
+    plane_step_um: float | None = None
+    focus: str = "AUTO"
+    spacing_given: bool = False
     fluorescence: Fluorescence | None = None
-    spacing_y_um: float | None = None
-    planes_um: float | None = None
-
-    @property
-    def spacing_rows_um(self) -> float:
-        """Pixel size along a column in micrometres."""
-        return self.spacing_um if self.spacing_y_um is None else self.spacing_y_um
 
     def spacing(self, columns: int, rows: int) -> tuple[float, float]:
         """Return the pixel size of a smaller image of the same field, in micrometres.
@@ -111,9 +102,13 @@ class Scanner:
         """
         factor = max(round(self.columns / columns), 1)
         if abs(self.columns / factor - columns) < 1 and abs(self.rows / factor - rows) < 1:
-            return self.spacing_um * factor, self.spacing_rows_um * factor
-        along_column = self.spacing_rows_um * self.rows / rows
-        return self.spacing_um * self.columns / columns, along_column
+            return self.spacing_um * factor, self.down_um * factor
+        return self.spacing_um * self.columns / columns, self.down_um * self.rows / rows
+
+    @property
+    def down_um(self) -> float:
+        """Pixel size down a column in micrometres."""
+        return self.spacing_um if self.spacing_down_um is None else self.spacing_down_um
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +117,21 @@ class Picture:
 
     Attributes
     ----------
+    frames : int
+        Of all planes: along a row, then down, then plane after plane (PS3.3 C.7.6.17.3).
+    photometric : str
+        What the codestream holds; MONOCHROME2 means one sample a pixel.
     lossy_bytes : int or None
-        Bytes of the lossy streams that the pixels are in, or came out of before they
+        Bytes of the lossy stream that the pixels are in, or came out of before they
         were coded without loss; None where none is known.
     lossy_method : str
-        Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1).
-    focal_planes : int
-        Frames run over a plane by rows, then over the planes from the glass up
-        (PS3.3 C.7.6.17.3).
+        What coded them with loss: ISO_10918_1 (JPEG), ISO_15444_1 (JPEG 2000).
+    lossy_ratio : float or None
+        Where the ratio is known and the bytes are not.
+    planes : int
+        Focal planes, all of them in this instance.
+    handling : str
+        How the pixels came from the file, where the words for `encoding` say too little.
     """
 
     flavor: Flavor
@@ -144,7 +146,24 @@ class Picture:
     encoding: Encoding
     lossy_bytes: int | None
     lossy_method: str = "ISO_10918_1"
-    focal_planes: int = 1
+    lossy_ratio: float | None = None
+    planes: int = 1
+    handling: str = ""
+
+    @property
+    def samples(self) -> int:
+        """Samples a pixel."""
+        return 1 if self.photometric == "MONOCHROME2" else 3
+
+    @property
+    def handled(self) -> str:
+        """How the pixels came from the file, in words."""
+        return self.handling or _HANDLING[self.encoding]
+
+
+def plain(text: str) -> str:
+    """Return text of a file as it may stand in an LO element."""
+    return re.sub(r"[\\\x00-\x1f\x7f]", " ", text)[:64].strip()
 
 
 def derived_uid(case: SlideCase, what: str) -> str:
@@ -169,60 +188,22 @@ def build(case: SlideCase, scanner: Scanner, picture: Picture) -> bytes:
     header = Dataset()
     for part in (
         _identity(case, picture),
-        _patient_and_study(case),
+        patient_and_study(case),
         _equipment(case, scanner),
         _specimen(case),
         _pixels(picture),
         _matrix(scanner, picture),
         _groups(case, scanner, picture),
-        _optics(scanner),
+        _optics(scanner, picture),
     ):
         for keyword, value in part:
-            _set(header, keyword, value)
+            put(header, keyword, value)
     if case.test:
         mark_test_dataset(header)
-    return _written(header)
+    return written(header)
 
 
 _Pairs = Iterator[tuple[str, Any]]
-
-
-def _set(dataset: Dataset, keyword: str, value: Any) -> None:
-    try:
-        element = DataElement(keyword, dictionary_VR(keyword), value, validation_mode=config.RAISE)
-    except (ValueError, TypeError, OverflowError):
-        # pydicom quotes the value, which may be a patient's
-        raise InputError(cause=f"slide case: {keyword}") from None
-    dataset.add(element)
-
-
-def _written(header: Dataset) -> bytes:
-    # text that cannot be coded stops here, CHR-03; the setting is pydicom's own and global
-    before = config.settings.writing_validation_mode
-    config.settings.writing_validation_mode = config.RAISE
-    buffer = io.BytesIO()
-    try:
-        dcmwrite(buffer, header, implicit_vr=False, little_endian=True)
-    except (ValueError, TypeError, OverflowError, AttributeError):
-        raise InputError(cause="slide case: text that cannot be written in UTF-8") from None
-    finally:
-        config.settings.writing_validation_mode = before
-    return buffer.getvalue()
-
-
-def _item(**values: Any) -> Dataset:
-    item = Dataset()
-    for keyword, value in values.items():
-        _set(item, keyword, value)
-    return item
-
-
-def _code(value: str, scheme: str, meaning: str) -> Items:
-    return Items([_item(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)])
-
-
-def _number(value: float) -> str:
-    return str(format_number_as_ds(float(value)))
 
 
 def _image_type(picture: Picture) -> list[str]:
@@ -250,7 +231,8 @@ def _identity(case: SlideCase, picture: Picture) -> _Pairs:
         yield "PyramidUID", derived_uid(case, "pyramid")
 
 
-def _patient_and_study(case: SlideCase) -> _Pairs:
+def patient_and_study(case: SlideCase) -> _Pairs:
+    """Yield keyword and value of patient and study (PS3.3 C.7.1.1, C.7.2.1)."""
     yield "PatientName", case.patient_name
     yield "PatientID", case.patient_id
     if case.issuer:
@@ -276,33 +258,38 @@ def _equipment(case: SlideCase, scanner: Scanner) -> _Pairs:
     yield "ContentTime", clock[8:] or "000000"
     if case.institution_name:
         yield "InstitutionName", case.institution_name
-    yield "Manufacturer", scanner.manufacturer
-    yield "ManufacturerModelName", scanner.model
-    yield "DeviceSerialNumber", scanner.serial
-    yield "SoftwareVersions", scanner.software
+    yield "Manufacturer", scanner.manufacturer or "UNKNOWN"
+    yield "ManufacturerModelName", scanner.model or "UNKNOWN"
+    yield "DeviceSerialNumber", scanner.serial or "UNKNOWN"
+    yield "SoftwareVersions", scanner.software or "UNKNOWN"
 
 
 def _specimen(case: SlideCase) -> _Pairs:
     container = case.container_id or "UNKNOWN"
-    specimen = _item(
+    specimen = item(
         SpecimenIdentifier=case.specimen_id or container,
         SpecimenUID=case.specimen_uid or derived_uid(case, "specimen"),
         IssuerOfTheSpecimenIdentifierSequence=Items(),
         SpecimenPreparationSequence=Items(),
     )
     if case.specimen_description:
-        _set(specimen, "SpecimenShortDescription", case.specimen_description)
+        put(specimen, "SpecimenShortDescription", case.specimen_description)
     yield "AcquisitionContextSequence", Items()
     yield "ContainerIdentifier", container
     yield "IssuerOfTheContainerIdentifierSequence", Items()
-    yield "ContainerTypeCodeSequence", _code("433466003", "SCT", "Microscope slide")
+    yield "ContainerTypeCodeSequence", code("433466003", "SCT", "Microscope slide")
     yield "SpecimenDescriptionSequence", Items([specimen])
 
 
 def _pixels(picture: Picture) -> _Pairs:
-    yield "SamplesPerPixel", 3
+    yield "SamplesPerPixel", picture.samples
     yield "PhotometricInterpretation", picture.photometric
-    yield "PlanarConfiguration", 0
+    if picture.samples > 1:
+        yield "PlanarConfiguration", 0
+    else:
+        yield "PresentationLUTShape", "IDENTITY"
+        yield "RescaleIntercept", "0"
+        yield "RescaleSlope", "1"
     yield "NumberOfFrames", picture.frames
     yield "Rows", picture.tile_rows
     yield "Columns", picture.tile_columns
@@ -313,34 +300,47 @@ def _pixels(picture: Picture) -> _Pairs:
     shows_label = picture.flavor in {"LABEL", "OVERVIEW"}
     yield "BurnedInAnnotation", "YES" if shows_label else "NO"
     yield "SpecimenLabelInImage", "YES" if shows_label else "NO"
-    yield "LossyImageCompression", "00" if picture.lossy_bytes is None else "01"
-    if picture.lossy_bytes is not None:
-        raw = 3 * picture.frames * picture.tile_columns * picture.tile_rows
-        yield "LossyImageCompressionRatio", _number(round(raw / picture.lossy_bytes, 2))
+    ratio = _ratio(picture)
+    yield "LossyImageCompression", "00" if ratio is None else "01"
+    if ratio is not None:
+        yield "LossyImageCompressionRatio", number_text(round(ratio, 2))
         yield "LossyImageCompressionMethod", picture.lossy_method
-    if picture.encoding != "stored":
-        yield "DerivationDescription", _HANDLING[picture.encoding]
+    if picture.encoding != "stored" or picture.handling:
+        yield "DerivationDescription", picture.handled
+
+
+def _ratio(picture: Picture) -> float | None:
+    """Return the ratio of the coding with loss; None where no loss is known (C.7.6.1.1.5)."""
+    if picture.lossy_ratio is not None or picture.lossy_bytes is None:
+        return picture.lossy_ratio
+    raw = picture.samples * picture.frames * picture.tile_columns * picture.tile_rows
+    return raw / picture.lossy_bytes
 
 
 def _matrix(scanner: Scanner, picture: Picture) -> _Pairs:
     width_mm = scanner.columns * scanner.spacing_um / 1000
-    height_mm = scanner.rows * scanner.spacing_rows_um / 1000
+    height_mm = scanner.rows * scanner.down_um / 1000
     yield "VolumetricProperties", "VOLUME"
-    yield "FocusMethod", "AUTO"
+    yield "FocusMethod", scanner.focus
     yield "ExtendedDepthOfField", "NO"
     if picture.flavor in {"VOLUME", "THUMBNAIL"}:
         yield "ImagedVolumeWidth", width_mm
         yield "ImagedVolumeHeight", height_mm
-        yield "ImagedVolumeDepth", _depth_um(scanner, picture)
+        yield (
+            "ImagedVolumeDepth",
+            _NOMINAL_DEPTH_UM + _step(scanner, picture) * (picture.planes - 1),
+        )
     yield "TotalPixelMatrixColumns", picture.columns
     yield "TotalPixelMatrixRows", picture.rows
-    yield "TotalPixelMatrixFocalPlanes", picture.focal_planes
+    yield "TotalPixelMatrixFocalPlanes", picture.planes
     yield "NumberOfOpticalPaths", 1
     # a nominal place: the picture's last corner on the slide's own
-    origin = _item(
-        XOffsetInSlideCoordinateSystem=_number(height_mm),
-        YOffsetInSlideCoordinateSystem=_number(width_mm),
+    origin = item(
+        XOffsetInSlideCoordinateSystem=number_text(height_mm),
+        YOffsetInSlideCoordinateSystem=number_text(width_mm),
     )
+    if picture.planes > 1:
+        put(origin, "ZOffsetInSlideCoordinateSystem", "0")
     yield "TotalPixelMatrixOriginSequence", Items([origin])
     yield "ImageOrientationSlide", ["0", "-1", "0", "-1", "0", "0"]
     yield "RecommendedAbsentPixelCIELabValue", _WHITE
@@ -349,85 +349,78 @@ def _matrix(scanner: Scanner, picture: Picture) -> _Pairs:
         yield "BarcodeValue", ""
 
 
-def _depth_um(scanner: Scanner, picture: Picture) -> float:
-    return (scanner.planes_um or 0.0) * (picture.focal_planes - 1) or _NOMINAL_DEPTH_UM
+def _step(scanner: Scanner, picture: Picture) -> float:
+    """Return the distance of two focal planes in micrometres, 0 where there is one."""
+    if picture.planes == 1:
+        return 0.0
+    if not scanner.plane_step_um or scanner.plane_step_um < 0:
+        raise SlideUnsupported(cause="focal planes without their distance")
+    return scanner.plane_step_um
 
 
 def _groups(case: SlideCase, scanner: Scanner, picture: Picture) -> _Pairs:
     organization = derived_uid(case, "dimension organization")
     yield (
         "DimensionOrganizationSequence",
-        Items([_item(DimensionOrganizationUID=organization)]),
+        Items([item(DimensionOrganizationUID=organization)]),
     )
     yield "DimensionOrganizationType", "TILED_FULL"
     yield (
         "DimensionIndexSequence",
         Items(
-            _item(
+            item(
                 DimensionOrganizationUID=organization,
                 DimensionIndexPointer=pointer,
                 FunctionalGroupPointer=0x0048021A,
                 DimensionDescriptionLabel=label,
             )
-            for pointer, label in ((0x0048021F, "Row Position"), (0x0048021E, "Column Position"))
+            for pointer, label in _DIMENSIONS[picture.planes == 1 :]
         ),
     )
-    shared = _item(
-        WholeSlideMicroscopyImageFrameTypeSequence=Items([_item(FrameType=_image_type(picture))]),
-        OpticalPathIdentificationSequence=Items([_item(OpticalPathIdentifier="1")]),
+    shared = item(
+        WholeSlideMicroscopyImageFrameTypeSequence=Items([item(FrameType=_image_type(picture))]),
+        OpticalPathIdentificationSequence=Items([item(OpticalPathIdentifier="1")]),
     )
-    _set(shared, "PixelMeasuresSequence", Items([_measures(scanner, picture)]))
+    put(shared, "PixelMeasuresSequence", Items([_measures(scanner, picture)]))
     yield "SharedFunctionalGroupsSequence", Items([shared])
-    yield "ContributingEquipmentSequence", Items([_contribution(case, picture)])
+    yield "ContributingEquipmentSequence", Items([_contribution(case, scanner, picture)])
 
 
 def _measures(scanner: Scanner, picture: Picture) -> Dataset:
     along_row, along_column = scanner.spacing(picture.columns, picture.rows)
-    item = _item(SliceThickness=_number(_NOMINAL_DEPTH_UM / 1000))
+    measures = item(SliceThickness=number_text(_NOMINAL_DEPTH_UM / 1000))
     if picture.flavor in {"VOLUME", "THUMBNAIL"}:
-        _set(item, "PixelSpacing", [_number(along_column / 1000), _number(along_row / 1000)])
-    if picture.focal_planes > 1 and scanner.planes_um:
-        _set(item, "SpacingBetweenSlices", _number(scanner.planes_um / 1000))
-    return item
+        put(
+            measures,
+            "PixelSpacing",
+            [number_text(along_column / 1000), number_text(along_row / 1000)],
+        )
+    if picture.planes > 1:
+        put(measures, "SpacingBetweenSlices", number_text(_step(scanner, picture) / 1000))
+    return measures
 
 
-def _contribution(case: SlideCase, picture: Picture) -> Dataset:
-    return _item(
-        PurposeOfReferenceCodeSequence=_code("109103", "DCM", "Modifying Equipment"),
+def _contribution(case: SlideCase, scanner: Scanner, picture: Picture) -> Dataset:
+    return item(
+        PurposeOfReferenceCodeSequence=code("109103", "DCM", "Modifying Equipment"),
         Manufacturer="todoke",
         ManufacturerModelName="todoke sender",
         SoftwareVersions=f"slide header {HEADER_VERSION}",
         ContributionDateTime=case.created,
-        ContributionDescription=_HANDLING[picture.encoding],
+        ContributionDescription=picture.handled + (_GIVEN if scanner.spacing_given else ""),
     )
 
 
-def _light(fluorescence: Fluorescence | None) -> _Pairs:
-    """Illumination (PS3.3 C.8.12.5; PS3.16 CID 8123, 8122): colour or wavelength must stand."""
-    if fluorescence is None:
-        yield "IlluminationTypeCodeSequence", _code("111744", "DCM", "Brightfield illumination")
-        yield "IlluminationColorCodeSequence", _code("414298005", "SCT", "Full Spectrum")
-        return
-    kind = _code("111743", "DCM", "Epifluorescence illumination")
-    yield "IlluminationTypeCodeSequence", kind
-    if fluorescence.excitation_nm is not None:
-        yield "IlluminationWaveLength", fluorescence.excitation_nm
-    else:
-        yield "IlluminationColorCodeSequence", _code("414298005", "SCT", "Full Spectrum")
-    words = f"filter set {fluorescence.filters}"
-    if fluorescence.emission_nm is not None:
-        words += f", emission {fluorescence.emission_nm:g} nm"
-    yield "OpticalPathDescription", words[:64]
-
-
-def _optics(scanner: Scanner) -> _Pairs:
-    path = _item(OpticalPathIdentifier="1", ICCProfile=scanner.icc or assumed_srgb())
-    for keyword, value in _light(scanner.fluorescence):
-        _set(path, keyword, value)
-    if not scanner.icc:
-        if scanner.fluorescence is None:
-            _set(path, "OpticalPathDescription", ASSUMED_PROFILE)
-        _set(path, "ColorSpace", "SRGB")
+def _optics(scanner: Scanner, picture: Picture) -> _Pairs:
+    path = item(OpticalPathIdentifier="1")
+    for keyword, value in illumination(scanner.fluorescence):
+        put(path, keyword, value)
+    if picture.samples > 1:  # a profile of colours says nothing of grey (C.8.12.5)
+        put(path, "ICCProfile", scanner.icc or assumed_srgb())
+    if picture.samples > 1 and not scanner.icc:
+        light = scanner.fluorescence
+        put(path, "OpticalPathDescription", light.description if light else ASSUMED_PROFILE)
+        put(path, "ColorSpace", "SRGB")
     if scanner.objective_power:
-        _set(path, "ObjectiveLensPower", scanner.objective_power)
+        put(path, "ObjectiveLensPower", scanner.objective_power)
     yield "OpticalPathSequence", Items([path])

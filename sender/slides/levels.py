@@ -71,7 +71,7 @@ def instance(
         encoding=made.encoding,
         lossy_bytes=made.lossy_bytes,
         lossy_method=made.lossy_method,
-        focal_planes=len(planes),
+        planes=len(planes),
     )
     return VirtualInstance(
         sop_instance_uid=instance_uid(case, "VOLUME", level),

@@ -8,18 +8,18 @@ byte of the file is sent as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from common.dicom.testmark import is_test_description
 from common.errors import SlideUnreadable, SlideUnsupported
-from sender.slides import intervals, jpeg, ndpi_index
+from sender.slides import intervals, jpeg, ndpi_index, scale
 from sender.slides.case import SlideCase
-from sender.slides.header import Fluorescence, Picture, Scanner, build, instance_uid
+from sender.slides.header import Picture, Scanner, build, instance_uid, plain
+from sender.slides.light import Fluorescence
 from sender.slides.ndpi_index import NdpiPage
 from sender.slides.slide import Encoding, Flavor, Slide, SourceFile, VirtualInstance
 
@@ -43,9 +43,7 @@ def open_source(path: Path, case: SlideCase, source: SourceFile) -> Slide:
     """
     pages = ndpi_index.read_pages(source.fd)
     levels, omitted = _levels(pages)
-    test = case.test or is_test_description(levels[0].texts.get(270, ""))
-    if test != case.test:
-        case = SlideCase.from_json(case.to_json() | {"test": True})
+    case = case.marked(levels[0][0].texts.get(270, ""))
     scanner = _scanner(levels[0], case)
     instances: list[VirtualInstance] = []
     for page in pages:
@@ -59,7 +57,7 @@ def open_source(path: Path, case: SlideCase, source: SourceFile) -> Slide:
             omitted.append(f"directory {page.number}: a second OVERVIEW")
         else:
             try:
-                instances.append(_instance(source, page, "OVERVIEW", None, case, scanner, 1))
+                instances.append(_instance(source, [page], "OVERVIEW", None, case, scanner, 1))
             except (SlideUnsupported, SlideUnreadable) as failure:  # the tissue still travels
                 omitted.append(f"OVERVIEW: {failure.facts['cause']}")
     for level in range(len(levels) - 1, -1, -1):
@@ -71,44 +69,57 @@ def open_source(path: Path, case: SlideCase, source: SourceFile) -> Slide:
         instances=tuple(instances),
         sources=(source,),
         omitted=tuple(omitted),
-        test=test,
+        test=case.test,
         icc=False,
     )
 
 
-def _levels(pages: tuple[NdpiPage, ...]) -> tuple[list[NdpiPage], list[str]]:
-    """Return the pyramid of the plane in focus, largest first, and what is left out."""
+def _levels(pages: tuple[NdpiPage, ...]) -> tuple[list[list[NdpiPage]], list[str]]:
+    """Return the pyramid, largest first, the planes of each level from the glass up.
+
+    Planes at uneven distances have no place in one instance: of them the one in
+    focus is kept, and the others are among what is left out.
+    """
     found = [page for page in pages if page.lens > 0]
     if not found:
         raise SlideUnreadable(cause="an NDPI file without a level")
-    planes = sorted({page.focal_plane for page in found}, key=abs)
-    omitted = [f"focal plane {plane:+d} nm" for plane in planes[1:]]
-    levels = [page for page in found if page.focal_plane == planes[0]]
-    levels.sort(key=lambda page: -page.width)
-    base = levels[0]
-    for above, page in pairwise(levels):
-        if page.width >= above.width:
-            raise SlideUnsupported(cause="two levels of one size")
+    planes = sorted({page.focal_plane for page in found})
+    omitted: list[str] = []
+    if len({below - above for above, below in pairwise(planes)}) > 1:
+        focus = min(planes, key=abs)
+        omitted = [f"focal plane {plane:+d} nm" for plane in planes if plane != focus]
+        planes = [focus]
+    levels: dict[int, list[NdpiPage]] = {}
+    for page in sorted(found, key=lambda page: (-page.width, page.focal_plane)):
+        if page.focal_plane in planes:
+            levels.setdefault(page.width, []).append(page)
+    base = next(iter(levels.values()))[0]
+    for level in levels.values():
+        if [page.focal_plane for page in level] != planes:
+            raise SlideUnsupported(cause="levels of different focal planes, or two of one size")
+        page = level[0]
         # the widths, give or take the pixel that scanners round, bound the factor
         least, most = base.width / (page.width + 1), base.width / max(page.width - 1, 0.5)
         if not base.length / most - 1 <= page.length <= base.length / least + 1:
             raise SlideUnsupported(cause="a level of another shape")
-    return levels, omitted
+    return list(levels.values()), omitted
 
 
 def _instance(
     source: SourceFile,
-    page: NdpiPage,
+    planes: Sequence[NdpiPage],
     flavor: Flavor,
     level: int | None,
     case: SlideCase,
     scanner: Scanner,
     number: int,
 ) -> VirtualInstance:
-    if page.compression != _JPEG or page.photometric not in {_YCBCR, _RGB}:
-        kind = f"compression {page.compression}, colours {page.photometric}"
-        raise SlideUnsupported(cause=kind)
-    made = _frames(source, page)
+    page = planes[0]
+    for plane in planes:
+        if plane.compression != _JPEG or plane.photometric not in {_YCBCR, _RGB}:
+            kind = f"compression {plane.compression}, colours {plane.photometric}"
+            raise SlideUnsupported(cause=kind)
+    made = _stacked([_frames(source, plane) for plane in planes])
     picture = Picture(
         flavor=flavor,
         level=level,
@@ -121,6 +132,7 @@ def _instance(
         photometric=jpeg.photometric(rgb=page.photometric == _RGB),
         encoding=made.encoding,
         lossy_bytes=int(made.lengths.sum()),
+        planes=len(planes),
     )
     known = flavor == "VOLUME"
     return VirtualInstance(
@@ -156,6 +168,25 @@ class _Frames:
     ) -> None:
         self.columns, self.rows = size
         self.encoding, self.prefix, self.lengths, self.read = encoding, prefix, lengths, read
+
+
+def _stacked(planes: list[_Frames]) -> _Frames:
+    """Return the frames of all planes, plane after plane (PS3.3 C.7.6.17.3)."""
+    first, count = planes[0], len(planes[0].lengths)
+    if len(planes) == 1:
+        return first
+    if any(
+        (one.columns, one.rows, one.prefix, len(one.lengths))
+        != (first.columns, first.rows, first.prefix, count)
+        for one in planes
+    ):
+        raise SlideUnsupported(cause="focal planes of different kinds")
+
+    def read(i: int) -> bytes:
+        return planes[i // count].read(i % count)
+
+    lengths = np.concatenate([one.lengths for one in planes])
+    return _Frames((first.columns, first.rows), first.encoding, first.prefix, lengths, read)
 
 
 def _frames(source: SourceFile, page: NdpiPage) -> _Frames:
@@ -218,42 +249,40 @@ def _search(source: SourceFile, page: NdpiPage, data_at: int) -> npt.NDArray[np.
     return np.array(starts, np.uint64)
 
 
-def _scanner(base: NdpiPage, case: SlideCase) -> Scanner:
-    spacing = base.spacing_um[0] if base.spacing_um else case.spacing_um
-    if spacing is None or not 1e-3 <= spacing <= 1e3:
-        raise SlideUnsupported(cause="no pixel size (XResolution); a person must attest it")
-    if base.spacing_um and abs(base.spacing_um[1] / spacing - 1) > 0.01:
-        raise SlideUnsupported(cause="pixels that are not square")
+def _scanner(planes: Sequence[NdpiPage], case: SlideCase) -> Scanner:
+    base = planes[0]
+    stated = base.spacing_um
+    if stated is not None and not (scale.plausible(stated[0]) and scale.plausible(stated[1])):
+        stated = None
+    spacing, down, given = scale.known(stated, case, "XResolution, YResolution")
     power = f"{base.lens:g}"
     return Scanner(
-        manufacturer=_plain(base.texts.get(271, "")) or "Hamamatsu",
-        model=_plain(base.texts.get(272, "")) or "NanoZoomer",
-        serial=_plain(base.texts.get(ndpi_index.SERIAL, "")) or "UNKNOWN",
-        software=_plain(base.texts.get(305, "")) or "UNKNOWN",
+        manufacturer=plain(base.texts.get(271, "")) or "Hamamatsu",
+        model=plain(base.texts.get(272, "")) or "NanoZoomer",
+        serial=plain(base.texts.get(ndpi_index.SERIAL, "")),
+        software=plain(base.texts.get(305, "")),
         acquired=_acquired(base.texts.get(306, "")),
         objective_power=power if re.fullmatch(r"\d{1,3}(\.\d{1,3})?", power) else "",
         columns=base.width,
         rows=base.length,
         spacing_um=spacing,
         icc=b"",
+        spacing_down_um=down,
+        spacing_given=given,
+        plane_step_um=(planes[1].focal_plane - base.focal_plane) / 1000 if planes[1:] else None,
         fluorescence=_fluorescence(base),
     )
 
 
 def _fluorescence(base: NdpiPage) -> Fluorescence | None:
     """A filter set in the light path means fluorescence; brightfield scans name none."""
-    name = _plain(base.texts.get(ndpi_index.FILTER_SET, ""))
+    name = plain(base.texts.get(ndpi_index.FILTER_SET, ""))
     if not name:
         return None
     found = re.search(
         r"^ExcitationWaveLength=(\d{3,4})\r?$", base.texts.get(ndpi_index.PROPERTIES, ""), re.M
     )
     return Fluorescence(name, float(found[1]) if found else None, base.wavelength_nm)
-
-
-def _plain(text: str) -> str:
-    """Return text that may stand in an LO element."""
-    return re.sub(r"[\\\x00-\x1f\x7f]", " ", text)[:64].strip()
 
 
 def _acquired(text: str) -> str:

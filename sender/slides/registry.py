@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from common.errors import SlideUnreadable, SlideUnsupported, StorageError
-from sender.slides import aperio, ndpi, ndpi_index, rendition
+from sender.slides import aperio, generic, ndpi, ndpi_index, ome, philips, rendition
 from sender.slides.case import SlideCase
 from sender.slides.slide import Slide, SourceFile
 from sender.slides.tiff import Page, read_pages, sniff
@@ -26,13 +26,12 @@ class Format(Protocol):
         """Make the virtual instances."""
 
 
-FORMATS: tuple[Format, ...] = (aperio,)  # first claim wins
+# first claim wins; the last claims every TIFF
+FORMATS: tuple[Format, ...] = (aperio, philips, rendition, ome, generic)
 
-_SUFFIXES = frozenset(
-    {".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".mrxs", ".vms", ".vmu", ".svslide", ".czi"}
-)
-#: OpenSlide's readers of these go by the name; of TIFF files it is asked last.
+#: OpenSlide's readers go by these names; of TIFF files it is asked by what they hold.
 _NOT_TIFF = frozenset({".mrxs", ".vms", ".vmu", ".svslide", ".czi"})
+_SUFFIXES = _NOT_TIFF | {".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif"}
 
 
 def looks_like_slide(path: Path) -> bool:
@@ -78,7 +77,7 @@ def open_slide(path: Path, case: SlideCase) -> Slide:
         for kind in FORMATS:
             if kind.claims(pages):
                 return kind.open_pages(path, case, source, pages)
-        raise SlideUnsupported(cause="a TIFF file that is not Aperio's")
+        raise SlideUnsupported(cause="a TIFF file of no known kind")
     except BaseException:
         source.close()
         raise

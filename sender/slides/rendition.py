@@ -12,21 +12,22 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from common.dicom.testmark import is_test_description
 from common.errors import SlideUnreadable, SlideUnsupported, StorageError
 from common.workers import Worker, WorkerLost
 from sender import sidecars
-from sender.slides import encoded
+from sender.slides import encoded, scale
 from sender.slides.case import SlideCase
 from sender.slides.encoded import Encoded
 from sender.slides.header import Picture, Scanner, build, instance_uid
 from sender.slides.segments import LARGEST, Pixels
 from sender.slides.slide import Flavor, Slide, SourceFile, VirtualInstance
+from sender.slides.tiff import Page
 
 EDGE = 512  # of a tile in pixels
 _BATCH = 8  # tiles asked for at a time
@@ -65,6 +66,27 @@ VENDORS = {
 }
 
 
+VENDOR = "openslide"
+
+_LEICA, _TRESTLE = "http://www.leica-microsystems.com/scn", "MedScan"
+
+
+def claims(pages: tuple[Page, ...]) -> bool:
+    """Tell whether the directories are those of a TIFF that only OpenSlide knows."""
+    first = pages[0]
+    return (
+        _LEICA in first.description[:65536]
+        or first.software.startswith(_TRESTLE)
+        or any(page.description.startswith("level=") for page in pages)  # Ventana
+    )
+
+
+def open_pages(path: Path, case: SlideCase, source: SourceFile, pages: tuple[Page, ...]) -> Slide:
+    """Make the virtual instances of such a TIFF, see :func:`open_source`."""
+    del pages
+    return open_source(path, case, source)
+
+
 def open_source(path: Path, case: SlideCase, source: SourceFile) -> Slide:
     """Make the virtual instances of a slide that OpenSlide reads.
 
@@ -96,9 +118,8 @@ def open_source(path: Path, case: SlideCase, source: SourceFile) -> Slide:
 def _slide(path: Path, case: SlideCase, sources: list[SourceFile], reader: _Reader) -> Slide:
     facts = reader.facts()
     properties: dict[str, str] = facts["properties"]
-    test = case.test or any(is_test_description(value) for value in properties.values())
-    if test != case.test:
-        case = SlideCase.from_json(case.to_json() | {"test": True})
+    for value in properties.values():
+        case = case.marked(value)
     vendor = VENDORS.get(facts["vendor"])
     if vendor is None:
         raise SlideUnsupported(cause=f"OpenSlide calls it {facts['vendor']}")
@@ -113,11 +134,11 @@ def _slide(path: Path, case: SlideCase, sources: list[SourceFile], reader: _Read
         number = len(instances) + 1
         picture = _picture(flavor, None, number, (size[0], size[1]), (size[0], size[1]), None)
         lengths = np.array([len(frame)], np.int64)
-        instances.append(_instance(picture, case, scanner, lengths, lambda _, frame=frame: frame))
+        instances.append(_instance(picture, case, scanner, lengths, _always(frame)))
     for level, (width, length) in sorted(levels.items(), reverse=True):
         frames = Encoded(
             -(-width // EDGE) * -(-length // EDGE),
-            lambda level=level, size=(width, length): reader.tiles(level, size),
+            partial(reader.tiles, level, (width, length)),
         )
         # the share of the file that its pixels take: no file tells it per level
         lossy = max(1, stored * width * length // pixels) if _lossy(vendor, properties) else None
@@ -133,7 +154,7 @@ def _slide(path: Path, case: SlideCase, sources: list[SourceFile], reader: _Read
         instances=tuple(instances),
         sources=tuple(sources),
         omitted=tuple(omitted),
-        test=test,
+        test=case.test,
         icc=bool(scanner.icc),
         ended=reader.close,
     )
@@ -275,6 +296,10 @@ def _instance(
     )
 
 
+def _always(frame: bytes) -> Callable[[int], bytes]:
+    return lambda _: frame
+
+
 def _lossy(vendor: Vendor, properties: dict[str, str]) -> bool:
     """MRXS says its coding, VMU is raw; all else that OpenSlide opens is taken for lossy."""
     coding = properties.get("mirax.LAYER_0_LEVEL_0_SECTION.IMAGE_FORMAT", "")
@@ -286,25 +311,23 @@ def _scanner(
     facts: dict[str, Any], vendor: Vendor, base: tuple[int, int], case: SlideCase
 ) -> Scanner:
     properties: dict[str, str] = facts["properties"]
-    spacing = _number(properties.get("openslide.mpp-x", ""))
-    along_column = _number(properties.get("openslide.mpp-y", ""))
-    if spacing is None or along_column is None:
-        spacing = along_column = case.spacing_um
-    if spacing is None or not 1e-3 <= spacing <= 1e3:
-        raise SlideUnsupported(cause="no pixel size; a person must attest it")
+    across, along_column = (_number(properties.get(f"openslide.mpp-{x}", "")) for x in "xy")
+    stated = (across, along_column) if across is not None and along_column is not None else None
+    spacing, down, given = scale.known(stated, case, "openslide.mpp-x")
     power = properties.get("openslide.objective-power", "")
     return Scanner(
         manufacturer=vendor.maker,
-        model="UNKNOWN",
-        serial="UNKNOWN",
-        software="UNKNOWN",
+        model="",
+        serial="",
+        software="",
         acquired="",
         objective_power=power if re.fullmatch(r"\d{1,3}(\.\d{1,3})?", power) else "",
         columns=base[0],
         rows=base[1],
         spacing_um=spacing,
-        spacing_y_um=along_column if along_column != spacing else None,
         icc=bytes.fromhex(facts["icc"]),
+        spacing_down_um=down,
+        spacing_given=given,
     )
 
 
@@ -313,4 +336,4 @@ def _number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if 1e-3 <= value <= 1e3 else None
+    return value if scale.plausible(value) else None

@@ -11,8 +11,10 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
+from common.dicom.layout import Layout
 from common.durable import open_file, read_at
 from common.errors import InputError, SourceChanged
+from sender.slides.encoded import Lengths
 
 WSI_SOP_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"  # VL Whole Slide Microscopy Image Storage
 
@@ -111,7 +113,8 @@ class VirtualInstance:
     prefix : bytes
         Stands before what :meth:`read` gives, in every frame.
     lengths : ndarray
-        Length of each whole frame in bytes, without padding.
+        Length of each whole frame in bytes, without padding; of frames that are
+        coded again known only when asked (:class:`sender.slides.encoded.Lengths`).
     unscanned : frozenset of int
         Frames that the scanner left out; they are one white frame made here.
     """
@@ -129,7 +132,7 @@ class VirtualInstance:
     encoding: Encoding
     header: bytes = field(repr=False)
     prefix: bytes = field(repr=False)
-    lengths: npt.NDArray[Any] = field(repr=False)
+    lengths: npt.NDArray[Any] | Lengths = field(repr=False)
     unscanned: frozenset[int] = field(repr=False)
     reader: Callable[[int], bytes] = field(repr=False)
     sop_class_uid: str = WSI_SOP_CLASS
@@ -138,6 +141,13 @@ class VirtualInstance:
     def frames(self) -> int:
         """Number of frames."""
         return len(self.lengths)
+
+    @property
+    def expected(self) -> int:
+        """Length of the data set in bytes; a guess where frames have yet to be coded."""
+        if self.encoding == "reencoded" and self.frames > 1:
+            return len(self.header) + self.frames * self.tile_columns * self.tile_rows
+        return Layout(self.header, self.lengths).length
 
     def read(self, i: int) -> bytes:
         """Return frame `i` without its prefix, by one positioned read.

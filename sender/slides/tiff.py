@@ -26,6 +26,7 @@ MOST_PAGES = 512  # SubIFDs among them
 MOST_ENTRIES = 1024
 MOST_TILES = 4_000_000  # in all pages; a slide of 400,000 x 400,000 has 2.6 million of 256
 LONGEST_TEXT = 1 << 20
+LONGEST_FIRST_TEXT = 16 << 20  # of the first directory: Philips keeps pictures in it
 LONGEST_BLOB = 16 << 20  # ICC profile, JPEG tables
 LARGEST_TILE = 64 << 20
 
@@ -58,6 +59,8 @@ class Page:
         Pixels per `resolution_unit` along a row and along a column.
     resolution_unit : int
         1 none, 2 inch, 3 centimetre.
+    orientation : int
+        1 is upright.
     children : tuple of Page
         SubIFDs (tag 330, TIFF Technical Note 1): smaller copies of this image.
     """
@@ -82,6 +85,7 @@ class Page:
     counts: Numbers
     resolution: tuple[float, float] | None = None
     resolution_unit: int = 2
+    orientation: int = 1
     software: str = ""
     make: str = ""
     model: str = ""
@@ -233,7 +237,9 @@ class Directory:
 
     def text(self, tag: int) -> str:
         """Return the text of a tag up to its first NUL."""
-        raw = self.blob(tag, TEXT, LONGEST_TEXT).split(b"\0", 1)[0]
+        raw = self.blob(tag, TEXT, LONGEST_TEXT if self.number else LONGEST_FIRST_TEXT).split(
+            b"\0", 1
+        )[0]
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError:
@@ -302,6 +308,7 @@ class Directory:
             icc=self.blob(34675, BYTES, LONGEST_BLOB),
             resolution=self.resolution(),
             resolution_unit=self.number_of(296, missing=2),
+            orientation=self.number_of(274, missing=1),
             software=self.text(305),
             make=self.text(271),
             model=self.text(272),

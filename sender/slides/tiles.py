@@ -95,6 +95,8 @@ def check(page: Page) -> None:
         raise SlideUnreadable(cause="a level without a single tile")
     if page.compression != segments.RAW and int(there.min()) < 4:
         raise SlideUnreadable(cause="tiles that are cut")
+    if page.compression not in segments.PLAIN | J2K_KINDS | {TIFF_JPEG}:
+        raise SlideUnsupported(cause=kind(page))
     jpeg.check_tables(page.jpeg_tables)
 
 
@@ -122,9 +124,7 @@ def of_planes(source: SourceFile, planes: Sequence[Page], *, believe_stream: boo
         return _jpeg(source, planes, believe_stream=believe_stream)
     if page.tiled and page.compression in J2K_KINDS:
         return _j2k(source, planes)
-    if page.compression in segments.PLAIN or (page.compression == TIFF_JPEG and not page.tiled):
-        return _again(source, planes)
-    raise SlideUnsupported(cause=kind(page))
+    return _again(source, planes)
 
 
 def _form(page: Page) -> tuple[object, ...]:
