@@ -27,7 +27,7 @@ from common.errors import (
     TodokeError,
 )
 from common.states import TransferState
-from sender import identity
+from sender import identity, sidecars
 from sender.file_names import check_name, printable
 from sender.identity import Identity
 from sender.outbox import Instance, Job, fault, stamp
@@ -78,26 +78,31 @@ def files_below(paths: Iterable[Path | str]) -> Iterator[str]:
 
     Links and devices are yielded too, and a folder that cannot be listed (no
     right to, or gone meanwhile) itself, so that nothing is left out in silence.
+    The parts of a slide in several files are that slide: it alone is yielded.
     """
-    for path in paths:
-        name = os.fspath(path)
+    names = [os.fspath(path) for path in paths]
+    parts = sidecars.owned(names)
+    for name in names:
         if not os.path.isdir(name) or os.path.islink(name):  # noqa: PTH112, PTH114 - thousands
-            yield name
+            if name not in parts:
+                yield name
         else:
-            yield from _below(name)
+            yield from _below(name, parts)
 
 
-def _below(folder: str) -> Iterator[str]:
+def _below(folder: str, parts: set[str]) -> Iterator[str]:
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError:
         yield folder
         return
+    if any(sidecars.leads(entry.name) for entry in entries):
+        parts = parts | sidecars.owned([entry.path for entry in entries])
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            yield from _below(entry.path)
-        else:
+            yield from _below(entry.path, parts)
+        elif entry.path not in parts:
             yield entry.path
 
 

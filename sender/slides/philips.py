@@ -58,10 +58,10 @@ def open_pages(path: Path, case: SlideCase, source: SourceFile, pages: tuple[Pag
     SlideUnreadable, SlideUnsupported
     """
     words = read(pages[0].description)
-    case = case.marked(words.root.get("DICOM_DERIVATION_DESCRIPTION", ""))
     main = [one for one in words.images if one.values.get("PIM_DP_IMAGE_TYPE") == "WSI"]
     if len(main) != 1:
         raise SlideUnsupported(cause=f"{len(main)} scans in one file")
+    case = case.marked(main[0].values.get("DICOM_DERIVATION_DESCRIPTION", ""))
     found = levels.pyramid(*_levels(pages, main[0]))
     scanner = _scanner(words, main[0], found[0], case)
     omitted: list[str] = []
