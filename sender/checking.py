@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common.dicom import dataset
 from common.dicom.dataset import open_header
 from common.errors import InputError, StillNotAsked, TodokeError
 from sender import identity, slide_case, slides, stills
@@ -168,9 +167,11 @@ def _names(name: str) -> bool:
 
 def _found_in(slide: Slide, words: dict[str, str]) -> dict[str, str]:
     """Return in which attributes of the made headers each text stands."""
+    from pydicom import dcmread
+
     found: dict[str, set[str]] = {}
     for instance in slide.instances:
-        header = dataset.read_header(io.BytesIO(instance.header))
+        header = dcmread(io.BytesIO(instance.header), force=True)
         for element in header.iterall():
             text = str(element.value) if element.VR not in {"SQ", "OB", "OW", "UN"} else ""
             for name, value in words.items():
@@ -191,12 +192,14 @@ def vendor_words(path: Path) -> Iterator[tuple[str, str]]:
         return
     import tifffile
 
-    with contextlib.suppress(tifffile.TiffFileError, OSError, ValueError):
-        with tifffile.TiffFile(path) as tiff:
-            for number, page in enumerate(tiff.pages):
-                for tag in getattr(page, "tags", ()):
-                    if tag.code in _TEXT_TAGS:
-                        yield f"{number}.{tag.name}", str(tag.value)
+    with (
+        contextlib.suppress(tifffile.TiffFileError, OSError, ValueError),
+        tifffile.TiffFile(path) as tiff,
+    ):
+        for number, page in enumerate(tiff.pages):
+            for tag in getattr(page, "tags", ()):
+                if tag.code in _TEXT_TAGS:
+                    yield f"{number}.{tag.name}", str(tag.value)
 
 
 def _dicom(path: Path) -> Part:

@@ -74,10 +74,10 @@ def check(
             "stills": photographs(micro, gross),
             "still_metadata": settings.still_metadata,
         }
-        show(paths or [], options, as_json=as_json)
+        preview(paths or [], options, as_json=as_json)
 
 
-def show(paths: list[Path], options: dict[str, Any], *, as_json: bool) -> None:
+def preview(paths: list[Path], options: dict[str, Any], *, as_json: bool) -> None:
     """Say what a job would send; the exit code is that of the worst file.
 
     Raises

@@ -13,7 +13,7 @@ import typer
 from common import console, descriptors, durable, logs
 from common.errors import DiskFull, UsageError
 from common.settings import data_folder
-from sender.checking_verbs import Gross, Label, Macro, Micro, photographs, show
+from sender.checking_verbs import Gross, Label, Macro, Micro, photographs, preview
 
 Data = Annotated[
     Path | None, typer.Option("--data", help="データフォルダー / data directory", metavar="DIR")
@@ -96,10 +96,16 @@ def send(
         if stills:  # they and the slides beside them are one case
             slide["study_uid"] = uids.new_uid()
         request = {"import": {"attested_by": attest}} if attest else {}
-        options = {"priority": priority, "purpose": purpose, "request": request, "slide": slide}
-        options |= {"stills": stills, "still_metadata": settings.still_metadata}
+        options: dict[str, Any] = {
+            "priority": priority,
+            "purpose": purpose,
+            "request": request,
+            "slide": slide,
+            "stills": stills,
+            "still_metadata": settings.still_metadata,
+        }
         if dry_run:
-            show(paths or [], options, as_json=as_json)
+            preview(paths or [], options, as_json=as_json)
             return
         partner = find_partner(folder, to).key
         logs.quiet_pydicom()
