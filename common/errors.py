@@ -292,6 +292,48 @@ class SidecarOutside(InputError):
     en = "A part of the slide lies outside its folder ({cause}). Not sent; export it again"
 
 
+class StillNotAsked(InputError):
+    number = "E-2050"
+    exit_code = 22
+    ja = (
+        "写真 ({cause}) を医用画像としては自動で送りません。"
+        "病理の写真なら --micro (顕微鏡画像) か --gross (肉眼像) で指定してください"
+    )
+    en = (
+        "A photograph ({cause}) is not made a medical image by itself. "
+        "If it is one of pathology, name it with --micro (microscope) or --gross"
+    )
+
+
+class StillUnreadable(InputError):
+    number = "E-2051"
+    exit_code = 22
+    ja = "写真のファイルが壊れています ({cause})。カメラから出し直してください"
+    en = "The file of this photograph is broken ({cause}). Export it again from the camera"
+
+
+class StillUnsupported(InputError):
+    number = "E-2052"
+    exit_code = 22
+    ja = "この写真は送れません ({cause})。8ビットのRGBかグレースケールで1枚ずつ保存してください"
+    en = (
+        "This photograph cannot be sent ({cause}). Save it alone, in RGB or grey of 8 bits a sample"
+    )
+
+
+class StillNotPathology(InputError):
+    number = "E-2053"
+    exit_code = 26
+    ja = (
+        "写真は病理の症例にだけ添えられます ({cause})。"
+        "放射線などの画像は装置からDICOMで送ってください"
+    )
+    en = (
+        "Photographs go along with cases of pathology only ({cause}). "
+        "Send images of radiology as DICOM from their device"
+    )
+
+
 class MixedPatients(InputError):
     number = "E-2104"
     exit_code = 26

@@ -301,6 +301,13 @@ class Sender(Settings):
         "スライドの全体写真を送る (ラベルが写ることがある)",
         "Send the macro photograph of slides (the label may be in it)",
     )
+    still_metadata: bool = option(
+        True,
+        "写真のファイルを元のまま添える (撮影場所や撮影者名が入っていることがある)."
+        " false なら画素だけを送る",
+        "Send the files of photographs as they are (they may name place and person);"
+        " false: their pixels alone",
+    )
     commit_minutes: int = option(
         10,
         "保管確約の返事がないとき、もう一度求めるまでの分数",

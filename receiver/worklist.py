@@ -67,14 +67,14 @@ class Study:
 
     @property
     def slide(self) -> bool:
-        """Whether the study is a slide case."""
-        if self.row.kind is not None and self.row.opening:
-            return bool(self.row.kind == "slide")
+        """Whether the study is a slide case; its photographs may come by a transfer of their own."""
+        if self.row.kind == "slide" and self.row.opening:
+            return True
         return any(facts.slide for facts in self.facts.values())
 
     def arrived(self, row: Row[Any]) -> int:
         """Return how many frames of a slide level are here."""
-        frames = int(row.frames or 0)
+        frames = int(row.frames or 1)
         return frames if row.state in _WHOLE else self.held.get(row.id, 0)
 
 
@@ -181,7 +181,7 @@ class Worklist:
         study.damaged = sum(slot.state == InstanceState.DAMAGED for slot in slots)
         study.total = len(slots)
         study.tiles_here = sum(study.arrived(slot) for slot in slots)
-        study.tiles = sum(slot.frames or 0 for slot in slots)
+        study.tiles = sum(slot.frames or 1 for slot in slots)
         return study
 
     def _all(self, db: Connection) -> list[Study]:
@@ -253,7 +253,7 @@ def _counted() -> Any:
     by_series = (_instances.c.institution, _instances.c.study_uid, _instances.c.series_uid)
     arrived = _instances.c.state.not_in(ABSENT)
     damaged = _instances.c.state == InstanceState.DAMAGED
-    frames = func.coalesce(_instances.c.frames, 0)
+    frames = func.coalesce(_instances.c.frames, 1)  # a photograph beside slides counts as one
     return select(
         *by_series,
         func.count().label("total"),

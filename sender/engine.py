@@ -197,16 +197,17 @@ class Engine:
             if self.stop.is_set():
                 raise GaveWay
 
-        found = ingest.scan(
-            job,
-            rules,
-            between,
-            others=self.settings.other_storage_classes,
-            begun=partial(self._dial, job.partner),
-        )
-        if not any(goes_out(values) for values, _ in found.transfers):
-            self._give_up(job.partner)
         try:
+            found = ingest.scan(
+                job,
+                rules,
+                between,
+                others=self.settings.other_storage_classes,
+                begun=partial(self._dial, job.partner),
+                made=self.data / "stills",
+            )
+            if not any(goes_out(values) for values, _ in found.transfers):
+                self._give_up(job.partner)
             self.outbox.scanned(job, found.transfers, found.refused, found.files)
         except DiskFull as error:
             log.error("job %s waits: %s", job.id, error.number)

@@ -23,6 +23,7 @@ from common.errors import (
     ProtocolError,
     SameInstance,
     SameUidOtherContent,
+    StillNotAsked,
     StorageError,
     TodokeError,
 )
@@ -112,6 +113,7 @@ def scan(
     seen: Callable[[int], None] = lambda _count: None,
     others: Sequence[str] = (),
     begun: Callable[[], None] = lambda: None,
+    made: Path | None = None,
 ) -> Found:
     """Read what a job's paths hold.
 
@@ -125,6 +127,8 @@ def scan(
         SOP classes sent besides the table's, see :func:`common.dicom.uids.is_storable`.
     begun : callable
         Called at the first image for an association.
+    made : Path, optional
+        Folder for the DICOM files of photographs; without it they are refused.
 
     Returns
     -------
@@ -155,6 +159,9 @@ def scan(
             found.refused.append((path, InputError(cause=type(failure).__name__)))
         seen(found.files)
     found.transfers += [_transfer(job, rules, study, studies) for study in studies.values()]
+    if job.options.get("stills"):
+        _take_stills(job, rules, found, studies, made)
+        seen(found.files)
     return found
 
 
@@ -263,9 +270,12 @@ def _common_values(
 def _take_slide(
     path: Path, job: Job, rules: Sequence[Rule]
 ) -> tuple[dict[str, Any], list[Instance]]:
-    from sender import slide_case, slides
+    from sender import slide_case, slides, stills
 
     if not slides.looks_like_slide(path):
+        with path.open("rb") as file:
+            if stills.looks_like_photograph(file.read(12)):
+                raise StillNotAsked(cause=path.suffix)
         raise NotAnImage(cause=path.suffix or "no DICM")
     case = slide_case.from_options(job.options)
     with contextlib.closing(slides.open_slide(path, case)) as slide:
@@ -283,3 +293,38 @@ def _take_slide(
             for number, level in enumerate(slide.instances, 1)
         ]  # fmt: skip
         return values, instances
+
+
+def _take_stills(
+    job: Job,
+    rules: Sequence[Rule],
+    found: Found,
+    studies: dict[tuple[str, ...], Study],
+    folder: Path | None,
+) -> None:
+    """Take what the job names as photographs of pathology: one transfer more of their case."""
+    from sender import slide_case
+    from sender.slides import SlideCase
+    from sender.stills import case as still_case
+
+    paths = [path for _, path in still_case.given(job.options)]
+    found.files += sum(1 for _ in files_below(paths))
+    try:
+        if folder is None:
+            raise InputError(cause="photographs")
+        cases = [
+            SlideCase.from_json(json.loads(values["slide"]))
+            for values, _ in found.transfers
+            if values["kind"] == "slide"
+        ]
+        case = still_case.of_job(job, cases, [study.attributes for study in studies.values()])
+        made = still_case.take(job, case, folder / str(job.id), files_below, found.refused)
+    except StorageError:
+        raise
+    except TodokeError as error:
+        found.refused += [(printable(str(path)), error) for path in paths]
+        return
+    if made:
+        level = slide_case.study_level(case)
+        values = _common_values(job, rules, "dicom", case.study_uid, level)
+        found.transfers.append((values | {"test": case.test}, made))

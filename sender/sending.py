@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -52,9 +53,13 @@ def submit(data: Path, partner: str, paths: list[Path], options: dict[str, Any])
     NotFound
         A path does not exist.
     """
-    for path in paths:
+    stills: dict[str, list[Path]] = options.get("stills", {})
+    for path in [*paths, *itertools.chain(*stills.values())]:
         if not path.exists():
             raise NotFound(thing=path)
+    if stills:
+        named = {kind: [str(_absolute(path)) for path in of] for kind, of in stills.items()}
+        options = options | {"stills": named}
     with contextlib.closing(Outbox(data)) as outbox:
         job = outbox.submit(partner, [_absolute(path) for path in paths], options)
     bell.ring(data)

@@ -13,6 +13,7 @@ import typer
 from common import console, descriptors, durable, logs
 from common.errors import DiskFull, UsageError
 from common.settings import data_folder
+from sender.checking_verbs import Gross, Label, Macro, Micro, photographs, preview
 
 Data = Annotated[
     Path | None, typer.Option("--data", help="データフォルダー / data directory", metavar="DIR")
@@ -35,7 +36,11 @@ def _data(given: Path | None) -> Path:
 
 
 def send(
-    paths: Annotated[list[Path], typer.Argument(help="DICOM・スライド・フォルダー / what to send")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="DICOM・スライド・フォルダー / what to send")
+    ] = None,
+    micro: Micro = None,
+    gross: Gross = None,
     to: Annotated[str | None, typer.Option(help="相手 (1つなら省ける) / partner")] = None,
     priority: Annotated[str, typer.Option(help="urgent | soon | routine")] = "routine",
     purpose: Annotated[str, typer.Option(help="diagnosis | advice")] = "diagnosis",
@@ -50,20 +55,20 @@ def send(
     sex: Annotated[str | None, typer.Option(help="M | F | O")] = None,
     accession: Annotated[str | None, typer.Option(help="受付番号 / accession number")] = None,
     container: Annotated[str | None, typer.Option(help="標本番号 / container identifier")] = None,
-    label: Annotated[
-        bool | None, typer.Option(help="ラベル画像を送る / send the label (may show a name)")
-    ] = None,
-    macro: Annotated[
-        bool | None, typer.Option(help="全体写真を送る / send the macro (may show a name)")
-    ] = None,
+    label: Label = None,
+    macro: Macro = None,
     spacing: Annotated[
         float | None, typer.Option(help="画素間隔 µm (ファイルに無いとき) / pixel size")
     ] = None,
     wait: Annotated[bool, typer.Option(help="受領まで待つ / wait for the receipt")] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="送らずに中身を見る / only say what would be sent")
+    ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """画像を送信箱に入れ、受領まで見届ける / put images into the outbox, wait for the receipt."""
+    from common.dicom import uids
     from common.link import PRIORITIES, PURPOSES
     from common.settings import Sender
     from sender import sending
@@ -85,11 +90,26 @@ def send(
             "send_macro": settings.send_macro if macro is None else macro,
             "spacing_um": spacing,
         }
+        stills = photographs(micro, gross)
+        if not paths and not stills:
+            raise UsageError(cause="PATHS")
+        if stills:  # they and the slides beside them are one case
+            slide["study_uid"] = uids.new_uid()
         request = {"import": {"attested_by": attest}} if attest else {}
-        options = {"priority": priority, "purpose": purpose, "request": request, "slide": slide}
+        options: dict[str, Any] = {
+            "priority": priority,
+            "purpose": purpose,
+            "request": request,
+            "slide": slide,
+            "stills": stills,
+            "still_metadata": settings.still_metadata,
+        }
+        if dry_run:
+            preview(paths or [], options, as_json=as_json)
+            return
         partner = find_partner(folder, to).key
         logs.quiet_pydicom()
-        job = sending.submit(folder, partner, paths, options)
+        job = sending.submit(folder, partner, paths or [], options)
         if wait:
             _wait(folder, job)
         _report(folder, job, as_json)

@@ -76,8 +76,11 @@ def _associated(
             flavor = "LABEL"
         elif word == "macro":
             flavor = "OVERVIEW"
-        elif page.number == 1:
+        elif page.number == 1 and _same_shape(page, pages[0]):
             flavor = "THUMBNAIL"
+        elif page.number == 1:  # it shows more than was scanned
+            omitted.append("THUMBNAIL: of another shape than the scan, the label may be in it")
+            continue
         else:
             omitted.append(f"directory {page.number}: not known")
             continue
@@ -91,6 +94,12 @@ def _associated(
             found[flavor] = page
     order: tuple[Flavor, ...] = ("THUMBNAIL", "OVERVIEW", "LABEL")
     return [(flavor, found[flavor]) for flavor in order if flavor in found], omitted
+
+
+def _same_shape(page: Page, base: Page) -> bool:
+    """Whether a picture can be the whole scan made smaller, give or take a rounded pixel."""
+    across, down = page.width / base.width, page.length / base.length
+    return abs(across - down) * max(base.width, base.length) <= 1.5
 
 
 def _keys(description: str) -> dict[str, str]:

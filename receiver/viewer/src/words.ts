@@ -67,6 +67,8 @@ export const WORDS = {
   "count.images": ["{a}/{e}枚", "{a}/{e} images"],
   "count.tiles": ["{a}/{e}タイル", "{a}/{e} tiles"],
   "kind.slide": ["病理", "Pathology"],
+  "case.slides": ["スライド", "Slides"],
+  "case.photographs": ["写真 {n}枚", "Photographs: {n}"],
   back: ["一覧", "List"],
   "part.again": ["{e}枚中{a}枚を参照できます。残りは送り直しを求めています:", "{a} of {e} images; the rest is asked for again:"],
   "part.arriving": ["{e}枚中{a}枚が届いています。受信中です", "{a} of {e} images, arriving"],

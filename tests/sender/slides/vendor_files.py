@@ -100,7 +100,7 @@ class Svs:
     def write(self, path: Path) -> Path:
         with tifffile.TiffWriter(path, bigtiff=self.bigtiff) as tiff:
             self._level(tiff, self.factors[0], self.holes)
-            self._strips(tiff, tissue(301, 211, 5), "", 0)
+            self._strips(tiff, tissue(301, round(301 * self.height / self.width), 5), "", 0)
             for factor in self.factors[1:]:
                 self._level(tiff, factor, frozenset())
             if self.label:

@@ -72,7 +72,7 @@ type Make = (frame: Frame, context: ReadingContext, user: User) => View;
 
 /** Only the code that this kind of study needs is fetched. */
 async function viewOf(context: ReadingContext): Promise<Make> {
-  if (context.study.kind === "slide") return (await import("../slide/view")).showSlides;
+  if (context.study.kind === "slide") return (await import("./pathology")).showPathology;
   return (await import("../radiology/view")).showRadiology;
 }
 

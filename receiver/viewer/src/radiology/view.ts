@@ -26,8 +26,14 @@ import { ToolBar } from "./tools";
 const MORE_THAN_SCOUTS = 4;
 const NO_PICTURE = new Set(["SR", "PR", "KO", "DOC", "REG", "SEG"]);
 
-export function showRadiology(frame: Frame, context: ReadingContext, user: User): View {
-  return new RadiologyView(frame, context, user);
+/** `narrow` leaves of a study what is to be shown: of a case of pathology, its photographs. */
+export function showRadiology(
+  frame: Frame,
+  context: ReadingContext,
+  user: User,
+  narrow: (study: Study) => Study = (study) => study,
+): View {
+  return new RadiologyView(frame, context, user, narrow);
 }
 
 /** Make the renderer ready before there is anything to draw. */
@@ -63,6 +69,7 @@ class RadiologyView implements View {
     private readonly frame: Frame,
     private readonly context: ReadingContext,
     user: User,
+    private readonly narrow: (study: Study) => Study,
   ) {
     this.study = context.study;
     this.overlay = new Overlay(context.study);
@@ -124,7 +131,7 @@ class RadiologyView implements View {
 
   private async refresh(): Promise<void> {
     const { context } = this;
-    this.take(await within(context, api.study(context.key, context.signal)));
+    this.take(this.narrow(await within(context, api.study(context.key, context.signal))));
     const first = this.here().some((slot) => slot.here) && !this.stack;
     if (this.arriving.isOpen && (this.current < 0 || first)) this.begin();
     else if (this.stack) this.grown(this.stack);
