@@ -48,7 +48,9 @@ class Level:
 
 def levels(folder: Path, svs: Svs | None = None, case: SlideCase = CASE) -> list[Level]:
     """Make the levels of a slide, the largest first."""
-    source = (svs or Svs(width=700, height=500, label=False, macro=False)).write(folder / "made.svs")
+    source = (svs or Svs(width=700, height=500, label=False, macro=False)).write(
+        folder / "made.svs"
+    )
     found = []
     with contextlib.closing(open_slide(source, case)) as slide:
         for instance in slide.instances:

@@ -30,9 +30,7 @@ def opened(*paths: Path) -> Slide | None:
     known = [found(path) for path in paths]
     return dicom.open_instances(
         [
-            dicom.Whole(
-                Path(i.path), i.sop_uid, i.sop_class, i.transfer_syntax, i.offset, i.length
-            )
+            dicom.Whole(Path(i.path), i.sop_uid, i.sop_class, i.transfer_syntax, i.offset, i.length)
             for i in known
         ]
     )
@@ -41,8 +39,7 @@ def opened(*paths: Path) -> Slide | None:
 def same_bytes(slide: Slide, *paths: Path) -> bool:
     with slide:
         return all(
-            b"".join(level.layout.stream(level.frame))
-            == path.read_bytes()[found(path).offset :]
+            b"".join(level.layout.stream(level.frame)) == path.read_bytes()[found(path).offset :]
             for level, path in zip(slide.instances, paths, strict=True)
         )
 
