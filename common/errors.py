@@ -472,6 +472,20 @@ class PeerError(TodokeError):
     en = "Communication with the peer failed ({cause}). It is tried again by itself"
 
 
+class TooLargeForPeer(PeerError):
+    number = "E-6013"
+    exit_code = 64
+    retryable = False
+    ja = (
+        "4 GiBを超える画像があり ({cause})、todokeの受信側でない相手には送りません。"
+        "相手にtodokeの受信側を置くか、送る元の装置で階層を分けて書き出してください"
+    )
+    en = (
+        "An image is larger than 4 GiB ({cause}) and is not sent to a peer that is no todoke"
+        " receiver. Install one there, or let the scanner write the levels in parts"
+    )
+
+
 class PeerUnreachable(PeerError):
     number = "E-6001"
     exit_code = 61

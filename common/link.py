@@ -49,6 +49,9 @@ class Slot:
     header, prefix : str
         Base64: data set before group 7FE0, and the bytes in front of every frame
         (JPEG tables); slides only.
+    offsets : bool
+        Whether Pixel Data has a table of offsets, see :class:`common.dicom.layout.Layout`;
+        said only where it has none.
     """
 
     uid: str
@@ -60,6 +63,7 @@ class Slot:
     frames: int = 0
     header: str = ""
     prefix: str = ""
+    offsets: bool = True
 
     def header_bytes(self) -> bytes:
         """Return the decoded header."""
@@ -148,11 +152,14 @@ def words(value: Opening | Closing | Receipt) -> dict[str, Any]:
 def fields_of(value: Any) -> dict[str, Any]:
     """Return a dataclass's own fields: what JSON asks for when it meets one.
 
-    What only instances have that may be compressed in flight is left out for the others.
+    What only instances have that may be compressed in flight is left out for the others,
+    and so is what only slides of other makers have.
     """
     said = {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, Digest) and not value.syntax:
         del said["syntax"], said["rest"]
+    if isinstance(value, Slot) and value.offsets:
+        del said["offsets"]
     return said
 
 
@@ -235,6 +242,7 @@ def _check_slot(slot: Slot, kind: str) -> None:
     _require(number is None or (type(number) is int and abs(number) < 1 << 53), "number")
     _require((slot.frames > 0) == (kind == "slide"), "frames")
     _require(slot.frames <= 1 << 24, "frames")
+    _require(isinstance(slot.offsets, bool), "offsets")
     slot.header_bytes()
     # JPEG tables have some hundred bytes; it is hashed again with every frame
     _require(len(slot.prefix_bytes()) <= PREFIX_LIMIT, "prefix")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import array
+import base64
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -18,7 +21,8 @@ _instances = index.instances
 
 _READ = """
     00080008 00080060 00080070 0008103E 00081090 00110010 00180015 00200011 00280010 00280011
-    00280030 00282000 00282112 00480006 00480007 00480105 52009229
+    00280030 00282000 00282112 00480006 00480007 00480105 00209161 00209162 00209228 00209311
+    52009229 52009230
 """
 #: All that :func:`read` looks at.
 TAGS = _READ.split()
@@ -53,6 +57,15 @@ class Facts:
     ----------
     spacing_um : float or None
         Distance between pixel centres along a row, in micrometres (slides).
+    concatenation : str or None
+        UID that the parts of one level share (PS3.3 section C.7.6.16.2.2.4).
+    part, first_frame : int or None
+        Of a part: its number, and the frames of the level before its first.
+    sparse : bool
+        Each frame says where it lies, and places without a tile have none.
+    places : str or None
+        Of a sparse one: base64 of uint32 LE, the number of each frame's place, row by row;
+        None where frames lie on no grid.
     """
 
     modality: str | None = None
@@ -70,6 +83,11 @@ class Facts:
     ratio: float | None = None
     scanner: str | None = None
     test: bool = False
+    concatenation: str | None = None
+    part: int | None = None
+    first_frame: int | None = None
+    sparse: bool = False
+    places: str | None = None
 
     @property
     def slide(self) -> bool:
@@ -130,6 +148,7 @@ def read(model: dict[str, Any]) -> Facts:
     measures = _inside(model, "52009229", "00289110") or model
     spacing = _number(_value(measures, "00280030", -1))
     path = _inside(model, "00480105") or {}
+    sparse = _text(model, "00209311") == "TILED_SPARSE"
     return Facts(
         modality=_text(model, "00080060"),
         series_number=_whole(model, "00200011"),
@@ -147,7 +166,33 @@ def read(model: dict[str, Any]) -> Facts:
         scanner=" ".join(filter(None, (_text(model, "00080070"), _text(model, "00081090"))))
         or None,
         test=_text(model, "00110010") == "TODOKE 1.0",
+        concatenation=_text(model, "00209161"),
+        part=_whole(model, "00209162"),
+        first_frame=_whole(model, "00209228"),
+        sparse=sparse,
+        places=_places(model) if sparse else None,
     )
+
+
+def _places(model: dict[str, Any]) -> str | None:
+    """Return the place of each frame of a sparse level (PS3.3 section C.8.12.6.1)."""
+    width, height, across = (_whole(model, t) or 0 for t in ("00280011", "00280010", "00480006"))
+    if min(width, height, across) < 1:
+        return None
+    columns = -(-across // width)
+    found = array.array("I")
+    for item in model.get("52009230", {}).get("Value") or []:
+        at = _inside(item, "0048021A") or {}
+        right, down = _whole(at, "0048021E") or 0, _whole(at, "0048021F") or 0
+        if right < 1 or down < 1 or (right - 1) % width or (down - 1) % height:
+            return None  # overlapping tiles, or none of this maker's: never shown askew
+        number = (down - 1) // height * columns + (right - 1) // width
+        if right > across or number >= 1 << 32:
+            return None
+        found.append(number)
+    if sys.byteorder == "big":
+        found.byteswap()
+    return base64.b64encode(found.tobytes()).decode("ascii")
 
 
 def _inside(model: dict[str, Any], *tags: str) -> dict[str, Any] | None:

@@ -86,7 +86,7 @@ class Frames:
         lengths.frombytes(packed)
         if sys.byteorder == "big":
             lengths.byteswap()
-        layout = Layout(slot.header_bytes(), lengths)
+        layout = Layout(slot.header_bytes(), lengths, offsets=slot.offsets)
         if row.frame_table is not None:
             if bytes(row.frame_table) != layout.frame_table():
                 raise ProtocolError(cause="other frame lengths")
@@ -147,7 +147,8 @@ class Frames:
         table.frombytes(bytes(row.frame_table))
         if sys.byteorder == "big":
             table.byteswap()
-        level = Level(row, row.prefix_length, Layout(slot.header_bytes(), table[1::2]))
+        layout = Layout(slot.header_bytes(), table[1::2], offsets=slot.offsets)
+        level = Level(row, row.prefix_length, layout)
         with self._lock:
             self._levels[row.id] = level
             while len(self._levels) > KEPT_LAYOUTS:

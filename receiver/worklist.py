@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, case, func, select, update
 from common.errors import NotFound
 from common.link import pack_bits
 from common.states import ABSENT, INSTANCE_WORDS, MOVES, WORDS, InstanceState, TransferState, move
-from receiver import index, person_name
+from receiver import index, person_name, slide_levels
 from receiver.attributes import GUESSED, TEST, first
 from receiver.facts import LIGHT, NOTHING, Facts, KnownFacts
 from receiver.index import Index
@@ -69,7 +69,7 @@ class Study:
     def slide(self) -> bool:
         """Whether the study is a slide case; its photographs may come by a transfer of their own."""
         if self.row.kind == "slide" and self.row.opening:
-            return True
+            return True  # before anything of it has come
         return any(facts.slide for facts in self.facts.values())
 
     def arrived(self, row: Row[Any]) -> int:
@@ -348,7 +348,8 @@ def _series(study: Study) -> list[dict[str, Any]]:
             "instances": [_instance(row, study.facts[row.id]) for row in rows],
         }
         if study.slide:
-            series["slide"] = _slide(study, rows)
+            known = [(row, study.facts[row.id]) for row in rows if study.facts[row.id].slide]
+            series["slide"] = slide_levels.slide(known, study.arrived)
         found.append(series)
     found.sort(key=lambda series: (series["number"] is None, series["number"] or 0))
     return found
@@ -367,36 +368,6 @@ def _instance(row: Row[Any], facts: Facts) -> dict[str, Any]:
         "columns": facts.columns,
         "sop_class": row.sop_class,
         "transfer_syntax": row.transfer_syntax,
-    }
-
-
-def _slide(study: Study, rows: list[Row[Any]]) -> dict[str, Any]:
-    levels: list[dict[str, Any]] = []
-    associated: list[dict[str, Any]] = []
-    known = [(row, study.facts[row.id]) for row in rows if study.facts[row.id].slide]
-    for row, facts in known:
-        image = {
-            "sop_uid": row.sop_uid,
-            "columns": facts.total_columns,
-            "rows": facts.total_rows,
-            "tile_columns": facts.columns,
-            "tile_rows": facts.rows,
-            "frames": row.frames,
-            "spacing_um": facts.spacing_um,
-            "flavor": facts.flavor,
-            "arrived": study.arrived(row),
-            "transfer_syntax": row.transfer_syntax,
-        }
-        (levels if facts.flavor == "VOLUME" else associated).append(image)
-    levels.sort(key=lambda level: int(level["columns"] or 0), reverse=True)
-    whole = next((facts for _, facts in known if facts.flavor == "VOLUME"), NOTHING)
-    return {
-        "levels": levels,
-        "associated": associated,
-        "objective_power": whole.objective_power,
-        "icc": whole.icc,
-        "ratio": whole.ratio,
-        "scanner": whole.scanner,
     }
 
 

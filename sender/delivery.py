@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import link, tls
 from common.dicom import calling
 from common.errors import (
-    ContextNotAccepted,
     IntegrityError,
     PeerError,
     PeerRefused,
     PeerUnreachable,
-    SourceChanged,
     TodokeError,
 )
 from common.link import Closing, Digest, Opening
@@ -45,7 +41,6 @@ if TYPE_CHECKING:
 ROUNDS = 3  # times that a receiver may say it misses something after all
 DIGESTERS = 2  # threads that read sources again; hashing leaves Python to the others
 AGAIN = 1  # times that instances with other digests are sent once more
-VERSION_FACT = "software"
 
 
 @dataclass(slots=True)
@@ -98,18 +93,21 @@ class Delivery:
     # -- an end that is no todoke -------------------------------------------
 
     def _objects_alone(self, transfer: Transfer) -> None:
-        if transfer.kind == "slide":
-            raise ContextNotAccepted(cause="a slide needs a todoke receiver")
-        while True:
-            owed = [i for i in self.outbox.instances(transfer.id) if not i.acked]
-            # each try begins elsewhere: an object at which the peer breaks off holds up no other
-            turn = transfer.attempts % max(1, len(owed))
-            self.store(transfer, owed[turn:] + owed[:turn])
-            if not self.partner.commit:
-                self._delivered(transfer, finished=now())
-            elif not self._settle(transfer):
-                continue  # instances that were not committed to are owed again
-            return
+        with contextlib.ExitStack() as held:
+            source: dicom.Opening = sources.FileSource
+            if transfer.slide is not None:
+                source = partial(sources.LevelSource, held.enter_context(self._slide(transfer)))
+            while True:
+                owed = [i for i in self.outbox.instances(transfer.id) if not i.acked]
+                dicom.check_lengths(owed)
+                # each try begins elsewhere: where the peer breaks off holds up no other object
+                turn = transfer.attempts % max(1, len(owed))
+                self.store(transfer, owed[turn:] + owed[:turn], source=source)
+                if not self.partner.commit:
+                    self._delivered(transfer, finished=now())
+                elif not self._settle(transfer):
+                    continue  # instances that were not committed to are owed again
+                return
 
     def _delivered(self, transfer: Transfer, **values: Any) -> None:
         """Everything is acknowledged, and was when the last answer came."""
@@ -128,6 +126,7 @@ class Delivery:
         transfer: Transfer,
         owed: list[Instance],
         check: Callable[[], None] = lambda: None,
+        source: dicom.Opening = sources.FileSource,
     ) -> None:
         """Store instances; `check` is asked with each acknowledgement and raises to end it."""
         if not owed:
@@ -148,7 +147,7 @@ class Delivery:
             return gave_way
 
         try:
-            to = replace(self._destination(), flight=self._flight(transfer))
+            to = replace(self._destination(), flight=self._flight(transfer), source=source)
             refused = dicom.send(to, owed, acknowledged, gives_way)
         finally:
             kept.flush()
@@ -309,18 +308,10 @@ class Delivery:
         self.outbox.keep(transfer.id, digests_equal=0)
         raise IntegrityError(cause=f"{len(uids)}: {uids[0] if uids else ''}")
 
-    @contextlib.contextmanager
-    def _slide(self, transfer: Transfer) -> Iterator[Slide]:
-        from sender import slides
+    def _slide(self, transfer: Transfer) -> contextlib.AbstractContextManager[Slide]:
+        from sender import slide_instances
 
-        case = slides.SlideCase.from_json(json.loads(transfer.slide or "{}"))
-        path = Path(self.outbox.instances(transfer.id)[0].path)
-        with contextlib.closing(slides.open_slide(path, case)) as slide:
-            known = self.outbox.instances(transfer.id)
-            stat = path.stat()
-            if any((i.size, i.mtime_ns) != (stat.st_size, stat.st_mtime_ns) for i in known):
-                raise SourceChanged(path=path)
-            yield slide
+        return slide_instances.opened(transfer, self.outbox.instances(transfer.id))
 
     def send_frames(self, client: LinkClient, transfer: Transfer) -> None:
         """Send what the receiver misses of a slide, and nothing else.

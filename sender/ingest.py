@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,6 +35,7 @@ from sender.identity import Identity
 from sender.outbox import Instance, Job, fault, stamp
 from sender.routing import Rule, choose
 
+log = logging.getLogger("todoke.ingest")
 #: Patient and study level that the opening tells, as DICOM keywords.
 STUDY_LEVEL = (
     "StudyDate",
@@ -232,13 +234,28 @@ def _transfer(
 ) -> tuple[dict[str, Any], list[Instance]]:
     uid = study.attributes["0020000D"]["Value"][0]
     patients = sum(key[0] == uid for key in studies)
-    values = _common_values(job, rules, "dicom", uid, study.attributes)
+    study.instances.sort(key=lambda i: (i.series, i.number is None, i.number or 0, i.path))
+    framed = _arrange(study)
+    values = _common_values(job, rules, "slide" if framed else "dicom", uid, study.attributes)
     values["test"] = study.marked == len(study.instances)
     if patients > 1:
         error = MixedPatients(count=patients)
         values |= {"state": TransferState.HELD, "error": fault(error)}
-    study.instances.sort(key=lambda i: (i.series, i.number is None, i.number or 0, i.path))
     return values, study.instances
+
+
+def _arrange(study: Study) -> bool:
+    """Put slides in the order in which they are sent; tell whether that is frame by frame."""
+    if not any(instance.sop_class == uids.WHOLE_SLIDE for instance in study.instances):
+        return False
+    from sender import slide_instances
+
+    try:
+        study.instances, framed = slide_instances.arranged(study.instances)
+    except Exception as failure:  # a parser may raise anything; whole they can go all the same
+        log.warning("slides go whole: %s", type(failure).__name__)
+        return False
+    return framed
 
 
 def _common_values(

@@ -345,7 +345,7 @@ class Outbox:
         """Keep that the receiver holds instances, with D1 of what it was sent, by UID."""
         with self._write() as db:
             db.executemany(
-                "UPDATE instances SET acked=1, d1=? WHERE transfer=? AND sop_uid=?",
+                "UPDATE instances SET acked=MAX(frames,1), d1=? WHERE transfer=? AND sop_uid=?",
                 [(d1, transfer, uid) for uid, d1 in digests.items()],
             )
 

@@ -29,6 +29,7 @@ def of_slide(instances: Sequence[Instance], slide: Slide) -> tuple[Slot, ...]:
             frames=level.frames,
             header=_base64(level.header),
             prefix=_base64(level.prefix),
+            offsets=level.offsets,
         )
         for i, level in zip(instances, slide.instances, strict=True)
     )  # fmt: skip

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common import durable
 from common.dicom import digest
+from common.dicom.association import Pieces
 from common.errors import NotDicom, SourceChanged, TodokeError
 from common.link import NATIVE, Digest
 from sender.outbox import Instance, stamp
+
+if TYPE_CHECKING:
+    from sender.slides import Slide
 
 
 class FileSource:
@@ -74,6 +79,53 @@ class FileSource:
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
+
+
+class LevelSource:
+    """A data set made of a slide's header and tiles, digested while it is read.
+
+    Each opening gives the same bytes, and they are those of the same level over the
+    link.  As of :class:`FileSource`, the last piece is given only of what is unchanged.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open for as long as the source is.
+
+    Raises
+    ------
+    SourceChanged
+        By ``read`` too.
+    """
+
+    def __init__(self, slide: Slide, instance: Instance, read: Callable[[str], None]) -> None:
+        self._slide = slide
+        self._instance = instance
+        self._told = read
+        self._pieces = Pieces(instance.length, self._stream())
+
+    def read(self, places: Sequence[memoryview]) -> None:
+        """Fill the places with the next bytes."""
+        self._pieces.read(places)
+
+    def close(self) -> None:
+        """Read no further; the slide stays open."""
+        self._pieces.close()
+
+    def _stream(self) -> Iterator[bytes]:
+        known = self._instance
+        level = next(i for i in self._slide.instances if i.sop_instance_uid == known.sop_uid)
+        layout = level.layout
+        if layout.length != known.length:
+            raise SourceChanged(path=self._slide.path)
+        found = hashlib.sha256()
+        for piece in layout.stream(level.frame):
+            found.update(piece)
+            yield piece
+        self._slide.check()
+        if known.d1 not in (None, found.hexdigest()):
+            raise SourceChanged(path=self._slide.path)
+        self._told(found.hexdigest())
 
 
 def digests(instance: Instance) -> Digest:

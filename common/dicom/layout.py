@@ -10,6 +10,9 @@ in any order (frames over the link), and both give the same bytes.
     header | (7FE0,0001) (7FE0,0002) when 4 GiB or more | (7FE0,0010) OB, undefined length
            | item: Basic Offset Table | item: frame 0 | ... | sequence delimiter
 
+What another maker wrote may have no offsets in Pixel Data, or has them in elements of
+its own before it; such a header is kept as it is and the first item is empty.
+
 One fragment per frame, each padded to even length with one zero byte
 (PS3.5 section 8.2 and annex A.4).
 """
@@ -51,6 +54,9 @@ class Layout:
         All elements before group 7FE0, Explicit VR Little Endian, even length.
     lengths : sequence of int
         Length of each frame in bytes, without padding; at least one frame.
+    offsets : bool
+        Make the tables above.  Else the Basic Offset Table is empty (PS3.5 section A.4
+        allows it), whatever the header holds.
 
     Raises
     ------
@@ -58,15 +64,23 @@ class Layout:
         Lengths or header that no data set can have.
     """
 
-    __slots__ = ("_ends", "_lengths", "head", "header", "length", "tail")
+    __slots__ = ("_ends", "_lengths", "head", "header", "length", "offsets", "tail")
 
     header: bytes
     head: bytes
     tail: bytes
     length: int
+    offsets: bool
 
-    def __init__(self, header: bytes, lengths: Sequence[int] | npt.NDArray[Any]) -> None:
+    def __init__(
+        self,
+        header: bytes,
+        lengths: Sequence[int] | npt.NDArray[Any],
+        *,
+        offsets: bool = True,
+    ) -> None:
         self.header = bytes(header)
+        self.offsets = offsets
         self._lengths = _checked(self.header, lengths)
         padded = self._lengths + (self._lengths & np.uint64(1))
         self._ends = np.cumsum(padded + np.uint64(_ITEM_BYTES), dtype=np.uint64)
@@ -77,6 +91,8 @@ class Layout:
     def _tables(self, padded: npt.NDArray[np.uint64]) -> bytes:
         starts = self._ends - padded - np.uint64(_ITEM_BYTES)  # of the item headers
         pixels = _LONG_ELEMENT.pack(0x7FE0, 0x0010, b"OB", _UNDEFINED)
+        if not self.offsets:
+            return pixels + _ITEM.pack(0xFFFE, 0xE000, 0)
         if int(self._ends[-1]) < _FIRST_EXTENDED:
             basic = starts.astype("<u4").tobytes()
             return pixels + _ITEM.pack(0xFFFE, 0xE000, len(basic)) + basic
@@ -98,8 +114,8 @@ class Layout:
 
     @property
     def extended(self) -> bool:
-        """Whether the offsets are in the Extended Offset Table."""
-        return int(self._ends[-1]) >= _FIRST_EXTENDED
+        """Whether the offsets are in an Extended Offset Table made here."""
+        return self.offsets and int(self._ends[-1]) >= _FIRST_EXTENDED
 
     def frame_length(self, i: int) -> int:
         """Return the length of frame `i` in bytes, without padding."""

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 VERIFICATION = "1.2.840.10008.1.1"
+WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"  # VL Whole Slide Microscopy Image Storage
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"

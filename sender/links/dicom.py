@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import ssl
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from common import tls
-from common.dicom.association import Context, Outgoing, Paced, Requestor
+from common.dicom.association import Context, Outgoing, Paced, Requestor, Source
 from common.dicom.calling import Reach, reach
 from common.dicom.dataset import DEFLATED
 from common.errors import (
@@ -22,6 +22,7 @@ from common.errors import (
     PeerRefused,
     PeerUnreachable,
     TodokeError,
+    TooLargeForPeer,
 )
 from sender.compression.flight import Coded, Flight
 from sender.links.several import Several
@@ -31,9 +32,12 @@ from sender.sources import FileSource
 
 Acknowledged = Callable[[Instance, str], None]
 GivesWay = Callable[[], bool]
+#: Opens the bytes of an instance; the second is told D1 before the last piece is sent.
+Opening = Callable[[Instance, Callable[[str], None]], Source]
 Association = TypeVar("Association", bound=Requestor)
 Going = tuple[Instance, Coded | None]  # None: as it lies in its file
 CONTEXTS = 128  # presentation contexts of one association, PS3.8 table 9-18
+PLAIN_MOST = (1 << 32) - 2  # bytes of a data set, what a 32 bit length can say
 WINDOW = 32  # instances unanswered at a time, where the peer has the window
 WARNINGS = {0xB000, 0xB006, 0xB007, 0x0107, 0x0116}  # stored all the same, PS3.4 B.2.3
 
@@ -58,6 +62,8 @@ class Destination:
         Gives a connection, which may have been made while the job was read.
     flight : Flight, optional
         Chooses what is compressed on the way to an end that proves what it stored.
+    source : callable
+        Opens what goes as it is: a file's data set, or one made of a slide's tiles.
     """
 
     addresses: tuple[tuple[str, int], ...]
@@ -70,6 +76,7 @@ class Destination:
     pieces: Paced | None = None
     reach: Reach = reach
     flight: Flight | None = None
+    source: Opening = FileSource
 
 
 def tls_towards(partner: Partner, profile: str) -> ssl.SSLContext | None:
@@ -90,6 +97,20 @@ def tls_towards(partner: Partner, profile: str) -> ssl.SSLContext | None:
         check_host=not partner.leaf,
         lists=partner.lists(),
     )
+
+
+def check_lengths(owed: Iterable[Instance]) -> None:
+    """Refuse a whole transfer of which a peer without the link cannot be trusted to take all.
+
+    A study that lacks its largest object would look whole there (decision 0015).
+
+    Raises
+    ------
+    TooLargeForPeer
+    """
+    for one in owed:
+        if one.length > PLAIN_MOST:
+            raise TooLargeForPeer(cause=f"{one.length / (1 << 30):.1f} GiB")
 
 
 def send(
@@ -165,7 +186,7 @@ def _send(
             # asked when one is about to be sent, and not when it is coded ahead
             unhurried = itertools.takewhile(lambda _: not gives_way(), going)
             answered = to.flight.answered if to.flight else None
-            return _store(association, unhurried, acknowledged, even=to.even, answered=answered)
+            return _store(to, association, unhurried, acknowledged, answered)
 
     def told(instance: Instance, d1: str) -> None:
         acknowledged(instance, d1)
@@ -173,7 +194,7 @@ def _send(
 
     several = Several(
         lambda: open_association(to, contexts, Requestor),
-        lambda one, some: _store(one, ((i, None) for i in some), told, even=to.even),
+        lambda one, some: _store(to, one, ((i, None) for i in some), told),
         to.associations,
     )
     return several.run(association, itertools.takewhile(lambda _: not gives_way(), able))
@@ -220,11 +241,10 @@ def _cannot_be_even(instance: Instance) -> bool:
 
 
 def _store(
+    to: Destination,
     association: Requestor,
     going: Iterator[Going],
     acknowledged: Acknowledged,
-    *,
-    even: bool,
     answered: Callable[[Instance], None] | None = None,
 ) -> list[TodokeError]:
     refused: list[TodokeError] = []
@@ -233,11 +253,12 @@ def _store(
 
     def sent() -> Iterator[Outgoing]:
         for instance, coded in going:
-            if not even and _is_full(refused):
+            if not to.even and _is_full(refused):
                 return  # a todoke receiver would refuse the rest too, after it came all the way
             under_way[instance.sop_uid] = instance
             keep = partial(digests.__setitem__, instance.sop_uid)
-            yield coded.outgoing(keep) if coded else outgoing(instance, even=even, read=keep)
+            as_it_is = outgoing(instance, even=to.even, read=keep, source=to.source)
+            yield coded.outgoing(keep) if coded else as_it_is
 
     for outcome in association.store(sent()):
         uid = outcome.outgoing.sop_instance_uid
@@ -284,9 +305,13 @@ def _by_contexts(to: Destination, instances: Sequence[Instance]) -> Iterator[lis
 
 
 def outgoing(
-    instance: Instance, *, even: bool = False, read: Callable[[str], None] = lambda _d1: None
+    instance: Instance,
+    *,
+    even: bool = False,
+    read: Callable[[str], None] = lambda _d1: None,
+    source: Opening = FileSource,
 ) -> Outgoing:
-    """Return an instance as an association sends it: its data set, as it lies in the file.
+    """Return an instance as an association sends it: its data set, as its source gives it.
 
     Parameters
     ----------
@@ -301,5 +326,5 @@ def outgoing(
         instance.sop_uid,
         instance.transfer_syntax,
         instance.length + (instance.length % 2 if even else 0),
-        lambda: FileSource(instance, read),
+        lambda: source(instance, read),
     )

@@ -17,7 +17,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from common import link
 from common.dicom import digest
-from common.dicom.layout import Layout
 from common.link import Digest
 from sender.links.http import LinkClient
 from sender.slides import Slide, VirtualInstance
@@ -49,7 +48,7 @@ def digests(slide: Slide) -> list[Digest]:
 
 
 def _digest(level: VirtualInstance) -> Digest:
-    layout = Layout(level.header, level.lengths)
+    layout = level.layout
     leaves: list[bytes] = []
 
     def read(i: int) -> bytes:

@@ -11,12 +11,13 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
+from common.dicom import uids
 from common.dicom.layout import Layout
 from common.durable import open_file, read_at
 from common.errors import InputError, SourceChanged
 from sender.slides.encoded import Lengths
 
-WSI_SOP_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"  # VL Whole Slide Microscopy Image Storage
+WSI_SOP_CLASS = uids.WHOLE_SLIDE
 
 Flavor = Literal["VOLUME", "THUMBNAIL", "OVERVIEW", "LABEL"]
 Encoding = Literal["stored", "joined", "reencoded"]
@@ -117,6 +118,8 @@ class VirtualInstance:
         coded again known only when asked (:class:`sender.slides.encoded.Lengths`).
     unscanned : frozenset of int
         Frames that the scanner left out; they are one white frame made here.
+    offsets : bool
+        Whether Pixel Data has a table of offsets: False for what another maker wrote so.
     """
 
     sop_instance_uid: str
@@ -136,6 +139,12 @@ class VirtualInstance:
     unscanned: frozenset[int] = field(repr=False)
     reader: Callable[[int], bytes] = field(repr=False)
     sop_class_uid: str = WSI_SOP_CLASS
+    offsets: bool = True
+
+    @property
+    def layout(self) -> Layout:
+        """The byte layout of the data set."""
+        return Layout(self.header, self.lengths, offsets=self.offsets)
 
     @property
     def frames(self) -> int:
@@ -147,7 +156,7 @@ class VirtualInstance:
         """Length of the data set in bytes; a guess where frames have yet to be coded."""
         if self.encoding == "reencoded" and self.frames > 1:
             return len(self.header) + self.frames * self.tile_columns * self.tile_rows
-        return Layout(self.header, self.lengths).length
+        return self.layout.length
 
     def read(self, i: int) -> bytes:
         """Return frame `i` without its prefix, by one positioned read.

@@ -7,13 +7,11 @@ and an object of 4 GB go through a workstation that has other work to do.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import shutil
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -23,6 +21,7 @@ from common.dicom import uids
 from common.dicom.dataset import file_prefix
 from tests.system import synthetic
 from tests.system.ends import Ends
+from tests.system.resident import Peaks
 
 PATIENCE = 1500  # seconds; a busy machine hashes 4 GB four times
 LIMIT = 120  # MB resident, of each process
@@ -94,46 +93,6 @@ def _write(path: Path, ds: Dataset, length: int) -> None:
 
 
 # -- what is measured -------------------------------------------------------
-
-
-@dataclass
-class Peaks:
-    """Most resident memory that each process had so far, in MB, by what it is."""
-
-    found: dict[str, float] = field(default_factory=dict)
-
-    def look(self, roots: list[int]) -> None:
-        for name, pid in processes(roots):
-            with contextlib.suppress(OSError, ValueError):  # it ended meanwhile
-                self.found[name] = max(self.found.get(name, 0.0), _peak(pid))
-
-
-def processes(roots: list[int]) -> Iterator[tuple[str, int]]:
-    """Yield what each process below these is, and its number."""
-    for pid in itertools.chain.from_iterable(map(_tree, roots)):
-        with contextlib.suppress(OSError, ValueError):
-            yield _name(pid), pid
-
-
-def _tree(pid: int) -> Iterator[int]:
-    yield pid
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                yield from _tree(int(child))
-
-
-def _name(pid: int) -> str:
-    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-    at = words.index("-m") + 1
-    return " ".join(words[at + 1 : at + 3]) if words[at] == "common.command" else words[at]
-
-
-def _peak(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) / 1024
-    raise ValueError(pid)
 
 
 def send(ends: Ends, folder: Path, *daemons: int) -> dict[str, float]:

@@ -19,7 +19,8 @@ import pytest
 from sender import sending
 from sender.partners import find_partner
 from tests.system.ends import Ends, until
-from tests.system.test_memory import processes, write_many
+from tests.system.resident import processes
+from tests.system.test_memory import write_many
 
 STUDIES, INSTANCES = 100, 100
 WARM_UP = 40  # studies, after which connections, threads and caches are as they stay

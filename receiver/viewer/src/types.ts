@@ -49,6 +49,16 @@ export interface Instance {
   readonly transfer_syntax: string | null;
 }
 
+/** One of the instances that a level lies in. */
+export interface Part {
+  readonly sop_uid: string;
+  readonly frames: number;
+  /** Frames of the level before its first. */
+  readonly first: number;
+  /** Place of each frame, row by row: base64 of uint32 LE; null where frames are in that order. */
+  readonly places: string | null;
+}
+
 export interface SlideLevel {
   readonly sop_uid: string;
   readonly columns: number;
@@ -59,6 +69,8 @@ export interface SlideLevel {
   readonly spacing_um: number | null;
   readonly flavor: string;
   readonly arrived: number;
+  /** There only where a tile's frame does not follow from its place in this one instance. */
+  readonly parts?: readonly Part[];
 }
 
 export interface Associated {

@@ -31,9 +31,22 @@ describe("pyramid", () => {
   });
 
   it("numbers frames by rows", () => {
-    expect(pyramid.frame(2, 0, 0)).toBe(0);
-    expect(pyramid.frame(2, 191, 0)).toBe(191);
-    expect(pyramid.frame(2, 0, 1)).toBe(192);
+    expect(pyramid.frame(2, 0, 0)).toEqual({ sop: "0", number: 0 });
+    expect(pyramid.frame(2, 191, 0)).toEqual({ sop: "0", number: 191 });
+    expect(pyramid.frame(2, 0, 1)).toEqual({ sop: "0", number: 192 });
+  });
+
+  it("finds frames where the parts of a level and sparse tiles say they lie", () => {
+    const places = btoa(String.fromCharCode(...new Uint8Array(new Uint32Array([5, 0, 5]).buffer)));
+    const sparse = { ...level("s", 720, 480), parts: [{ sop_uid: "s", frames: 3, first: 0, places }] };
+    const part = (sop: string, first: number) => ({ sop_uid: sop, frames: 2, first, places: null });
+    const cut = { ...level("a", 360, 240), parts: [part("a", 0), part("b", 2)] };
+    const both = new Pyramid({ ...slide, levels: [sparse, cut] });
+    expect(both.frame(1, 2, 1)).toEqual({ sop: "s", number: 0 });
+    expect(both.frame(1, 0, 0)).toEqual({ sop: "s", number: 1 });
+    expect(both.frame(1, 1, 0)).toBeNull();
+    expect(both.frame(0, 1, 0)).toEqual({ sop: "a", number: 1 });
+    expect(both.frame(0, 0, 1)).toEqual({ sop: "b", number: 0 });
   });
 
   it("crops the padding of edge tiles", () => {

@@ -215,11 +215,10 @@ export class SlideCanvas {
     const { pyramid } = this.options;
     const { tilesMatrix } = image as unknown as TileMatrix;
     let come = false;
-    for (const [level, columns] of Object.entries(tilesMatrix)) {
-      const sop = pyramid.at(Number(level)).of.sop_uid;
+    for (const columns of Object.values(tilesMatrix)) {
       for (const column of Object.values(columns)) {
         for (const tile of Object.values(column)) {
-          if (tile.exists || !coverage.has(sop, pyramid.frame(tile.level, tile.x, tile.y))) continue;
+          if (tile.exists || !coverage.holds(pyramid.frame(tile.level, tile.x, tile.y))) continue;
           tile.exists = true;
           come = true;
         }
@@ -243,7 +242,7 @@ export class SlideCanvas {
 
   private here(tile: OpenSeadragon.Tile): boolean {
     const { pyramid } = this.options;
-    return this.coverage.has(pyramid.at(tile.level).of.sop_uid, pyramid.frame(tile.level, tile.x, tile.y));
+    return this.coverage.holds(pyramid.frame(tile.level, tile.x, tile.y));
   }
 
   /** Ask for missing frames in view: the answer is "not yet", but the sender is told to hurry. */
@@ -251,10 +250,10 @@ export class SlideCanvas {
     if (this.over || !this.ready) return;
     const { context, pyramid, address } = this.options;
     const level = this.level();
-    const sop = pyramid.at(level).of.sop_uid;
     const now = performance.now();
     const wanted = missing(pyramid, this.coverage, level, this.lie())
-      .map(({ x, y }) => address(sop, pyramid.frame(level, x, y)))
+      .flatMap(({ x, y }) => pyramid.frame(level, x, y) ?? [])
+      .map(({ sop, number }) => address(sop, number))
       .filter((url) => now - (this.asked.get(url) ?? -ASK_AGAIN_MS) >= ASK_AGAIN_MS)
       .slice(0, ASK_AT_ONCE);
     for (const url of wanted) {

@@ -1,6 +1,7 @@
 /** Which frames of each level have arrived: one bit per frame, least significant bit first. */
 
 import type { Coverage as Answer, Slide } from "../types";
+import type { Frame } from "./pyramid";
 
 export class Coverage {
   private readonly bits = new Map<string, Uint8Array>();
@@ -16,6 +17,11 @@ export class Coverage {
   has(sop: string, frame: number): boolean {
     const bytes = this.bits.get(sop);
     return bytes !== undefined && ((bytes[frame >> 3] ?? 0) & (1 << (frame & 7))) !== 0;
+  }
+
+  /** Whether a tile is here: there is a frame for it, and it has arrived. */
+  holds(frame: Frame | null): boolean {
+    return frame !== null && this.has(frame.sop, frame.number);
   }
 
   /** Take a frame away: the receiver has just said that it is not there. */
@@ -34,7 +40,8 @@ export class Coverage {
   /** Share of all frames of the pyramid, 0 to 1. */
   share(slide: Slide): number {
     const total = slide.levels.reduce((sum, level) => sum + level.frames, 0);
-    const here = slide.levels.reduce((sum, level) => sum + this.count(level.sop_uid), 0);
+    const instances = slide.levels.flatMap<{ sop_uid: string }>((level) => level.parts ?? [level]);
+    const here = instances.reduce((sum, one) => sum + this.count(one.sop_uid), 0);
     return total === 0 ? 0 : here / total;
   }
 }

@@ -8,7 +8,7 @@
 
 import { say } from "../words";
 import type { Coverage } from "./coverage";
-import type { Box, Pyramid } from "./pyramid";
+import type { Box, Frame, Pyramid } from "./pyramid";
 
 export const GROUND = "#3a3a3a";
 export const STROKE = "#5c5c5c";
@@ -23,7 +23,7 @@ export interface Lie {
   readonly height: number;
 }
 
-/** Tiles in view that are missing, in screen boxes (CSS pixels). */
+/** Tiles in view that are still to come, in screen boxes (CSS pixels). */
 export function missing(
   pyramid: Pyramid,
   coverage: Coverage,
@@ -36,10 +36,10 @@ export function missing(
     width: lie.width / lie.scale,
     height: lie.height / lie.scale,
   };
-  const sop = pyramid.at(level).of.sop_uid;
+  const gone = (frame: Frame | null): boolean => frame !== null && !coverage.holds(frame);
   return pyramid
     .tiles(level, view)
-    .filter(({ x, y }) => !coverage.has(sop, pyramid.frame(level, x, y)))
+    .filter(({ x, y }) => gone(pyramid.frame(level, x, y)))
     .map(({ x, y }) => {
       const place = pyramid.place(level, x, y);
       const box = {

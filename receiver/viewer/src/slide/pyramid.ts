@@ -5,7 +5,7 @@
  * the full width, as the renderer uses them. Level 0 here is the *smallest*, as there.
  */
 
-import type { Slide, SlideLevel } from "../types";
+import type { Part, Slide, SlideLevel } from "../types";
 
 export interface Box {
   readonly x: number;
@@ -14,8 +14,16 @@ export interface Box {
   readonly height: number;
 }
 
+/** A frame of an instance, 0-based. */
+export interface Frame {
+  readonly sop: string;
+  readonly number: number;
+}
+
 export interface Level {
   readonly of: SlideLevel;
+  /** Frames by place, row by row; null where they are in that order (TILED_FULL, one instance). */
+  readonly frames: ReadonlyMap<number, Frame> | null;
   /** Full pixels per pixel of this level. */
   readonly downsample: number;
   readonly across: number;
@@ -38,6 +46,7 @@ export class Pyramid {
     this.spacing = largest.spacing_um;
     this.levels = full.map((level) => ({
       of: level,
+      frames: level.parts ? placed(level.parts) : null,
       downsample: downsample(largest.columns, level.columns),
       across: Math.ceil(level.columns / level.tile_columns),
       down: Math.ceil(level.rows / level.tile_rows),
@@ -50,9 +59,14 @@ export class Pyramid {
     return found;
   }
 
-  /** Frame number (0-based) of a tile: rows first, as TILED_FULL orders them (PS3.3 C.7.6.17.3). */
-  frame(level: number, x: number, y: number): number {
-    return y * this.at(level).across + x;
+  /**
+   * The frame of a tile: rows first, as TILED_FULL orders them (PS3.3 C.7.6.17.3), or where the
+   * instances say; null where the scanner made no tile (TILED_SPARSE).
+   */
+  frame(level: number, x: number, y: number): Frame | null {
+    const { of, across, frames } = this.at(level);
+    const place = y * across + x;
+    return frames ? (frames.get(place) ?? null) : { sop: of.sop_uid, number: place };
   }
 
   /** The part of a tile that is picture, in its own pixels; edge tiles are padded beyond it. */
@@ -99,6 +113,25 @@ export class Pyramid {
     }
     return found;
   }
+}
+
+/** Of several frames at one place (focal planes) the first is shown. */
+function placed(parts: readonly Part[]): Map<number, Frame> {
+  const found = new Map<number, Frame>();
+  for (const { sop_uid: sop, frames, first, places } of parts) {
+    const where = places === null ? null : numbers(places);
+    for (let number = 0; number < frames; number += 1) {
+      const place = where ? where[number] : first + number;
+      if (place !== undefined && !found.has(place)) found.set(place, { sop, number });
+    }
+  }
+  return found;
+}
+
+function numbers(base64: string): Uint32Array {
+  const binary = atob(base64);
+  const view = new DataView(Uint8Array.from(binary, (letter) => letter.charCodeAt(0)).buffer);
+  return Uint32Array.from({ length: binary.length >> 2 }, (_, i) => view.getUint32(4 * i, true));
 }
 
 /** Device pixels per pixel of a level below which a smaller level is drawn. */

@@ -72,12 +72,13 @@ export class SlideSource extends OpenSeadragon.TileSource {
 
   override tileExists(level: number, x: number, y: number): boolean {
     const { pyramid } = this.frames;
-    return this.frames.coverage().has(pyramid.at(level).of.sop_uid, pyramid.frame(level, x, y));
+    return this.frames.coverage().holds(pyramid.frame(level, x, y));
   }
 
   override getTileUrl(level: number, x: number, y: number): string {
     const { pyramid } = this.frames;
-    return this.frames.address(pyramid.at(level).of.sop_uid, pyramid.frame(level, x, y));
+    const frame = pyramid.frame(level, x, y);
+    return frame ? this.frames.address(frame.sop, frame.number) : "";
   }
 
   override getTileHashKey(level: number, x: number, y: number): string {

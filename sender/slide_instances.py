@@ -1,0 +1,76 @@
+"""Slides of the outbox: opened again for sending, and DICOM ones found among a study's files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from common.dicom import dataset
+from common.errors import SourceChanged
+from sender.outbox import Instance, Transfer, stamp
+from sender.slides import Slide, SlideCase, dicom, open_slide
+
+
+@contextlib.contextmanager
+def opened(transfer: Transfer, instances: Sequence[Instance]) -> Iterator[Slide]:
+    """Open the slide of a transfer, as it was when it was found.
+
+    Raises
+    ------
+    SourceChanged, SlideUnreadable
+    """
+    for one in instances:
+        path = Path(one.path)
+        try:
+            known = stamp(path.stat())
+        except OSError as failure:
+            raise SourceChanged(path=path) from failure
+        if known != (one.size, one.mtime_ns, one.inode):
+            raise SourceChanged(path=path)
+    with contextlib.closing(_slide(transfer, instances)) as slide:
+        uids = [level.sop_instance_uid for level in slide.instances]
+        if uids != [one.sop_uid for one in instances]:
+            raise SourceChanged(path=Path(instances[0].path))
+        yield slide
+
+
+def _slide(transfer: Transfer, instances: Sequence[Instance]) -> Slide:
+    if transfer.slide is not None:
+        case = SlideCase.from_json(json.loads(transfer.slide))
+        return open_slide(Path(instances[0].path), case)
+    slide = dicom.open_instances([_whole(one) for one in instances])
+    if slide is None:
+        raise SourceChanged(path=Path(instances[0].path))
+    return slide
+
+
+def _whole(one: Instance) -> dicom.Whole:
+    uids = one.sop_uid, one.sop_class, one.transfer_syntax
+    return dicom.Whole(Path(one.path), *uids, one.offset, one.length)
+
+
+def arranged(instances: Sequence[Instance]) -> tuple[list[Instance], bool]:
+    """Order the instances of a study that has slides: the smallest picture first.
+
+    Returns
+    -------
+    list of Instance
+        Others come first; a level's parts in their order.
+    bool
+        Whether all can go frame by frame, so that they are seen while they arrive.
+    """
+    slides = [one for one in instances if dicom.is_slide(one.sop_class)]
+    others = [one for one in instances if not dicom.is_slide(one.sop_class)]
+    places = {one.sop_uid: dicom.place(dataset.open_header(Path(one.path))[0]) for one in slides}
+    slides.sort(key=lambda one: (places[one.sop_uid], one.number or 0, one.path))
+    if others:
+        return others + slides, False
+    slide = dicom.open_instances([_whole(one) for one in slides])
+    if slide is None:
+        return slides, False
+    with slide:
+        framed = [replace(i, frames=v.frames) for i, v in zip(slides, slide.instances, strict=True)]
+    return framed, True
