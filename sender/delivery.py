@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import link, tls
@@ -309,18 +307,8 @@ class Delivery:
         self.outbox.keep(transfer.id, digests_equal=0)
         raise IntegrityError(cause=f"{len(uids)}: {uids[0] if uids else ''}")
 
-    @contextlib.contextmanager
-    def _slide(self, transfer: Transfer) -> Iterator[Slide]:
-        from sender import slides
-
-        case = slides.SlideCase.from_json(json.loads(transfer.slide or "{}"))
-        path = Path(self.outbox.instances(transfer.id)[0].path)
-        with contextlib.closing(slides.open_slide(path, case)) as slide:
-            known = self.outbox.instances(transfer.id)
-            stat = path.stat()
-            if any((i.size, i.mtime_ns) != (stat.st_size, stat.st_mtime_ns) for i in known):
-                raise SourceChanged(path=path)
-            yield slide
+    def _slide(self, transfer: Transfer) -> contextlib.AbstractContextManager[Slide]:
+        return sources.slide_of(transfer, self.outbox.instances(transfer.id))
 
     def send_frames(self, client: LinkClient, transfer: Transfer) -> None:
         """Send what the receiver misses of a slide, and nothing else.
@@ -374,11 +362,13 @@ class Delivery:
 
         held: dict[str, int] = {}
         lock = threading.Lock()
+        watch = sources.Watch(slide.check)
 
         def more(uid: str, count: int) -> None:
             with lock:
                 held[uid] = held.get(uid, 0) + count
                 self.outbox.acknowledged(transfer.id, [uid], held[uid])
+            watch.look()  # a source that is no longer the same is not sent to its end
 
         with ThreadPoolExecutor(1, thread_name_prefix="digest") as beside:
             digests: Future[list[Digest]] = beside.submit(frames.digests, slide)
@@ -387,6 +377,8 @@ class Delivery:
             found = digests.result()
             source = {"files": len(slide.files), "sha256": file_set.result()}
         slide.check()
+        if transfer.source_sha256 not in (None, source["sha256"]):
+            raise SourceChanged(path=slide.path)
         self.outbox.digested(transfer.id, found)
         return found, source
 

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from common import durable, errors, space
-from common.errors import DataInUse, NotFound, PeerError, StorageError, UsageError
+from common.errors import (
+    DataInUse,
+    NotFound,
+    PatientUnknown,
+    PeerError,
+    RequestUnreadable,
+    StorageError,
+    UsageError,
+)
 from common.settings import Sender
 from common.states import AT_REST, WORDS, TransferState
 from sender import bell
@@ -24,6 +32,8 @@ from sender.partners import find_partner
 
 QUICK = 5.0  # seconds; a daemon that fails sooner ends
 STOPPED = (TransferState.HELD, TransferState.FAILED)
+#: Held so until a request says of whom the slide is.
+NAMELESS = frozenset({PatientUnknown.number, RequestUnreadable.number})
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +217,16 @@ def retry(data: Path, name: str) -> Transfer:
         transfer = outbox.transfer(name)
         if transfer.state not in STOPPED:
             raise UsageError(cause=f"{transfer.id}: {transfer.state}")
+        _of_somebody(transfer)
         outbox.set_state(transfer.id, TransferState.QUEUED, finished=None, error=None, attempts=0)
         bell.ring(data)
         return outbox.transfer(transfer.id)
+
+
+def _of_somebody(transfer: Transfer) -> None:
+    """Refuse to send what is held for want of its patient: nobody's name can stand in for it."""
+    if transfer.error and transfer.error["number"] in NAMELESS:
+        raise UsageError(cause=f"todoke sender request {transfer.id[:8]} --patient-id")
 
 
 def release(data: Path, name: str, *, by: str, reason: str, to: str | None = None) -> Transfer:
@@ -231,6 +248,7 @@ def release(data: Path, name: str, *, by: str, reason: str, to: str | None = Non
         transfer = outbox.transfer(name)
         if transfer.state is not TransferState.HELD:
             raise UsageError(cause=f"{transfer.id}: {transfer.state}")
+        _of_somebody(transfer)
         if not (to or transfer.partner):
             raise UsageError(cause="--to")
         request = transfer.request | {"released": {"by": by, "reason": reason, "at": now()}}

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common import durable
 from common.dicom import digest
-from common.errors import NotDicom, SourceChanged, TodokeError
+from common.errors import NotDicom, SlideUnreadable, SourceChanged, SourceGone, TodokeError
 from common.link import NATIVE, Digest
-from sender.outbox import Instance, stamp
+from sender.outbox import Instance, Transfer, stamp
+
+if TYPE_CHECKING:
+    from sender.slides import Slide
+
+EVERY = 1.0  # seconds between two looks at a source that is being sent
 
 
 class FileSource:
@@ -74,6 +83,68 @@ class FileSource:
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
+
+
+class Watch:
+    """Asks now and then whether a source is still the same, while it is being sent.
+
+    Parameters
+    ----------
+    check : callable
+        Raises if it is not.
+    """
+
+    def __init__(
+        self, check: Callable[[], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._check = check
+        self._clock = clock
+        self._due = 0.0
+
+    def look(self) -> None:
+        """Check, at most every `EVERY` seconds: on a network share each costs a question."""
+        if self._clock() >= self._due:
+            self._due = self._clock() + EVERY
+            self._check()
+
+
+def check_slide(path: Path, known: Sequence[Instance]) -> None:
+    """Compare a slide's file with what it was when its job was read.
+
+    Raises
+    ------
+    SourceGone, SourceChanged
+    """
+    try:
+        stat = path.stat()
+    except OSError as failure:
+        raise SourceGone(path=path) from failure
+    if any((i.size, i.mtime_ns) != (stat.st_size, stat.st_mtime_ns) for i in known):
+        raise SourceChanged(path=path)
+
+
+@contextlib.contextmanager
+def slide_of(transfer: Transfer, known: Sequence[Instance]) -> Iterator[Slide]:
+    """Open the slide of a transfer, as it was when its job was read.
+
+    Raises
+    ------
+    SourceGone, SourceChanged
+        It is not; by what is read within too: tiles that are none any more are most
+        likely another file's.
+    """
+    from sender import slides
+
+    case = slides.SlideCase.from_json(json.loads(transfer.slide or "{}"))
+    path = Path(known[0].path)
+    check_slide(path, known)
+    try:
+        with contextlib.closing(slides.open_slide(path, case)) as slide:
+            check_slide(path, known)
+            yield slide
+    except SlideUnreadable:
+        check_slide(path, known)
+        raise
 
 
 def digests(instance: Instance) -> Digest:

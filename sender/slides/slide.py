@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 
 from common.durable import open_file, read_at
-from common.errors import InputError, SourceChanged
+from common.errors import InputError, SourceChanged, SourceGone
 
 WSI_SOP_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"  # VL Whole Slide Microscopy Image Storage
 
@@ -68,7 +68,7 @@ class SourceFile:
         try:
             same = self._seen(self.path.stat()) == self._was
         except OSError as failure:
-            raise SourceChanged(path=self.path) from failure
+            raise SourceGone(path=self.path) from failure
         if not same:
             raise SourceChanged(path=self.path)
 
