@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from sender import pairing_verbs, sending_verbs
+from sender import pairing_verbs, sending_verbs, watching_verbs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -12,3 +12,4 @@ app = typer.Typer(
 )
 pairing_verbs.register(app)
 sending_verbs.register(app)
+watching_verbs.register(app)

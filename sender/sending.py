@@ -87,7 +87,7 @@ def work(data: Path, job: int, watch: Callable[[Progress], None]) -> None:
     watching = threading.Event()
     outbox = Outbox(data)
     try:
-        with _engine_here(data, job, watching) as here:
+        with engine_here(data, lambda box: look(box, job).finished, watching) as here:
             while True:
                 progress = look(outbox, job)
                 watch(progress)
@@ -100,8 +100,18 @@ def work(data: Path, job: int, watch: Callable[[Progress], None]) -> None:
 
 
 @contextlib.contextmanager
-def _engine_here(data: Path, job: int, watching: threading.Event) -> Iterator[Callable[[], bool]]:
-    """Run the engine in a thread unless a daemon runs; gives "has it ended by itself"."""
+def engine_here(
+    data: Path, done: Callable[[Outbox], bool], watching: threading.Event
+) -> Iterator[Callable[[], bool]]:
+    """Run the engine in a thread unless a daemon runs; gives "has it ended by itself".
+
+    Parameters
+    ----------
+    done : callable
+        Given the engine's outbox, whether it may end.
+    watching : threading.Event
+        Set when it has ended.
+    """
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(durable.lock(data / "lock"))
@@ -119,7 +129,7 @@ def _engine_here(data: Path, job: int, watching: threading.Event) -> Iterator[Ca
 
         def run() -> None:
             try:
-                engine.run(lambda: look(engine.outbox, job).finished)
+                engine.run(lambda: done(engine.outbox))
             except BaseException as error:  # raised again below
                 failure.append(error)
             watching.set()

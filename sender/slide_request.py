@@ -49,7 +49,7 @@ def options(
     told = {key: words[key] for key in TOLD if words.get(key)}
     request = {**base.get("request", {}), **told}
     if (um := words.get("spacing_um")) is not None:
-        slide["spacing_um"], slide["spacing_by"] = um, "request file"
+        slide["spacing_um"], slide["spacing_by"] = um, words.get("spacing_by", "request file")
     described = [str(words[key]) for key in ("container_id", "stain") if words.get(key)]
     if described:
         slide["series_description"] = " ".join(described)[:64].strip()

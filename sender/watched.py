@@ -135,9 +135,10 @@ class Watched(OutboxFile):
     def held_slides(self) -> list[HeldSlide]:
         """Return the held slides that watched folders gave."""
         rows = self._rows(
-            "SELECT t.id, t.job, i.path, i.size, i.mtime_ns, COALESCE(json_extract(t.error, '$.number'), ''),"
-            " COALESCE((SELECT n.id FROM instances x JOIN transfers n ON n.id=x.transfer"
-            "  WHERE x.path=i.path AND n.rowid>t.rowid ORDER BY n.rowid DESC LIMIT 1), '')"
+            "SELECT t.id, t.job, i.path, i.size, i.mtime_ns,"
+            " COALESCE(json_extract(t.error, '$.number'), ''),"
+            " COALESCE((SELECT n.id FROM jobs k JOIN transfers n ON n.job=k.id"
+            "  WHERE k.id>t.job AND k.paths=j.paths ORDER BY n.rowid DESC LIMIT 1), '')"
             " FROM transfers t JOIN instances i ON i.transfer=t.id JOIN jobs j ON j.id=t.job"
             " WHERE t.state='held' AND t.kind='slide'"
             " AND json_extract(j.options, '$.watched') IS NOT NULL GROUP BY t.id"
