@@ -348,6 +348,45 @@ class NoRoute(InputError):
     en = "No rule says where this goes ({cause}). Write one into rules.toml or use release --to"
 
 
+class PatientUnknown(InputError):
+    number = "E-2106"
+    exit_code = 26
+    ja = (
+        "患者IDが分からないため送りません ({path})。依頼のCSVを横に置くか"
+        " todoke sender request で入れてください"
+    )
+    en = (
+        "Not sent without a patient ID ({path}). Put a request CSV beside it"
+        " or give the ID by todoke sender request"
+    )
+
+
+class RequestUnreadable(InputError):
+    number = "E-2107"
+    exit_code = 26
+    ja = "依頼情報 {place} を読めません ({cause})。直して同じ場所に置き直してください"
+    en = "Request information {place} cannot be read ({cause}). Mend it and put it there again"
+
+
+class TakenAgain(InputError):
+    number = "E-2108"
+    exit_code = 24
+    ja = "元のファイルが変わったため、送信 {transfer} として送り直しました。こちらは操作不要です"
+    en = "The source changed; it was taken again as transfer {transfer}. Nothing to do for this one"
+
+
+class AlreadySent(InputError):
+    number = "E-2109"
+    ja = "送信 {transfer} と同じ内容のスライドです。もう一度送る必要はありません"
+    en = "The same slide as in transfer {transfer}. There is no need to send it again"
+
+
+class SourceGone(SourceChanged):
+    number = "E-2110"
+    ja = "送信中に元のファイルがなくなりました ({path})。元の場所に戻してから再送してください"
+    en = "The source was removed while it was sent ({path}). Put it back, then retry"
+
+
 class InvitationError(InputError):
     number = "E-2201"
     exit_code = 27

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from common import durable
+from common.case_from import check_case_from
 from common.errors import SettingsError, TodokeError
 from common.tls import PROFILES
 
@@ -275,14 +276,18 @@ class Sender(Settings):
         "Largest instance taken, in GB; what is larger is refused",
         _positive,
     )
-    watch: tuple[str, ...] = option(
-        (), "見張るフォルダー", "Folders that are watched for new images"
-    )
+    watch: tuple[str, ...] = option((), "見張るフォルダー", "Folders watched for new images")
     settle_seconds: int = option(
         10,
         "ファイルの書き込みが止まってから送るまでの秒数",
         "Seconds without a change before a file is taken from a watched folder",
         _positive,
+    )
+    watch_case_from: str = option(
+        "sidecar",
+        "スライドをまとめる症例: sidecar (依頼のCSV・JSON)、folder、name:正規表現",
+        "What makes slides one case: sidecar (their request file), folder or name:REGEX",
+        check_case_from,
     )
     associations: int = option(
         4,

@@ -17,6 +17,7 @@ from common.errors import (
     PeerError,
     PeerRefused,
     PeerUnreachable,
+    SourceChanged,
     TodokeError,
 )
 from common.link import Closing, Digest, Opening
@@ -365,11 +366,13 @@ class Delivery:
 
         held: dict[str, int] = {}
         lock = threading.Lock()
+        watch = sources.Watch(slide.check)
 
         def more(uid: str, count: int) -> None:
             with lock:
                 held[uid] = held.get(uid, 0) + count
                 self.outbox.acknowledged(transfer.id, [uid], held[uid])
+            watch.look()  # a source that is no longer the same is not sent to its end
 
         with ThreadPoolExecutor(1, thread_name_prefix="digest") as beside:
             digests: Future[list[Digest]] = beside.submit(frames.digests, slide)
@@ -378,6 +381,8 @@ class Delivery:
             found = digests.result()
             source = {"files": len(slide.files), "sha256": file_set.result()}
         slide.check()
+        if transfer.source_sha256 not in (None, source["sha256"]):
+            raise SourceChanged(path=slide.path)
         self.outbox.digested(transfer.id, found)
         return found, source
 

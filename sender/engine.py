@@ -204,6 +204,7 @@ class Engine:
                 between,
                 others=self.settings.other_storage_classes,
                 begun=partial(self._dial, job.partner),
+                sent=self.outbox.sent_already,
                 made=self.data / "stills",
             )
             if not any(goes_out(values) for values, _ in found.transfers):

@@ -116,6 +116,7 @@ def scan(
     others: Sequence[str] = (),
     begun: Callable[[], None] = lambda: None,
     made: Path | None = None,
+    sent: Callable[[str, str], str | None] = lambda _digest, _patient: None,
 ) -> Found:
     """Read what a job's paths hold.
 
@@ -131,6 +132,9 @@ def scan(
         Called at the first image for an association.
     made : Path, optional
         Folder for the DICOM files of photographs; without it they are refused.
+    sent : callable
+        Given digest and Patient ID of a watched folder's slide, the transfer that has
+        carried it, or None.
 
     Returns
     -------
@@ -151,7 +155,7 @@ def scan(
                     begun()
                 _take_dicom(image, studies, first, others)
             else:
-                found.transfers.append(_take_slide(Path(path), job, rules))
+                found.transfers.append(take_slide(Path(path), job, rules, sent))
         except TodokeError as error:
             found.refused.append((printable(path), error))
         except OSError as failure:
@@ -281,12 +285,28 @@ def _common_values(
     if rule is None:
         error = NoRoute(cause=f"{source} {modality}")
         return values | {"state": TransferState.HELD, "error": fault(error)}
-    return values | {"partner": rule.to, "priority": rule.priority, "purpose": rule.purpose}
+    # what a request says of this very slide goes before the rule
+    own = {key: options[key] for key in ("priority", "purpose") if options.get(key)}
+    return values | {"partner": rule.to, "priority": rule.priority, "purpose": rule.purpose} | own
 
 
-def _take_slide(
-    path: Path, job: Job, rules: Sequence[Rule]
+def take_slide(
+    path: Path,
+    job: Job,
+    rules: Sequence[Rule],
+    sent: Callable[[str, str], str | None] = lambda _digest, _patient: None,
 ) -> tuple[dict[str, Any], list[Instance]]:
+    """Read a slide as a transfer: its values, and its levels as instances.
+
+    Parameters
+    ----------
+    sent : callable
+        As for :func:`scan`.
+
+    Raises
+    ------
+    NotAnImage, SlideUnreadable, SlideUnsupported, SourceChanged, AlreadySent, InputError
+    """
     from sender import slide_case, slides, stills
 
     if not slides.looks_like_slide(path):
@@ -299,6 +319,7 @@ def _take_slide(
         level = slide_case.study_level(case)
         values = _common_values(job, rules, "slide", case.study_uid, level)
         values |= {"slide": json.dumps(case.to_json()), "test": slide.test}
+        values |= slide_case.decided(job.options, case, slide, values, sent)
         known = path.stat()
         instances = [
             Instance(

@@ -12,26 +12,20 @@ import json
 import os
 import secrets
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from common import database, durable
-from common.errors import NotFound, TodokeError
+from common import database
+from common.errors import NotFound, TodokeError, UsageError
 from common.link import Digest
 from common.states import AT_REST, TransferState, move
-from sender import statements, tables
-from sender.file_names import printable
+from sender import outbox_file, statements
+from sender.watched import Watched
 
-
-def now() -> str:
-    """Return the time as the outbox writes it: ISO 8601, UTC, milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+now = outbox_file.now
 
 
 def stamp(known: os.stat_result) -> tuple[int, int, int]:
@@ -96,6 +90,8 @@ class Transfer:
     ----------
     delivered : str or None
         When the receiver had acknowledged every instance.
+    source_sha256 : str or None
+        Of a slide's vendor files, where it was taken before the transfer began.
     """
 
     id: str
@@ -117,6 +113,7 @@ class Transfer:
     started: str | None
     delivered: str | None
     finished: str | None
+    source_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,75 +132,19 @@ class Job:
 _OF_TRANSFER = ", ".join(field.name for field in fields(Transfer))
 
 
-class Outbox:
+class Outbox(Watched):
     """The outbox of a data directory; safe from several threads and processes.
 
     Whatever is asked of it raises StorageError or DiskFull where trying again can
     help, SyncFailed or DatabaseDamaged where it cannot (:mod:`common.database`).
     """
 
-    def __init__(self, data: Path) -> None:
-        durable.make_folder(data)
-        self.path = data / "outbox.sqlite"
-        self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        self._db.row_factory = sqlite3.Row
-        self._lock = threading.RLock()
-        with database.named(self.path):
-            durable.safe_sqlite(self._db)
-        with self._write() as db:
-            tables.bring_up(db)
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, database.writing(self._db, self.path):
-            yield self._db
-
-    def _rows(self, statement: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock, database.named(self.path):
-            return self._db.execute(statement, values).fetchall()
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
-
-    def changes(self) -> int:
-        """Return a number that differs after another process has written."""
-        return int(self._rows("PRAGMA data_version")[0][0])
-
     # -- jobs ---------------------------------------------------------------
 
     def submit(self, partner: str, paths: Iterable[Path], options: dict[str, Any]) -> int:
         """Owe what lies under `paths` to a partner; return the job's number."""
         with self._write() as db:
-            cursor = db.execute(
-                "INSERT INTO jobs(partner, paths, options, created) VALUES(?,?,?,?)",
-                (partner, _paths(paths), _json(options), now()),
-            )
-            return int(cursor.lastrowid or 0)
-
-    def submit_watched(self, paths: dict[Path, tuple[int, int]], options: dict[str, Any]) -> int:
-        """Owe files of a watched folder to whom the rules say, and know them from now on.
-
-        Parameters
-        ----------
-        paths : dict
-            Size and mtime in nanoseconds of each file.
-        """
-        with self._write() as db:
-            cursor = db.execute(
-                "INSERT INTO jobs(partner, paths, options, created) VALUES('',?,?,?)",
-                (_paths(paths), _json(options), now()),
-            )
-            db.executemany(
-                "INSERT OR REPLACE INTO watched VALUES(?,?,?)",
-                [(printable(str(path)), *known) for path, known in paths.items()],
-            )
-            return int(cursor.lastrowid or 0)
-
-    def watched(self) -> dict[str, tuple[int, int]]:
-        """Return size and mtime of every file that a watched folder gave."""
-        return {r[0]: (r[1], r[2]) for r in self._rows("SELECT * FROM watched")}
+            return outbox_file.insert_job(db, partner, paths, options)
 
     def jobs(self, *, unscanned: bool = False) -> list[Job]:
         """Return the jobs, the oldest first."""
@@ -246,16 +187,29 @@ class Outbox:
                 ids.append(secrets.token_hex(16))
                 row = {"id": ids[-1], "job": job.id, "created": now(), **values}
                 _insert(db, "transfers", row)
-                db.executemany(
-                    f"INSERT INTO instances(transfer, {', '.join(_COLUMNS)})"
-                    f" VALUES(?{', ?' * len(_COLUMNS)})",
-                    ((ids[-1], *_values(instance)) for instance in instances),
-                )
+                _insert_instances(db, ids[-1], instances)
             for path, error in refused:
                 words = error.as_json()
                 _insert(db, "refused", {"job": job.id, "path": path, **words})
             db.execute("UPDATE jobs SET scanned=?, found=? WHERE id=?", (now(), count, job.id))
         return ids
+
+    def completed(
+        self, transfer: str, values: dict[str, Any], instances: Iterable[Instance]
+    ) -> None:
+        """Keep a transfer anew that was held before it was opened, with other headers.
+
+        Raises
+        ------
+        UsageError
+            It is not held, or its opening has been signed.
+        """
+        with self._write() as db:
+            if not self.may_change(transfer):
+                raise UsageError(cause=f"{transfer}: {self.transfer(transfer).state}")
+            _update(db, transfer, {"error": None, **values})
+            db.execute("DELETE FROM instances WHERE transfer=?", (transfer,))
+            _insert_instances(db, transfer, instances)
 
     def refused(self, job: int) -> list[dict[str, str]]:
         """Return the files of a job that are not sent, each with its reason."""
@@ -390,12 +344,15 @@ def fault(error: TodokeError) -> str:
     return _json({**error.as_json(), "exit": str(error.exit_code)})
 
 
-def _paths(paths: Iterable[Path]) -> str:
-    return json.dumps([str(path) for path in paths])  # in ASCII: a name may be no UTF-8
-
-
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _insert_instances(db: sqlite3.Connection, transfer: str, instances: Iterable[Instance]) -> None:
+    db.executemany(
+        f"INSERT INTO instances(transfer, {', '.join(_COLUMNS)}) VALUES(?{', ?' * len(_COLUMNS)})",
+        ((transfer, *_values(instance)) for instance in instances),
+    )
 
 
 def _insert(db: sqlite3.Connection, table: str, values: dict[str, Any]) -> None:

@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from common import durable, errors, space
-from common.errors import DataInUse, NotFound, PeerError, StorageError, UsageError
+from common.errors import (
+    DataInUse,
+    NotFound,
+    PatientUnknown,
+    PeerError,
+    RequestUnreadable,
+    StorageError,
+    UsageError,
+)
 from common.settings import Sender
 from common.states import AT_REST, WORDS, TransferState
 from sender import bell
@@ -25,6 +33,8 @@ from sender.partners import find_partner
 
 QUICK = 5.0  # seconds; a daemon that fails sooner ends
 STOPPED = (TransferState.HELD, TransferState.FAILED)
+#: Held so until a request says of whom the slide is.
+NAMELESS = frozenset({PatientUnknown.number, RequestUnreadable.number})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,7 @@ def work(data: Path, job: int, watch: Callable[[Progress], None]) -> None:
     watching = threading.Event()
     outbox = Outbox(data)
     try:
-        with _engine_here(data, job, watching) as here:
+        with engine_here(data, lambda box: look(box, job).finished, watching) as here:
             while True:
                 progress = look(outbox, job)
                 watch(progress)
@@ -95,8 +105,18 @@ def work(data: Path, job: int, watch: Callable[[Progress], None]) -> None:
 
 
 @contextlib.contextmanager
-def _engine_here(data: Path, job: int, watching: threading.Event) -> Iterator[Callable[[], bool]]:
-    """Run the engine in a thread unless a daemon runs; gives "has it ended by itself"."""
+def engine_here(
+    data: Path, done: Callable[[Outbox], bool], watching: threading.Event
+) -> Iterator[Callable[[], bool]]:
+    """Run the engine in a thread unless a daemon runs; gives "has it ended by itself".
+
+    Parameters
+    ----------
+    done : callable
+        Given the engine's outbox, whether it may end.
+    watching : threading.Event
+        Set when it has ended.
+    """
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(durable.lock(data / "lock"))
@@ -114,7 +134,7 @@ def _engine_here(data: Path, job: int, watching: threading.Event) -> Iterator[Ca
 
         def run() -> None:
             try:
-                engine.run(lambda: look(engine.outbox, job).finished)
+                engine.run(lambda: done(engine.outbox))
             except BaseException as error:  # raised again below
                 failure.append(error)
             watching.set()
@@ -212,9 +232,16 @@ def retry(data: Path, name: str) -> Transfer:
         transfer = outbox.transfer(name)
         if transfer.state not in STOPPED:
             raise UsageError(cause=f"{transfer.id}: {transfer.state}")
+        _of_somebody(transfer)
         outbox.set_state(transfer.id, TransferState.QUEUED, finished=None, error=None, attempts=0)
         bell.ring(data)
         return outbox.transfer(transfer.id)
+
+
+def _of_somebody(transfer: Transfer) -> None:
+    """Refuse to send what is held for want of its patient: nobody's name can stand in for it."""
+    if transfer.error and transfer.error["number"] in NAMELESS:
+        raise UsageError(cause=f"todoke sender request {transfer.id[:8]} --patient-id")
 
 
 def release(data: Path, name: str, *, by: str, reason: str, to: str | None = None) -> Transfer:
@@ -236,6 +263,7 @@ def release(data: Path, name: str, *, by: str, reason: str, to: str | None = Non
         transfer = outbox.transfer(name)
         if transfer.state is not TransferState.HELD:
             raise UsageError(cause=f"{transfer.id}: {transfer.state}")
+        _of_somebody(transfer)
         if not (to or transfer.partner):
             raise UsageError(cause="--to")
         request = transfer.request | {"released": {"by": by, "reason": reason, "at": now()}}

@@ -27,7 +27,14 @@ def register(app: typer.Typer) -> None:
         app.command()(verb)
 
 
-def _data(given: Path | None) -> Path:
+def data_of(given: Path | None) -> Path:
+    """Return the sender's data directory.
+
+    Raises
+    ------
+    NotInitialised
+        It is none, or a receiver's.
+    """
     folder = data_folder("sender", given).absolute()
     from common.proof import role
 
@@ -73,9 +80,10 @@ def send(
     from common.settings import Sender
     from sender import sending
     from sender.partners import find_partner
+    from sender.watching_verbs import attested
 
     with console.verb(as_json=as_json):
-        folder = _data(data)
+        folder = data_of(data)
         if priority not in PRIORITIES or purpose not in PURPOSES:
             raise UsageError(cause=f"{priority}, {purpose}")
         settings = Sender.load(folder)
@@ -88,7 +96,6 @@ def send(
             "container_id": container,
             "send_label": settings.send_label if label is None else label,
             "send_macro": settings.send_macro if macro is None else macro,
-            "spacing_um": spacing,
         }
         stills = photographs(micro, gross)
         if not paths and not stills:
@@ -96,6 +103,8 @@ def send(
         if stills:  # they and the slides beside them are one case
             slide["study_uid"] = uids.new_uid()
         request = {"import": {"attested_by": attest}} if attest else {}
+        if (size := attested(spacing, attest)) is not None:
+            slide["spacing_um"], slide["spacing_by"] = size
         options: dict[str, Any] = {
             "priority": priority,
             "purpose": purpose,
@@ -185,7 +194,7 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
     from sender.engine import Engine
 
     with console.verb(as_json=as_json):
-        folder = _data(data)
+        folder = data_of(data)
         routing.load(folder)  # what is wrong is said to whoever starts it
         logs.begin()
         memory.give_back()
@@ -219,7 +228,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
     from sender.outbox import Outbox
 
     with console.verb(as_json=as_json):
-        folder = _data(data)
+        folder = data_of(data)
         with contextlib.closing(Outbox(folder)) as outbox:
             owed = outbox.transfers()
             rows = [sending.describe(outbox, one, named=False) for one in owed]
@@ -274,7 +283,7 @@ def show(
     from sender.outbox import Outbox
 
     with console.verb(as_json=as_json):
-        with contextlib.closing(Outbox(_data(data))) as outbox:
+        with contextlib.closing(Outbox(data_of(data))) as outbox:
             row = outbox.transfer(transfer)
             words = sending.describe(outbox, row)
             words["receipt"] = outbox.statement(row.id, "receipt")
@@ -301,7 +310,7 @@ def retry(
     from sender import sending
 
     with console.verb(as_json=as_json):
-        _queued(sending.retry(_data(data), transfer).id, as_json)
+        _queued(sending.retry(data_of(data), transfer).id, as_json)
 
 
 def release(
@@ -316,7 +325,7 @@ def release(
     from sender import sending
 
     with console.verb(as_json=as_json):
-        _queued(sending.release(_data(data), transfer, by=by, reason=reason, to=to).id, as_json)
+        _queued(sending.release(data_of(data), transfer, by=by, reason=reason, to=to).id, as_json)
 
 
 def _queued(transfer: str, as_json: bool) -> None:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from common.dicom import uids
-from sender.slides import SlideCase
+from common.errors import (
+    AlreadySent,
+    MixedPatients,
+    PatientUnknown,
+    RequestUnreadable,
+    SlideUnreadable,
+    SlideUnsupported,
+    SourceChanged,
+    TodokeError,
+)
+from common.states import TransferState
+from sender.outbox import fault
+from sender.slides import Slide, SlideCase, open_slide
 
 #: Fields of the case that a verb may give, see :class:`sender.slides.SlideCase`.
 GIVEN = (
@@ -23,6 +37,12 @@ GIVEN = (
     "send_macro",
     "spacing_um",
     "study_uid",
+    "study_date",
+    "study_time",
+    "series_number",
+    "series_description",
+    "specimen_id",
+    "specimen_description",
 )
 
 
@@ -62,3 +82,69 @@ def study_level(case: SlideCase) -> dict[str, Any]:
     level.PatientSex = case.sex
     level.StudyInstanceUID = case.study_uid
     return dict(level.to_json_dict())
+
+
+def decided(
+    options: dict[str, Any],
+    case: SlideCase,
+    slide: Slide,
+    values: dict[str, Any],
+    sent: Callable[[str, str], str | None],
+) -> dict[str, Any]:
+    """Return what the source and its request decide of a slide's transfer.
+
+    A slide of a watched folder is held where nobody has named its patient, and digested
+    before its transfer begins, unless that is urgent: then while it is being sent.
+
+    Parameters
+    ----------
+    values : dict
+        Of the transfer, as the job's options and the rules make it.
+    sent : callable
+        As for :func:`sender.ingest.scan`.
+
+    Raises
+    ------
+    AlreadySent, SourceChanged
+    """
+    made: dict[str, Any] = {}
+    if attested := _attested(options, case, slide):
+        request = json.loads(values["request"]) | {"spacing": attested}
+        made["request"] = json.dumps(request, ensure_ascii=False)
+    watched = options.get("watched")
+    if watched is None:
+        return made
+    if (failure := _held_for(watched, case, slide)) is not None:
+        return made | {"state": TransferState.HELD, "error": fault(failure)}
+    if values["priority"] != "urgent":
+        digest = slide.file_digest()
+        slide.check()
+        if (before := sent(digest, case.patient_id)) is not None:
+            raise AlreadySent(transfer=before[:8])
+        made["source_sha256"] = digest
+    return made
+
+
+def _held_for(watched: dict[str, Any], case: SlideCase, slide: Slide) -> TodokeError | None:
+    if wrong := watched.get("wrong"):
+        return RequestUnreadable(**wrong)
+    if not case.patient_id:
+        return PatientUnknown(path=slide.path.name)
+    if watched.get("patients", 1) > 1:
+        return MixedPatients(count=watched["patients"])
+    return None
+
+
+def _attested(options: dict[str, Any], case: SlideCase, slide: Slide) -> dict[str, Any] | None:
+    """Return the pixel size and who attests it, where the file holds none of its own."""
+    if case.spacing_um is None:
+        return None
+    without = SlideCase.from_json(case.to_json() | {"spacing_um": None})
+    try:
+        open_slide(slide.path, without).close()
+    except SlideUnsupported:  # it was opened a moment ago: this is what it lacked
+        by = options.get("slide", {}).get("spacing_by") or "sender"
+        return {"um": case.spacing_um, "by": by}
+    except SlideUnreadable as failure:
+        raise SourceChanged(path=slide.path) from failure
+    return None

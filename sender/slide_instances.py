@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.dicom import dataset
-from common.errors import SourceChanged
+from common.errors import SlideUnreadable, SourceChanged, SourceGone
 from sender.outbox import Instance, Transfer, stamp
 from sender.slides import Slide, SlideCase, dicom, open_slide
 
@@ -20,21 +20,33 @@ def opened(transfer: Transfer, instances: Sequence[Instance]) -> Iterator[Slide]
 
     Raises
     ------
-    SourceChanged, SlideUnreadable
+    SourceGone, SourceChanged
+        It is not; by what is read within too: tiles that are none any more are most
+        likely another file's.
+    SlideUnreadable
     """
-    for one in instances:
+    _check(instances)
+    try:
+        with contextlib.closing(_slide(transfer, instances)) as slide:
+            uids = [level.sop_instance_uid for level in slide.instances]
+            if uids != [one.sop_uid for one in instances]:
+                raise SourceChanged(path=Path(instances[0].path))
+            _check(instances)  # what was opened is what was found
+            yield slide
+    except SlideUnreadable:
+        _check(instances)
+        raise
+
+
+def _check(instances: Sequence[Instance]) -> None:
+    for one in {one.path: one for one in instances}.values():
         path = Path(one.path)
         try:
             known = stamp(path.stat())
         except OSError as failure:
-            raise SourceChanged(path=path) from failure
+            raise SourceGone(path=path) from failure
         if known != (one.size, one.mtime_ns, one.inode):
             raise SourceChanged(path=path)
-    with contextlib.closing(_slide(transfer, instances)) as slide:
-        uids = [level.sop_instance_uid for level in slide.instances]
-        if uids != [one.sop_uid for one in instances]:
-            raise SourceChanged(path=Path(instances[0].path))
-        yield slide
 
 
 def _slide(transfer: Transfer, instances: Sequence[Instance]) -> Slide:

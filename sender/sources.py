@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from sender.outbox import Instance, stamp
 
 if TYPE_CHECKING:
     from sender.slides import Slide
+
+EVERY = 1.0  # seconds between two looks at a source that is being sent
 
 
 class FileSource:
@@ -126,6 +129,29 @@ class LevelSource:
         if known.d1 not in (None, found.hexdigest()):
             raise SourceChanged(path=self._slide.path)
         self._told(found.hexdigest())
+
+
+class Watch:
+    """Asks now and then whether a source is still the same, while it is being sent.
+
+    Parameters
+    ----------
+    check : callable
+        Raises if it is not.
+    """
+
+    def __init__(
+        self, check: Callable[[], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._check = check
+        self._clock = clock
+        self._due = 0.0
+
+    def look(self) -> None:
+        """Check, at most every `EVERY` seconds: on a network share each costs a question."""
+        if self._clock() >= self._due:
+            self._due = self._clock() + EVERY
+            self._check()
 
 
 def digests(instance: Instance) -> Digest:

@@ -6,20 +6,27 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from common.errors import DiskFull, TodokeError
+from common.errors import DiskFull, SettingsError, TodokeError
 from common.settings import Sender
 from common.space import MIB, Space
+from sender import routing
+from sender.doors.scanner import ScannerFolder
+from sender.doors.still import Still
+from sender.doors.way import Way, of_settings
+from sender.doors.whole import Known
 from sender.file_names import printable
 from sender.outbox import Outbox
+from sender.routing import Rule
 
 log = logging.getLogger("todoke.folder")
 POLL = 1.0  # seconds between two looks
-Known = tuple[int, int]  # size, mtime in nanoseconds
+#: Ends of names that are taken off when a file is whole.
+UNFINISHED = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".download", "~")
 
 
 class FolderDoor:
@@ -27,7 +34,8 @@ class FolderDoor:
 
     What is written together is sent together: the unit is what lies under one
     entry of the watched folder, and it is taken when nothing in it has changed
-    for the settings' `settle_seconds`.
+    for the settings' `settle_seconds`.  Slides, and request files for them, are
+    taken one by one (:mod:`sender.doors.scanner`).
 
     Parameters
     ----------
@@ -35,6 +43,13 @@ class FolderDoor:
         Seconds; for tests.
     submitted : callable
         Told after a job has been put into the outbox.
+    ways : sequence of Way, optional
+        Folders and how each is taken; else those of the settings.
+
+    Attributes
+    ----------
+    waiting : dict
+        What the last look left for later, by path: why.
     """
 
     def __init__(
@@ -43,14 +58,18 @@ class FolderDoor:
         settings: Sender,
         clock: Callable[[], float] = time.monotonic,
         submitted: Callable[[], None] = lambda: None,
+        ways: Sequence[Way] | None = None,
     ) -> None:
         self.outbox = outbox
-        self.settings = settings
-        self.clock = clock
+        self.waiting: dict[Path, str] = {}
         self._submitted = submitted
         self._space = Space(outbox.path.parent, settings.keep_free_mb * MIB)
         self._taken = outbox.watched()
-        self._seen: dict[Path, tuple[dict[Path, Known], float]] = {}
+        self._still = Still(clock)
+        self._scanners = [
+            ScannerFolder(outbox, way, self._still, self._taken)
+            for way in (of_settings(settings) if ways is None else ways)
+        ]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watch")
 
@@ -82,32 +101,48 @@ class FolderDoor:
             self._space.check()
         except DiskFull:  # said once, by the one who looked
             return jobs
-        for root in map(Path, self.settings.watch):
-            for unit in _units(root):
-                try:
-                    jobs += self._take(root, unit)
-                except OSError as failure:  # one that cannot be read stops no other
-                    log.error("watched folder: %s", failure.strerror)
+        rules = self._rules()
+        self.waiting = {}
+        for scanner in self._scanners:
+            jobs += self._look_into(scanner, rules)
+        if jobs:
+            self._submitted()
         return jobs
 
-    def _take(self, root: Path, unit: Path) -> list[int]:
-        """Owe what is new in a unit, once it lies still; return the job."""
-        fresh = {p: k for p, k in _files(unit) if self._taken.get(printable(str(p))) != k}
-        if not fresh or not self._settled(unit, fresh):
+    def _rules(self) -> list[Rule]:
+        try:
+            return routing.load(self.outbox.path.parent)
+        except SettingsError:  # the engine says so
             return []
-        job = self.outbox.submit_watched(fresh, {"source": f"folder:{root.name}"})
-        self._taken |= {printable(str(path)): known for path, known in fresh.items()}
-        del self._seen[unit]
-        self._submitted()
-        return [job]
 
-    def _settled(self, unit: Path, fresh: dict[Path, Known]) -> bool:
-        """Whether a unit is as it was `settle_seconds` ago."""
-        before, since = self._seen.get(unit, ({}, 0.0))
-        if before != fresh:
-            self._seen[unit] = (fresh, self.clock())
-            return False
-        return self.clock() - since >= self.settings.settle_seconds
+    def _look_into(self, scanner: ScannerFolder, rules: list[Rule]) -> list[int]:
+        units: dict[Path, dict[Path, Known]] = {}
+        for unit in _units(scanner.way.root):
+            try:
+                units[unit] = dict(_files(unit))
+            except OSError as failure:  # one that cannot be read stops no other
+                log.error("watched folder: %s", failure.strerror)
+        seen = scanner.look({p: k for files in units.values() for p, k in files.items()}, rules)
+        self.waiting |= seen.waiting
+        jobs = list(seen.jobs)
+        for unit, files in units.items():
+            rest = {path: known for path, known in files.items() if path not in seen.owned}
+            if (job := self._take(scanner.way, unit, rest)) is not None:
+                jobs.append(job)
+        return jobs
+
+    def _take(self, way: Way, unit: Path, files: dict[Path, Known]) -> int | None:
+        """Owe what is new in a unit, once it lies still; return the job."""
+        fresh = {p: k for p, k in files.items() if self._taken.get(printable(str(p))) != k}
+        if not fresh:
+            return None
+        if self._still.seconds(unit, tuple(fresh.items())) < way.settle:
+            self.waiting[unit] = "growing"
+            return None
+        job = self.outbox.submit_watched(fresh, way.options(), way.partner)
+        self._taken |= {printable(str(path)): known for path, known in fresh.items()}
+        self._still.forget(unit)
+        return job
 
 
 def _units(root: Path) -> Iterator[Path]:
@@ -116,14 +151,19 @@ def _units(root: Path) -> Iterator[Path]:
 
 
 def _files(unit: Path) -> Iterator[tuple[Path, Known]]:
-    """Yield regular files below a unit; links, pipes and names that begin with a dot are left."""
+    """Yield regular files below a unit; links, pipes and names of unfinished files are left."""
     if unit.is_symlink():  # it may lead anywhere
         return
     for path in [unit] if not unit.is_dir() else sorted(unit.rglob("*")):
-        if path.name.startswith(".") or path.is_symlink() or not path.is_file():
+        if _unfinished(path.name) or path.is_symlink() or not path.is_file():
             continue
         try:
             known = path.stat()
         except FileNotFoundError:  # gone since the folder was listed
             continue
         yield path, (known.st_size, known.st_mtime_ns)
+
+
+def _unfinished(name: str) -> bool:
+    """Tell by its name that a file will get another one when it is whole."""
+    return name.startswith((".", "~$")) or name.lower().endswith(UNFINISHED)

@@ -42,6 +42,8 @@ class SlideCase:
     specimen_id, specimen_uid, specimen_description : str
         Of the specimen on the glass; "" takes the container's identifier and a
         derived UID.
+    series_description : str
+        What tells this slide from the others of its case, as its stain.
     send_label, send_macro : bool
         Label and macro pictures show the patient (PRI-04): sent only when asked.
     test : bool
@@ -65,6 +67,7 @@ class SlideCase:
     study_time: str = ""
     study_description: str = ""
     series_number: int = 1
+    series_description: str = ""
     container_id: str | None = None
     specimen_id: str = ""
     specimen_uid: str = ""

@@ -224,6 +224,8 @@ def _identity(case: SlideCase, picture: Picture) -> _Pairs:
     yield "Modality", "SM"
     yield "SeriesInstanceUID", case.series_uid
     yield "SeriesNumber", case.series_number
+    if case.series_description:
+        yield "SeriesDescription", case.series_description
     yield "InstanceNumber", picture.number
     yield "FrameOfReferenceUID", derived_uid(case, "frame of reference")
     yield "PositionReferenceIndicator", "SLIDE_CORNER"

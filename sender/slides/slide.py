@@ -14,7 +14,7 @@ import numpy.typing as npt
 from common.dicom import uids
 from common.dicom.layout import Layout
 from common.durable import open_file, read_at
-from common.errors import InputError, SourceChanged
+from common.errors import InputError, SourceChanged, SourceGone
 from sender.slides.encoded import Lengths
 
 WSI_SOP_CLASS = uids.WHOLE_SLIDE
@@ -71,7 +71,7 @@ class SourceFile:
         try:
             same = self._seen(self.path.stat()) == self._was
         except OSError as failure:
-            raise SourceChanged(path=self.path) from failure
+            raise SourceGone(path=self.path) from failure
         if not same:
             raise SourceChanged(path=self.path)
 

@@ -174,7 +174,9 @@ def test_outbox_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as db:
         db.execute("ALTER TABLE transfers DROP COLUMN delivered")
         db.execute("ALTER TABLE instances DROP COLUMN sent_as")
+        db.execute("ALTER TABLE transfers DROP COLUMN source_sha256")
         db.execute("DROP TABLE statements")
+        db.execute("DROP TABLE cases")
         for kind in ("opening", "closing", "receipt"):
             db.execute(f"ALTER TABLE transfers ADD COLUMN {kind} TEXT")
         db.execute("UPDATE transfers SET opening='signed'")

@@ -1,0 +1,1 @@
+"""Request information beside slides: CSV and JSON as hospitals write them."""
