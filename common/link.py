@@ -378,7 +378,12 @@ class Frame:
 
 def pack_frame(instance: int, frame: int, data: bytes, digest: bytes) -> bytes:
     """Return one frame as it stands in a batch."""
-    return FRAME_HEAD.pack(instance, frame, len(data), digest) + data
+    return frame_head(instance, frame, len(data), digest) + data
+
+
+def frame_head(instance: int, frame: int, length: int, digest: bytes) -> bytes:
+    """Return what stands before `length` bytes of a frame in a batch."""
+    return FRAME_HEAD.pack(instance, frame, length, digest)
 
 
 def unpack_frames(batch: bytes | bytearray) -> Iterator[Frame]:

@@ -46,7 +46,7 @@ def routes(services: ViewerServices, known: KnownFacts, decoders: Decoders) -> l
     """
     stored = Stored(services.index, services.store)
     qido = Qido(services.index, known, stored)
-    wado = Wado(stored, decoders, Waiting(services.index))
+    wado = Wado(stored, decoders, services.waiting or Waiting(services.index))
     table: dict[str, Endpoint] = {
         _STUDIES: qido.studies,
         "/series": qido.series,

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from common import durable, link, space
 from common.dicom import dataset
@@ -273,35 +273,6 @@ def _index_frames(db: Connection, fresh: list[tuple[Level, link.Frame]]) -> None
     ]
     if rows:
         db.execute(insert(index.frames), rows)
-
-
-def take_wanted(db: Connection, places: dict[int, int]) -> list[list[int]]:
-    """Return the frames that readers wait for as [place, frame], and forget them.
-
-    They are given once: the sender puts them at the front of its next batch, and a
-    reader that still waits asks again.
-
-    Parameters
-    ----------
-    places : dict
-        Place in the opening of each instance's number in the index.
-    """
-    want = index.wanted
-    rows = db.execute(
-        select(want.c.instance, want.c.frame)
-        .where(want.c.instance.in_(list(places)))
-        .order_by(want.c.at)
-        .limit(256)
-    ).all()
-    for row in rows:
-        same = and_(want.c.instance == row.instance, want.c.frame == row.frame)
-        db.execute(delete(want).where(same))
-    return [[places[row.instance], row.frame] for row in rows]
-
-
-def any_wanted(db: Connection) -> bool:
-    """Whether some reader waits for a frame; the cheap question before a transaction."""
-    return db.execute(select(index.wanted.c.instance).limit(1)).first() is not None
 
 
 def _created(path: Path) -> tuple[Path, int]:

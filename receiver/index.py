@@ -223,10 +223,11 @@ events = Table(
 
 _TELL = insert(events)
 
-#: Frames a reader waits for; the link's answers carry them to the sender.
+#: Frames that readers wait for, see :mod:`receiver.waiting`.
 wanted = Table(
-    "wanted",
+    "wants",  # "wanted" of older indexes did not know who waits
     metadata,
+    Column("reader", String(64), primary_key=True),
     Column("instance", Integer, ForeignKey("instances.id"), primary_key=True),
     Column("frame", Integer, primary_key=True),
     Column("at", String(32), nullable=False),

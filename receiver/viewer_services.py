@@ -7,6 +7,7 @@ from pathlib import Path
 
 from common.refusals import Refused
 from receiver.index import Index
+from receiver.waiting import Waiting
 
 #: Where the build puts the pages.
 PAGES = Path(__file__).parent / "_viewer"
@@ -32,6 +33,8 @@ class ViewerServices:
         Told of each request that is refused: address, cause, certificate.
     names : frozenset of str
         Under which browsers may reach the door, besides localhost and bare addresses.
+    waiting : Waiting, optional
+        Where frames that readers wait for are noted; the link's door shares it.
     """
 
     index: Index
@@ -43,3 +46,4 @@ class ViewerServices:
     pages: Path = PAGES
     refused: Refused = lambda *_: None
     names: frozenset[str] = frozenset()
+    waiting: Waiting | None = None

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from common.dicom.dataset import EXPLICIT_BE
 from common.errors import CannotDisplay, ImageDamaged, NotFound, UsageError
 from common.states import InstanceState
+from common.web import guard
 from receiver import attributes
 from receiver.decoding import Decoders
 from receiver.multipart import Multipart, Part, Range, accepted, frame_syntax, media_type
@@ -106,7 +107,7 @@ class Wado:
         missing = await asyncio.to_thread(self.stored.missing, row, numbers)
         if missing:
             if row.frames is not None and row.state in _ON_THE_WAY:
-                self.waiting.add(row.id, missing)
+                self.waiting.add(guard.signed_in(request.scope).name, row.id, missing)
             return _not_here_yet()
         media = media_type(row.transfer_syntax)
         syntax = frame_syntax(row.transfer_syntax)

@@ -30,6 +30,7 @@ from receiver.receipts import Receipts
 from receiver.revocation import Lists
 from receiver.store import Store
 from receiver.viewer_names import viewer_names
+from receiver.waiting import Waiting
 from receiver.web_app import ViewerServices, viewer_app
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -92,9 +93,11 @@ async def serve(data: Path) -> None:
     trail = audit.Trail(data / "audit", "web")
     lists = Lists(index, node.ca, node.revocation_list)
     refusals = Refusals(trail)
+    waiting = Waiting(index)
     services = LinkServices(
         index,
         Frames(index, store, settings.max_instance_gb),
+        waiting,
         receipts,
         node.ca,
         node.institution.code,
@@ -113,6 +116,7 @@ async def serve(data: Path) -> None:
         version=version,
         refused=refusals.at("viewer"),
         names=viewer_names(settings),
+        waiting=waiting,
     )
     contexts = _contexts(node, settings, lists, shown, trail)
     kept_up = upkeep.Upkeep(node, index, lists, trail, list(contexts.values()))

@@ -17,7 +17,6 @@ from common.errors import (
     PeerError,
     PeerRefused,
     PeerUnreachable,
-    SourceChanged,
     TodokeError,
 )
 from common.link import Closing, Digest, Opening
@@ -31,12 +30,14 @@ from sender.compression.flight import Flight, cores
 from sender.links import dicom
 from sender.links.dialling import Dialling
 from sender.links.http import Incomplete, LinkClient, Unequal
+from sender.links.window import Window
 from sender.outbox import Instance, Outbox, Transfer, now
 from sender.pace import Pace
 from sender.partners import Partner
 from sender.turns import GaveWay, Turn
 
 if TYPE_CHECKING:
+    from sender.slide_delivery import SlideDelivery
     from sender.slides import Slide
 
 ROUNDS = 3  # times that a receiver may say it misses something after all
@@ -54,6 +55,8 @@ class Delivery:
         Set to end soon; what was acknowledged stays so.
     turn : Turn
         Asked between two instances whether something more urgent has the line.
+    window : Window
+        The partner's: bytes of frames under way, over all its slides.
     dialled : Dialling, optional
         A connection that was made while the job was read.
     pace : Pace
@@ -67,6 +70,7 @@ class Delivery:
     stop: threading.Event
     turn: Turn = field(default_factory=Turn)
     pace: Pace = field(default_factory=Pace)
+    window: Window = field(default_factory=Window)
     dialled: Dialling | None = None
     _last: str = field(default="", init=False)  # when the last instance, or the opening, was taken
 
@@ -264,7 +268,7 @@ class Delivery:
             found: list[Digest] = []
             source: dict[str, Any] = {}
             if slide is not None:
-                found, source = self._send_slide(client, transfer, slide)
+                found, source = self._frames(client, transfer).send(slide, transfer.source_sha256)
             elif not stored:
                 self._send_instances(client, transfer)
             stored = False
@@ -321,12 +325,14 @@ class Delivery:
         ------
         SourceChanged, SlideUnreadable
         """
-        from sender.links import frames
-
-        counted = lambda _uid, _count: None  # noqa: E731 - all was acknowledged before
         with self._slide(transfer) as slide:
-            frames.Push(client, transfer.id, slide, counted, self.stop, self.turn).run()
-            slide.check()
+            self._frames(client, transfer).send_missing(slide)
+
+    def _frames(self, client: LinkClient, transfer: Transfer) -> SlideDelivery:
+        from sender.slide_delivery import SlideDelivery
+
+        ours = self.outbox, self.stop, self.turn, self.window
+        return SlideDelivery(client, transfer.id, *ours)
 
     def _opening(self, transfer: Transfer, slide: Slide | None) -> str:
         """Sign the opening and keep it before it is sent, so that it is always the same."""
@@ -358,33 +364,6 @@ class Delivery:
         held = [i.sop_uid for place, i in enumerate(instances) if place not in missing]
         self.outbox.acknowledged(transfer.id, held)
         self.store(transfer, [i for place, i in enumerate(instances) if place in missing])
-
-    def _send_slide(
-        self, client: LinkClient, transfer: Transfer, slide: Slide
-    ) -> tuple[list[Digest], dict[str, Any]]:
-        from sender.links import frames
-
-        held: dict[str, int] = {}
-        lock = threading.Lock()
-        watch = sources.Watch(slide.check)
-
-        def more(uid: str, count: int) -> None:
-            with lock:
-                held[uid] = held.get(uid, 0) + count
-                self.outbox.acknowledged(transfer.id, [uid], held[uid])
-            watch.look()  # a source that is no longer the same is not sent to its end
-
-        with ThreadPoolExecutor(1, thread_name_prefix="digest") as beside:
-            digests: Future[list[Digest]] = beside.submit(frames.digests, slide)
-            file_set: Future[str] = beside.submit(slide.file_digest)
-            frames.Push(client, transfer.id, slide, more, self.stop, self.turn).run()
-            found = digests.result()
-            source = {"files": len(slide.files), "sha256": file_set.result()}
-        slide.check()
-        if transfer.source_sha256 not in (None, source["sha256"]):
-            raise SourceChanged(path=slide.path)
-        self.outbox.digested(transfer.id, found)
-        return found, source
 
     def _close(
         self, client: LinkClient, transfer: Transfer, found: list[Digest], source: dict[str, Any]

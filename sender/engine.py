@@ -15,6 +15,7 @@ import random
 import sqlite3
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
@@ -43,6 +44,7 @@ from sender.bell import Bell
 from sender.delivery import Delivery
 from sender.links import dicom
 from sender.links.dialling import Dialling
+from sender.links.window import Window
 from sender.outbox import Job, Outbox, Transfer, fault, now
 from sender.pace import Pace
 from sender.pace import read as read_limits
@@ -93,6 +95,7 @@ class Engine:
         self._bell = Bell(data)
         self._due: dict[str, float] = {}
         self._paces: dict[str, Pace] = {}
+        self._windows: defaultdict[str, Window] = defaultdict(Window)
         self._dialled: dict[str, Dialling] = {}  # by partner, for its next delivery
         self._scans = Crew("scan", self._ended)
         self._deliveries = Crew("to", self._ended)
@@ -290,7 +293,10 @@ class Engine:
             images = transfer.kind == "dicom"
             dialled = self._dialled.pop(transfer.partner, None) if images else None
             ours = self.outbox, self.node, self.settings
-            work = Delivery(*ours, partner, self.stop, turn=turn, pace=pace, dialled=dialled)
+            window = self._windows[partner.key]
+            work = Delivery(
+                *ours, partner, self.stop, turn=turn, pace=pace, window=window, dialled=dialled
+            )
             try:
                 work.deliver(transfer)
             finally:

@@ -23,6 +23,11 @@ class Turn:
     def __init__(self) -> None:
         self._ours = threading.Event()
         self._ours.set()
+        self._told: Callable[[], object] = lambda: None
+
+    def tell(self, told: Callable[[], object]) -> None:
+        """Have `told` called whenever the line becomes ours again."""
+        self._told = told
 
     def gives_way(self) -> bool:
         """Whether something more urgent has the line."""
@@ -36,6 +41,7 @@ class Turn:
         """Say whose the line is; for the side that decides."""
         if ours:
             self._ours.set()
+            self._told()
         else:
             self._ours.clear()
 

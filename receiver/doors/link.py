@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -39,18 +40,20 @@ from common.proof import jws
 from common.refusals import Refused
 from common.states import ABSENT, InstanceState
 from common.web.peer import peer_certificate
-from receiver import frames, index, partners, repairs, statements, transfers
+from receiver import index, partners, repairs, statements, transfers, waiting
 from receiver.frames import Frames, Level
 from receiver.index import Index
 from receiver.receipts import Receipts
 from receiver.revocation import Lists
+from receiver.waiting import Waiting
 
 log = logging.getLogger("todoke.link")
 Partner = Row[Any]
-Answer = Response | Future[str]
+Answer = Response | Future[str] | Coroutine[Any, Any, Response]
 KEPT_SLOTS = 2_000  # of openings checked once and asked for with every batch; a slide has ten
 PIECE = 1 << 16  # bytes of a receipt that are written at a time
-LONG_POLL = 20.0  # seconds that a question for a receipt may wait
+LONG_POLL = 20.0  # seconds that a question for a receipt, or for wanted frames, may wait
+LOOK_AGAIN = 1.0  # seconds between two looks at what another process may have noted
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class LinkServices:
 
     index: Index
     frames: Frames
+    waiting: Waiting
     receipts: Receipts
     authority: str  # PEM of our CA
     institution: str  # our own code
@@ -81,6 +85,7 @@ def link_app(services: LinkServices) -> Starlette:
             Route(one + "/missing", door.answer(door.missing)),
             Route(one + "/lengths/{place:int}", door.answer(door.lengths), methods=["PUT"]),
             Route(one + "/frames", door.answer(door.frames), methods=["POST"]),
+            Route(one + "/wanted", door.answer(door.wanted_frames)),
             Route(one + "/complete", door.answer(door.complete), methods=["POST"]),
             Route(one + "/receipt", door.answer(door.receipt)),
             Route(one + "/gone", door.answer(door.gone), methods=["POST"]),
@@ -114,7 +119,9 @@ class _Door:
                 partner = await run_in_threadpool(self._peer, request)
                 body = await _body(request)
                 found = await run_in_threadpool(handler, request, partner, body)
-                return await _receipt(found) if isinstance(found, Future) else found
+                if isinstance(found, Future):
+                    return await _receipt(found)
+                return found if isinstance(found, Response) else await found
             except ClientDisconnect:
                 return Response(status_code=499)  # nobody is there to read it
             except TodokeError as error:
@@ -248,7 +255,9 @@ class _Door:
             study = transfers.study_key(db, partner.code, opening.study)
             levels = self._levels(db, row, opening, places)
         repeats = self.services.frames.take(row.id, study, levels, body)
-        return _json({"repeats": repeats, "wanted": self._wanted(row, opening)})
+        asked = request.query_params.get("wanted") != "0"  # who listens has no use for it here
+        wanted = self._wanted(self._places(row, opening)) if asked else []
+        return _json({"repeats": repeats, "wanted": wanted})
 
     def _levels(
         self, db: Any, row: Row[Any], opening: Opening, places: set[int]
@@ -264,15 +273,39 @@ class _Door:
             levels[place] = self.services.frames.level(here, slot)
         return levels
 
-    def _wanted(self, row: Row[Any], opening: Opening) -> list[list[int]]:
+    def _places(self, row: Row[Any], opening: Opening) -> dict[int, int]:
+        at = {slot.uid: place for place, slot in enumerate(opening.instances)}
         with self.services.index.read() as db:
-            if not frames.any_wanted(db):
-                return []
-            at = {slot.uid: place for place, slot in enumerate(opening.instances)}
             rows = transfers.slots_of(db, row.id)
-            places = {r.id: at[r.sop_uid] for r in rows if r.sop_uid in at}
+        return {r.id: at[r.sop_uid] for r in rows if r.sop_uid in at}
+
+    def _wanted(self, places: dict[int, int]) -> list[list[int]]:
+        with self.services.index.read() as db:
+            if not waiting.any_wanted(db):
+                return []
         with self.services.index.write() as db:
-            return frames.take_wanted(db, places)
+            return waiting.take(db, places)
+
+    def wanted_frames(
+        self, request: Request, partner: Partner, _body: bytearray
+    ) -> Response | Coroutine[Any, Any, Response]:
+        """Say which frames readers wait for, waiting a while until there are some."""
+        row, opening = self._transfer(request, partner)
+        return self._listen(row.id, self._places(row, opening))
+
+    async def _listen(self, transfer: str, places: dict[int, int]) -> Response:
+        """Answer as soon as a frame of a transfer is waited for; no thread waits for it."""
+        end = time.monotonic() + LONG_POLL
+        listener = self.services.waiting.listen(transfer)
+        try:
+            while not (wanted := await run_in_threadpool(self._wanted, places)):
+                left = end - time.monotonic()
+                if listener.closed or left <= 0:
+                    break
+                await listener.wait(min(LOOK_AGAIN, left))
+        finally:
+            self.services.waiting.leave(listener)
+        return _json({"wanted": wanted})
 
     def complete(
         self, request: Request, partner: Partner, body: bytearray
@@ -288,6 +321,7 @@ class _Door:
         missing = self._incomplete(row, opening)
         if missing:
             return _json({"missing": missing}, 409)
+        self.services.waiting.close(row.id)
         self.services.frames.store.space.check(ending=True)
         del opening  # it may be large, and what begins now reads as many rows
         return self.services.receipts.begin(row.id, closing, statement)

@@ -1,8 +1,9 @@
 """A slide's frames over the link: smallest level first, what a reader waits for before all.
 
-Batches are sized in bytes and several are under way at a time, because one at a
-time would leave a third of a long line unused.  What is missing is asked, never
-remembered.
+Batches are sized in bytes and several are under way at a time, as many as the line
+needs (:mod:`sender.links.window`).  What readers wait for comes on a question that
+is always open, so it comes at once whether or not anything is under way.  What is
+missing is asked, never remembered.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from common import link
-from common.dicom import digest
-from common.link import Digest
+from common.errors import TodokeError
 from sender.links.http import LinkClient
+from sender.links.leaves import Leaves
+from sender.links.window import REQUESTS, Batch, Window
 from sender.slides import Slide, VirtualInstance
 from sender.turns import Turn
 
-BATCH = 200_000  # bytes of one request
-IN_FLIGHT = 5  # requests
+ASK_AGAIN = 5.0  # seconds after a question for wanted frames that went wrong
 
 Place = tuple[int, int]  # place in the opening, frame
 
@@ -36,30 +37,6 @@ def packed_lengths(level: VirtualInstance) -> bytes:
     return lengths.tobytes()
 
 
-def digests(slide: Slide) -> list[Digest]:
-    """Digest every level from the vendor's file, in one pass in order.
-
-    Returns
-    -------
-    list of Digest
-        `d1` of the whole data set, `root` of its frames.
-    """
-    return [_digest(level) for level in slide.instances]
-
-
-def _digest(level: VirtualInstance) -> Digest:
-    layout = level.layout
-    leaves: list[bytes] = []
-
-    def read(i: int) -> bytes:
-        frame = level.prefix + level.read(i)
-        leaves.append(hashlib.sha256(frame).digest())
-        return frame
-
-    d1 = digest.sha256(layout.stream(read))
-    return Digest(level.sop_instance_uid, layout.length, d1, root=digest.merkle_root(leaves))
-
-
 class Push:
     """Sends the missing frames of one slide.
 
@@ -70,8 +47,12 @@ class Push:
     stop : threading.Event
         Set to end after the batches under way.
     turn : Turn
-        Asked before each batch; while something more urgent has the line, the
-        batches under way are answered and no other begins.
+        Asked before each batch; while something more urgent has the line, nothing
+        goes out but single batches of what readers wait for.
+    window : Window, optional
+        What may be under way, shared with other slides to the same partner.
+    leaves : Leaves, optional
+        Told the digests of what is read.
     """
 
     def __init__(
@@ -82,6 +63,8 @@ class Push:
         held: Callable[[str, int], None],
         stop: threading.Event,
         turn: Turn,
+        window: Window | None = None,
+        leaves: Leaves | None = None,
     ) -> None:
         self.client = client
         self.transfer = transfer
@@ -89,9 +72,15 @@ class Push:
         self.held = held
         self.stop = stop
         self.turn = turn
-        self._wanted: deque[Place] = deque()
+        self.window = window or Window()
+        self.leaves = leaves or Leaves(slide)
         self._missing: dict[int, set[int]] = {}
-        self._laid_out: set[int] = set()
+        self._laid_out: dict[int, Future[None]] = {}
+        self._changed = threading.Condition()
+        self._wanted: deque[Place] = deque()
+        self._under_way = 0
+        self._failure: BaseException | None = None
+        self._over = threading.Event()
 
     def run(self) -> None:
         """Send all that the receiver misses.
@@ -103,25 +92,51 @@ class Push:
         """
         _, bitmaps = self.client.missing(self.transfer)
         self._missing = self._from_bitmaps(bitmaps)
-        with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="frames") as pool:
-            under_way: set[Future[None]] = set()
-            try:
-                for batch in filter(None, self._batches()):
-                    under_way.add(pool.submit(self._send, batch))
-                    if len(under_way) >= IN_FLIGHT:
-                        under_way = self._settle(under_way)
-                while under_way:
-                    under_way = self._settle(under_way)
-            finally:
-                for future in under_way:
-                    future.cancel()
+        self.turn.tell(self._look)
+        threading.Thread(target=self._listen, name="wanted", daemon=True).start()
+        try:
+            with ThreadPoolExecutor(REQUESTS, thread_name_prefix="frames") as pool:
+                self._send_all(pool)
+                self._wait(lambda: not self._under_way)
+        finally:
+            self._over.set()
+            self._look()
+        if self._failure is not None:
+            raise self._failure
 
-    @staticmethod
-    def _settle(under_way: set[Future[None]]) -> set[Future[None]]:
-        done, rest = wait(under_way, return_when=FIRST_COMPLETED)
-        for future in done:
-            future.result()
-        return rest
+    def _send_all(self, pool: ThreadPoolExecutor) -> None:
+        order = self._order(pool)
+        while any(self._missing.values()) and not self._ended():
+            if self.turn.gives_way() and (not self._wanted or self._under_way):
+                self._wait(lambda: not self.turn.gives_way() or self._may_answer())
+                continue
+            place = self.window.enter(self, first=bool(self._wanted))
+            chosen = list(self._next_batch(order, place.size, pool))
+            if not chosen or self._ended():
+                self.window.leave(place, answered=False)
+                continue
+            place.size = sum(int(self.levels[at].lengths[frame]) for at, frame in chosen)
+            with self._changed:
+                self._under_way += 1
+            pool.submit(self._carry, chosen, place)
+
+    def _may_answer(self) -> bool:
+        return bool(self._wanted) and not self._under_way
+
+    def _ended(self) -> bool:
+        return self.stop.is_set() or self._failure is not None
+
+    def _wait(self, holds: Callable[[], bool]) -> None:
+        with self._changed:
+            while not (holds() or self._failure is not None):
+                # who sets `stop` does not tell us
+                self._changed.wait(0.5)
+                if self.stop.is_set() and not self._under_way:
+                    return
+
+    def _look(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _from_bitmaps(self, bitmaps: Mapping[int, str]) -> dict[int, set[int]]:
         missing: dict[int, set[int]] = {}
@@ -132,40 +147,60 @@ class Push:
                 self.held(level.sop_instance_uid, len(here))
         return missing
 
-    def _batches(self) -> Iterator[list[Place]]:
-        """Give batches of places by size, what readers wait for first."""
-        for place, missing in self._missing.items():
-            if not missing:
-                continue
-            self._lay_out(place)
-            order = iter(sorted(missing))
-            while missing and not self.stop.is_set():
-                if self.turn.gives_way():
-                    self.turn.wait()
-                else:
-                    yield list(self._next_batch(place, order))
+    def _order(self, pool: ThreadPoolExecutor) -> Iterator[Place]:
+        """Give what is missing, smallest level first; the next level is laid out meanwhile."""
+        places = [place for place, missing in self._missing.items() if missing]
+        for number, place in enumerate(places):
+            for ahead in places[number : number + 2]:
+                self._begin(ahead, pool)
+            for frame in sorted(self._missing[place]):
+                yield place, frame
 
-    def _lay_out(self, place: int) -> None:
+    def _begin(self, place: int, pool: ThreadPoolExecutor) -> Future[None]:
         """Tell a level's frame lengths ahead of its frames, so no level waits for a big one's."""
         if place not in self._laid_out:
-            self.client.lengths(self.transfer, place, packed_lengths(self.levels[place]))
-            self._laid_out.add(place)
+            packed = packed_lengths(self.levels[place])
+            self._laid_out[place] = pool.submit(self.client.lengths, self.transfer, place, packed)
+        return self._laid_out[place]
 
-    def _next_batch(self, place: int, order: Iterator[int]) -> Iterator[Place]:
+    def _next_batch(
+        self, order: Iterator[Place], most: int, pool: ThreadPoolExecutor
+    ) -> Iterator[Place]:
         size = 0
-        while size < BATCH:
-            if self._wanted:
-                at, frame = self._wanted.popleft()
-            elif (following := next(order, None)) is not None:
-                at, frame = place, following
-            else:
+        while size < most:
+            with self._changed:
+                wanted = self._wanted.popleft() if self._wanted else None
+                self._changed.notify_all()
+            if wanted is not None:
+                at, frame = wanted
+            elif self.turn.gives_way() or (following := next(order, None)) is None:
                 return
+            else:
+                at, frame = following
             if frame not in self._missing.get(at, ()):
                 continue
-            self._lay_out(at)
+            try:
+                self._begin(at, pool).result()
+            except BaseException as failure:  # raised by run()
+                self._failure = failure
+                return
             self._missing[at].discard(frame)
             size += int(self.levels[at].lengths[frame])
             yield at, frame
+
+    def _carry(self, chosen: list[Place], place: Batch) -> None:
+        """Body of a thread: send one batch and say what came of it."""
+        answered = False
+        try:
+            self._send(chosen)
+            answered = True
+        except BaseException as failure:  # raised by run()
+            self._failure = self._failure or failure
+        finally:
+            self.window.leave(place, answered=answered)
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
 
     def _send(self, batch: list[Place]) -> None:
         parts: list[bytes] = []
@@ -174,9 +209,36 @@ class Push:
             data = level.read(frame)
             whole = hashlib.sha256(level.prefix)
             whole.update(data)
-            parts.append(link.pack_frame(place, frame, data, whole.digest()))
-        wanted = self.client.frames(self.transfer, b"".join(parts))
-        self._wanted.extend(p for p in wanted if p[0] < len(self.levels))
+            leaf = whole.digest()
+            self.leaves.put(place, frame, leaf)
+            parts += (link.frame_head(place, frame, len(data), leaf), data)
+        self.leaves.more()
+        self._want(self.client.frames(self.transfer, b"".join(parts)))
         for place in {place for place, _ in batch}:
             count = sum(1 for at, _ in batch if at == place)
             self.held(self.levels[place].sop_instance_uid, count)
+
+    def _want(self, wanted: list[Place]) -> None:
+        if wanted:
+            with self._changed:
+                # the newest first: a reader has turned away from what it wanted before
+                self._wanted.extendleft(reversed([p for p in wanted if p[0] < len(self.levels)]))
+                self._changed.notify_all()
+
+    def _listen(self) -> None:
+        """Body of a thread: keep a question for wanted frames open.
+
+        It is asked again only once what it brought is on its way: until then the
+        receiver puts what readers want in order, and forgets what they want no more.
+        """
+        while not self._over.is_set():
+            with self._changed:
+                self._changed.wait_for(lambda: not self._wanted or self._over.is_set())
+            if self._over.is_set():
+                return
+            try:
+                self._want(self.client.wanted_frames(self.transfer))
+            except TodokeError:  # a hint that did not come: frames go on in their order
+                self._over.wait(ASK_AGAIN)
+            except RuntimeError:  # the client was closed
+                return

@@ -84,7 +84,7 @@ class LinkClient:
         port: int,
         host: str,
         tls: ssl.SSLContext,
-        connections: int = 6,
+        connections: int = 32,
         pace: Pace | None = None,
     ) -> None:
         self.peer = f"{address}:{port}"
@@ -171,7 +171,15 @@ class LinkClient:
 
     def frames(self, transfer: str, batch: bytes) -> list[tuple[int, int]]:
         """Send a batch of frames; return (place, frame) that readers wait for."""
-        words = self._words("POST", f"/transfers/{transfer}/frames", batch)
+        # who is always listening for them needs none here
+        return self._wanted(self._words("POST", f"/transfers/{transfer}/frames?wanted=0", batch))
+
+    def wanted_frames(self, transfer: str) -> list[tuple[int, int]]:
+        """Ask for (place, frame) that readers wait for, waiting a while for some."""
+        return self._wanted(self._words("GET", f"/transfers/{transfer}/wanted"))
+
+    @staticmethod
+    def _wanted(words: dict[str, Any]) -> list[tuple[int, int]]:
         try:
             return [(int(place), int(frame)) for place, frame in words["wanted"]]
         except (KeyError, TypeError, ValueError) as failure:

@@ -15,7 +15,8 @@ import httpx
 from common import link
 from common.link import Closing, Digest, Opening, Slot
 from common.proof import jws
-from sender.links.frames import digests, packed_lengths
+from sender.links.frames import packed_lengths
+from sender.links.leaves import digests
 from sender.slides import Slide, open_slide
 from tests.hostile.standing import RECEIVER_CODE, Side, Standing
 from tests.sender.slides.vendor_files import CASE, Svs

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sender.links.frames import digests, packed_lengths
+from sender.links.frames import packed_lengths
+from sender.links.leaves import digests
 from tests.hostile.sending import ByHand, by_hand
 from tests.hostile.standing import SENDER_CODE, Standing, error_of
 

@@ -26,6 +26,7 @@ from receiver.attributes import study_attributes
 from receiver.doors.link import LinkServices, link_app
 from receiver.frames import Frames
 from receiver.receipts import Receipts
+from receiver.waiting import Waiting
 from tests.receiver.filled import NORTH, RECEIVER, Filled, as_file
 
 
@@ -110,6 +111,7 @@ def linked(filled: Filled, tmp_path: Path) -> Iterator[Linked]:
     services = LinkServices(
         filled.index,
         frames,
+        Waiting(filled.index),
         receipts,
         receiver.ca,
         RECEIVER[1],
