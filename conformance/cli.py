@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -117,13 +117,16 @@ def receiver(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="dicom | coding | table")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="dicom | slide | tiles | coding | table")
+    ] = "",
     files: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="[FILE]...",
             help="table: --json の出力を Markdown に / its JSON as Markdown。"
-            "coding: 画像のフォルダー / a folder of images",
+            "coding: 画像のフォルダー / a folder of images。"
+            "slide, tiles: 自分のSVS (省略時は合成) / an SVS of your own, else one is made",
         ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="1回だけ、小さく / one round")] = False,
@@ -158,22 +161,52 @@ def bench(
             else:
                 tell(coding.page(rows))
             return
-        if name != "dicom" or files:
+        if name in ("slide", "tiles") and len(files or []) <= 1 and not only and not slices:
+            words = _bench_of_slides(name, next(iter(files or []), None), folder, quick, rounds)
+        elif name == "dicom" and not files:
+            words = _bench_of_series(only or [], folder, quick, rounds, slices)
+        else:
             raise NotFound(thing=" ".join(["bench", name, *map(str, files or [])]).strip())
-        from conformance.bench import cases, dicom, table
+        from conformance.bench import dicom, table
 
-        groups = [group.name for group in cases.groups(only or [])]
-        plan, *folders = dicom.plan_of(
-            folder, only or [], quick=quick, rounds=rounds, slices=slices
-        )
-        with folders[0], folders[1]:
-            words = dicom.measure(plan, groups)
         if as_json:
             emit(words)
         else:
             table.show(words)
     if dicom.failed(words):
         raise typer.Exit(1)
+
+
+def _bench_of_series(
+    only: list[str], folder: Path | None, quick: bool, rounds: int | None, slices: int | None
+) -> dict[str, Any]:
+    from conformance.bench import cases, dicom
+
+    groups = [group.name for group in cases.groups(only)]
+    plan, *folders = dicom.plan_of(folder, only, quick=quick, rounds=rounds, slices=slices)
+    with folders[0], folders[1]:
+        return dicom.measure(plan, groups)
+
+
+def _bench_of_slides(
+    name: str, given: Path | None, folder: Path | None, quick: bool, rounds: int | None
+) -> dict[str, Any]:
+    from common.errors import NotFound
+    from conformance.bench import dicom
+
+    if given is not None and not given.is_file():
+        raise NotFound(thing=given)
+    plan, *folders = dicom.plan_of(
+        folder, [], quick=quick, rounds=rounds, slices=None, name=name, given=given is not None
+    )
+    with folders[0], folders[1]:
+        if name == "slide":
+            from conformance.bench.slides import push
+
+            return push.measure(plan, given)
+        from conformance.bench.tiles import serve
+
+        return serve.measure(plan, given)
 
 
 def _ask(target: Target, yes: bool) -> None:

@@ -26,6 +26,7 @@ from receiver.child import alone
 from receiver.index import Index
 from receiver.startup import mend
 from receiver.store import Store
+from receiver.viewer_names import viewer_address
 
 log = logging.getLogger("todoke.receiver")
 DOORS = {"dicom": "receiver.dicom_process", "web": "receiver.web_process"}
@@ -177,13 +178,11 @@ class Supervisor:
     def _words(self, node: Node, settings: Receiver, processes: list[_Process]) -> dict[str, Any]:
         said = {process.name: process.said for process in processes}
         ports = {"dicom": int(said["dicom"]), **json.loads(said["web"])}
-        scheme = "http" if settings.viewer_bind in {"127.0.0.1", "localhost"} else "https"
-        host = "localhost" if scheme == "http" else settings.hosts[0]
         return {
             "pid": os.getpid(),
             "institution": node.institution.name,
             "ports": ports,
-            "viewer": f"{scheme}://{host}:{ports['viewer']}",
+            "viewer": viewer_address(settings, ports["viewer"]),
         }
 
     def _watch(self, processes: list[_Process]) -> None:

@@ -9,6 +9,8 @@ from cryptography import x509
 from common.proof import certificates
 from common.settings import Receiver
 
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
 
 def viewer_names(settings: Receiver) -> frozenset[str]:
     """Return the receiver's own names and, with a certificate of the site's, those in it.
@@ -25,3 +27,15 @@ def viewer_names(settings: Receiver) -> frozenset[str]:
             return frozenset(names)
         names.update(said.get_values_for_type(x509.DNSName))
     return frozenset(names)
+
+
+def by_https(settings: Receiver) -> bool:
+    """Whether the viewer is served by https: plain HTTP is for this machine's eyes only."""
+    return bool(settings.web_cert) or settings.viewer_bind not in LOOPBACK
+
+
+def viewer_address(settings: Receiver, port: int) -> str:
+    """Return the address that a person opens."""
+    if by_https(settings):
+        return f"https://{settings.hosts[0]}:{port}"
+    return f"http://localhost:{port}"

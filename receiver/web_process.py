@@ -29,18 +29,16 @@ from receiver.index import Index
 from receiver.receipts import Receipts
 from receiver.revocation import Lists
 from receiver.store import Store
-from receiver.viewer_names import viewer_names
+from receiver.viewer_names import by_https, viewer_names
 from receiver.waiting import Waiting
 from receiver.web_app import ViewerServices, viewer_app
-
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def viewer_tls(node: Node, settings: Receiver) -> tls.Credentials | None:
     """Return what the viewer's port shows: None is plain HTTP, for this machine's eyes only."""
     if settings.web_cert:
         return tls.Credentials(Path(settings.web_key), Path(settings.web_cert))
-    return None if settings.viewer_bind in LOOPBACK else node.credentials
+    return node.credentials if by_https(settings) else None
 
 
 def _contexts(

@@ -35,6 +35,26 @@ def make(
 
 
 @app.command()
+def slide(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="書き出し先 / where to write")],
+    size: Annotated[str, typer.Option(metavar="WxH", help="画素数 / pixels")] = "12288x9216",
+    colour: Annotated[str, typer.Option(help="rgb | ycbcr")] = "ycbcr",
+    quality: Annotated[int | None, typer.Option(min=1, max=100, help="JPEG, 1-100")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="乱数の種 / seed")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON を stdout へ")] = False,
+) -> None:
+    """大きさを選んでスライドを1枚作る / make one slide of a chosen size."""
+    from samples.make import make_slide
+
+    with verb(as_json=as_json):
+        made = make_slide(folder, size=size, colour=colour, quality=quality, seed=seed)
+        say(f"{folder / made.path}", f"{folder / made.path}")
+        if as_json:
+            words = asdict(made) | {"path": str(folder / made.path)}
+            emit({"version": 1, "test": True, "seed": seed, **words})
+
+
+@app.command()
 def demo(
     source: Annotated[
         list[Path] | None,

@@ -127,6 +127,48 @@ def _make_slides(folder: Path, seed: int, quick: bool) -> Iterator[Made]:
         yield _made("slide", folder, path, study)
 
 
+def make_slide(
+    folder: Path, *, size: str, colour: str, quality: int | None = None, seed: int
+) -> Made:
+    """Write one slide of 𠮷田 into a folder, for those who need another size.
+
+    Parameters
+    ----------
+    size
+        ``WIDTHxHEIGHT`` of level 0 in pixels, 1024 to 200,000 each.
+    colour
+        'rgb' or 'ycbcr', as `quality` see :func:`samples.slide.write_slide`.
+
+    Raises
+    ------
+    UsageError
+        Another size or colour.
+    """
+    import re
+
+    from samples import slide
+    from samples.names import YOSHIDA
+
+    found = re.fullmatch(r"([0-9]{4,6})x([0-9]{4,6})", size)
+    sides = tuple(map(int, found.groups())) if found else ()
+    if len(sides) != 2 or min(sides) < 1024 or max(sides) > 200_000:
+        raise UsageError(cause=f"--size {size}")
+    coded = next((known for known in slide.TILE if known == colour), None)
+    if coded is None:
+        raise UsageError(cause=f"--colour {colour}: {', '.join(slide.TILE)}")
+    with _progress(f"WSI {colour}", -(-sides[1] // slide.TILE[coded])) as step:
+        path, study = slide.write_slide(
+            folder,
+            YOSHIDA,
+            seed=seed,
+            colour=coded,
+            size=(sides[0], sides[1]),
+            quality=quality,
+            step=step,
+        )
+    return _made("slide", folder, path, study)
+
+
 def _make_forged(folder: Path, seed: int, quick: bool) -> Iterator[Made]:
     from samples import forged
 

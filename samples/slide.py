@@ -31,6 +31,7 @@ def write_slide(
     seed: int = 1,
     colour: Colour = "rgb",
     size: tuple[int, int] = SIZE,
+    quality: int | None = None,
     step: Callable[[int], None] = lambda row: None,
 ) -> tuple[Path, Study]:
     """Write one slide below ``folder``.
@@ -41,6 +42,8 @@ def write_slide(
         'rgb': JPEG/RGB in tiles of 240; 'ycbcr': JPEG/YCbCr 4:2:0 in tiles of 256.
     size
         Width and height of level 0 in pixels.
+    quality
+        Of the JPEG streams, 1 to 100; None for the colour's own.
     step
         Called with the number of rows of tiles done at level 0.
 
@@ -53,7 +56,7 @@ def write_slide(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{study.folder}-{colour}.svs"
     pyramid = _Pyramid(study, size, TILE[colour], step)
-    coding = Coding(colour, QUALITY[colour])
+    coding = Coding(colour, QUALITY[colour] if quality is None else quality)
     described = _descriptions(study, pyramid, coding)
     label = _label(study)
     with AperioFile(path, coding, icc=_srgb(), large=size[0] * size[1] > 2**31) as file:

@@ -135,6 +135,8 @@ def plan_of(
     quick: bool,
     rounds: int | None,
     slices: int | None,
+    name: str = "dicom",
+    given: bool = False,
 ) -> tuple[Plan, tempfile.TemporaryDirectory[str], tempfile.TemporaryDirectory[str]]:
     """Return what is run and the two folders it is run in, one of them on a disk.
 
@@ -142,9 +144,14 @@ def plan_of(
     ----------
     folder : Path, optional
         In place of a tmpfs.
+    name : str
+        Of the bench.
+    given : bool
+        Whether it takes a file of the person's own.
     """
     command = [
-        *("todoke", "bench", "dicom"),
+        *("todoke", "bench", name),
+        *(["FILE"] if given else []),
         *(["--quick"] if quick else []),
         *(["--dir", "DIR"] if folder else []),  # a page names no path of a machine
         *(word for group in only for word in ("--only", group)),

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import NotFound, UsageError
-from conformance.bench.table import HEADS, cells, left_out, reaches
+from conformance.bench.table import cells, heads, left_out, reaches
+
+VERDICTS = {True: "reached", False: "**missed**", None: ""}
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read what ``todoke bench dicom --json`` printed.
+    """Read what ``todoke bench NAME --json`` printed.
 
     Raises
     ------
@@ -28,7 +30,7 @@ def load(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UsageError(cause=f"{path}: {error}") from error
     if not isinstance(words, dict) or not {"machine", "cases", "left_out"} <= words.keys():
-        raise UsageError(cause=f"{path}: todoke bench dicom --json")
+        raise UsageError(cause=f"{path}: todoke bench NAME --json")
     return words
 
 
@@ -39,11 +41,13 @@ def page(words: dict[str, Any]) -> str:
 
 
 def _summary(cases: list[dict[str, Any]]) -> str:
-    reached = sum(map(reaches, cases))
-    return (
-        f"{len(cases)}行のうち{reached}行が目標に届きました。 / "
-        f"Of {len(cases)} rows {reached} reach their goal."
-    )
+    judged = [reaches(row) for row in cases if reaches(row) is not None]
+    ja = f"{len(judged)}行のうち{sum(map(bool, judged))}行が目標に届きました。"
+    en = f"Of {len(judged)} rows {sum(map(bool, judged))} reach their goal."
+    if beside := len(cases) - len(judged):
+        ja += f"目標のない比較が{beside}行あります。"
+        en += f" {beside} more stand side by side, without a goal."
+    return f"{ja} / {en}"
 
 
 def _machine(machine: dict[str, Any]) -> Iterator[str]:
@@ -60,6 +64,14 @@ def _machine(machine: dict[str, Any]) -> Iterator[str]:
         "page cache": machine["page_cache"]["en"],
         "load, 1 / 5 / 15 min": f"before {_load(load['before'])}, after {_load(load['after'])}",
     }
+    if slide := machine.get("slide"):
+        width, height = slide["pixels"]
+        megabytes = f"{slide['bytes'] / 1e6:.1f} MB"
+        facts["slide"] = (
+            f"{width} x {height}, {slide['tiles']} tiles of {slide['tile']} at level 0, {megabytes}"
+        )
+    if cores := machine.get("cores_of"):
+        facts["cores"] = f"server {_cores(cores['server'])}, load {_cores(cores['load'])}"
     yield from ("| | |", "|---|---|")
     yield from (_line((name, fact)) for name, fact in facts.items())
 
@@ -68,11 +80,16 @@ def _load(averages: list[float] | None) -> str:
     return "-" if averages is None else " / ".join(f"{one:g}" for one in averages)
 
 
+def _cores(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers)) or "any"
+
+
 def _rows(words: dict[str, Any]) -> Iterator[str]:
-    yield _line((*HEADS["en"], ""))
-    yield "|---" * (len(HEADS["en"]) + 1) + "|"
+    named = heads(words, "en")
+    yield _line((*named, ""))
+    yield "|---" * (len(named) + 1) + "|"
     for row in words["cases"]:
-        reached = "reached" if reaches(row) else "**missed**"
+        reached = VERDICTS[reaches(row)]
         yield _line((*(cell.replace(" ×", "") for cell in cells(row)), reached))
 
 

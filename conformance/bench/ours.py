@@ -49,12 +49,15 @@ class Ends:
     ----------
     far : dict
         Ports that the receiver listens at, where a line lies between.
+    receiver_environ : dict of str
+        More of its settings.
     """
 
     folder: Path
     pair: Pair
     far: dict[str, int]
     viewer: str = ""
+    receiver_environ: dict[str, str] = field(default_factory=dict)
     _receiver: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _sender: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _pids: dict[str, int] = field(default_factory=dict)
@@ -81,6 +84,7 @@ class Ends:
 
     def _start_receiver(self) -> None:
         real = {f"TODOKE_RECEIVER_{n}_PORT".upper(): str(self.far[n]) for n in ("dicom", "link")}
+        real |= self.receiver_environ
         self.viewer = self._run("receiver", self._receiver, real)["viewer"]
 
     def _stop_receiver(self) -> None:
@@ -104,7 +108,7 @@ class Ends:
         self._pids[room] = process.pid
         return first_object(process)
 
-    def _ready(self, compression: str) -> None:
+    def ready(self, compression: str = AUTO) -> None:
         """Have a daemon of that setting, which has sent before and holds no connection.
 
         Raises
@@ -115,19 +119,19 @@ class Ends:
         if self._compression != compression:
             self.stop_sender()
             self._start_sender(compression)
-            self._warm_up()
+            self.warm_up()
         end = time.monotonic() + PATIENCE
         while held := connections(self._pids["sender"], self.pair.near.values()):
             if time.monotonic() > end:
                 raise VerbFailed(verb="sender run", cause=f"still connected: {sorted(held)}")
             time.sleep(LOOKING)
 
-    def _warm_up(self) -> None:
+    def warm_up(self) -> None:
         """Let a new daemon send one image: its first job alone pays for what it loads."""
         self._warmed += 1
         folder = self.folder / f"warm-{self._warmed}"
         one = series_of.make(folder, 1, f"{self.folder}/{folder.name}")
-        self._wait(self._send_verb(one.folder, self.pair.key))
+        self.wait(self.send_verb(one.folder, self.pair.key))
 
     # -- what is timed ------------------------------------------------------
 
@@ -139,7 +143,7 @@ class Ends:
         stop()
         began = time.monotonic()
         start()
-        sample = Sample(time.monotonic() - began, cpu_seconds(self._pids[room]), self._memory(room))
+        sample = Sample(time.monotonic() - began, cpu_seconds(self._pids[room]), self.memory(room))
         if sender:
             stop()  # it has not been warmed up
         return sample
@@ -159,25 +163,25 @@ class Ends:
         VerbFailed
             Not everything arrived, or not as it was.
         """
-        self._ready(compression)
+        self.ready(compression)
         return self._send(series, product=product)[1]
 
     def _send(self, series: Series, *, product: bool = False) -> tuple[float, Sample]:
         """Return when the job was submitted (seconds since 1970), and the run."""
         used = ("sender",) if product else ("sender", "receiver")
-        before = self._cpu(*used)
-        said = self._wait(self._send_verb(series.folder, PEER if product else self.pair.key))
+        before = self.cpu(*used)
+        said = self.wait(self.send_verb(series.folder, PEER if product else self.pair.key))
         rows = said["transfers"]
         whole = sum(row["held"] for row in rows) == len(series.files)
         if not whole or any(row["state"] not in DONE for row in rows):
             raise VerbFailed(verb="sender send", cause=json.dumps(said, ensure_ascii=False))
-        submitted = _at(said["submitted"])
-        seconds = max(_at(row["delivered"]) for row in rows) - submitted
-        return submitted, Sample(seconds, self._cpu(*used) - before, self._memory(*used))
+        submitted = at(said["submitted"])
+        seconds = max(at(row["delivered"]) for row in rows) - submitted
+        return submitted, Sample(seconds, self.cpu(*used) - before, self.memory(*used))
 
     def first_view(self, series: Series) -> Sample:
         """Send a series; until its first instance can be read over WADO-RS."""
-        self._ready(AUTO)
+        self.ready(AUTO)
         with _Reader(self.viewer, self.pair.password, series) as reader:
             submitted, whole = self._send(series)
         return Sample(reader.result() - submitted, whole.cpu, whole.memory)
@@ -195,26 +199,32 @@ class Ends:
             Whether a daemon runs that takes it.
         """
         if daemon:
-            self._ready(AUTO)
+            self.ready(AUTO)
         else:
             self.stop_sender()
-        before = self._cpu(*self._pids) + _ended_cpu()
+        before = self.cpu(*self._pids) + _ended_cpu()
         began = time.time()
-        self._wait(self._send_verb(series.files[0], self.pair.key, polite=False))
-        cpu = self._cpu(*self._pids) + _ended_cpu() - before
-        return Sample(first_byte(began) - began, cpu, self._memory(*self._pids))
+        self.wait(self.send_verb(series.files[0], self.pair.key, polite=False))
+        cpu = self.cpu(*self._pids) + _ended_cpu() - before
+        return Sample(first_byte(began) - began, cpu, self.memory(*self._pids))
 
     def received(self, send: Callable[[], Sample]) -> Sample:
         """Take what a product sends, and add what our receiver took."""
-        before = self._cpu("receiver")
+        before = self.cpu("receiver")
         sent = send()
-        cpu = sent.cpu + self._cpu("receiver") - before
-        return Sample(sent.seconds, cpu, sent.memory | self._memory("receiver"))
+        cpu = sent.cpu + self.cpu("receiver") - before
+        return Sample(sent.seconds, cpu, sent.memory | self.memory("receiver"))
 
-    def _cpu(self, *rooms: str) -> float:
+    def pid(self, room: str) -> int:
+        """Return the process of a room's daemon."""
+        return self._pids[room]
+
+    def cpu(self, *rooms: str) -> float:
+        """Return the processor seconds that daemons have taken."""
         return sum(cpu_seconds(self._pids[room]) for room in rooms)
 
-    def _memory(self, *rooms: str) -> dict[str, int]:
+    def memory(self, *rooms: str) -> dict[str, int]:
+        """Return the peak resident bytes of daemons by role, see :func:`processes.peaks`."""
         found: dict[str, int] = {}
         for room in rooms:
             found |= peaks(self._pids[room], room, RECEIVING)
@@ -222,16 +232,25 @@ class Ends:
 
     # -- the verb -----------------------------------------------------------
 
-    def _send_verb(self, what: Path, to: str, *, polite: bool = True) -> subprocess.Popen[str]:
+    def send_verb(
+        self, what: Path, to: str, *options: str, polite: bool = True
+    ) -> subprocess.Popen[str]:
         """Start `sender send`; a polite one, which only watches, yields the processor."""
-        line = todoke("sender", "send", what, "--to", to, "--data", self.folder / "sender")
+        data = ("--data", self.folder / "sender")
+        line = todoke("sender", "send", what, "--to", to, *options, *data)
         with self.log.open("a") as log:
             started = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=log, text=True)
         if polite:
             os.setpriority(os.PRIO_PROCESS, started.pid, 19)
         return started
 
-    def _wait(self, started: subprocess.Popen[str]) -> Any:
+    def wait(self, started: subprocess.Popen[str]) -> Any:
+        """Return what a verb printed at its end.
+
+        Raises
+        ------
+        VerbFailed
+        """
         try:
             said, _ = started.communicate(timeout=LONGEST)
         except subprocess.TimeoutExpired:
@@ -296,5 +315,6 @@ def _ended_cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _at(text: str) -> float:
+def at(text: str) -> float:
+    """Return a time as verbs print it, in seconds since 1970."""
     return datetime.fromisoformat(text).timestamp()

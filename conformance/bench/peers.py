@@ -148,10 +148,13 @@ class Products:
             shutil.rmtree(self.written)
 
     @contextlib.contextmanager
-    def storescp(self, port: int, *, tuned: bool, several: bool = False) -> Iterator[int]:
+    def storescp(
+        self, port: int, *, tuned: bool, several: bool = False, all_syntaxes: bool = False
+    ) -> Iterator[int]:
         """Run DCMTK's receiver; it takes several associations at a time only if told to."""
         with self.out() as out:
             options = [*(["-pdu", PDU] if tuned else []), *(["--fork"] if several else [])]
+            options += ["+xa"] if all_syntaxes else []
             line = [program("storescp"), "-od", out, *options, *self.identity.dcmtk(), port]
             with self.listening(line, port, tuned=tuned) as pid:
                 yield pid

@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
@@ -62,7 +62,12 @@ class Site:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, pair: Pair, quality: Quality | None) -> Iterator[Site]:
+def opened(
+    folder: Path,
+    pair: Pair,
+    quality: Quality | None,
+    receiver: Mapping[str, str] | None = None,
+) -> Iterator[Site]:
     """Set a site up in a new folder, and remove it.
 
     Parameters
@@ -71,11 +76,13 @@ def opened(folder: Path, pair: Pair, quality: Quality | None) -> Iterator[Site]:
         Our two ends, of which the site gets a copy.
     quality : Quality or None
         Of the line between; None for none at all.
+    receiver : mapping of str, optional
+        More of our receiver's settings, as variables of its environment.
     """
     folder.mkdir(parents=True)
     near = pair.near
     far = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True)) if quality else near
-    ends = Ends(folder / "todoke", pair, far)
+    ends = Ends(folder / "todoke", pair, far, receiver_environ=dict(receiver or {}))
     site = Site(folder, Products(folder, pair.identity), ends, near, far)
     try:
         with contextlib.ExitStack() as stack:

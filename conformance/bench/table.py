@@ -8,16 +8,23 @@ from typing import Any
 from common.console import language
 
 ROLES = {"sender": "S", "receiver_dicom": "R"}  # of our processes, beside the largest
-HEADS = {
-    "ja": (
-        *("測定", "相手", "枚数 x 回数", "こちら 秒", "相手 秒", "比", "目標"),
-        *("CPU 秒", "最大 MB (S 送信, R 受信)"),
-    ),
-    "en": (
-        *("case", "peer", "slices x rounds", "ours, s", "peer, s", "ratio", "goal"),
-        *("CPU, s", "peak, MB (S sender, R receiver)"),
-    ),
-}
+COUNTED = {"ja": ("枚数", "タイル"), "en": ("slices", "tiles")}  # of series, of slides
+DETAIL = 0.1  # seconds: what takes less is told in tenths of a millisecond
+
+
+def heads(words: dict[str, Any], lang: str) -> tuple[str, ...]:
+    """Return the heads of the columns.
+
+    Parameters
+    ----------
+    lang : {'ja', 'en'}
+    """
+    counted = COUNTED[lang]["bench" in words["machine"]]
+    if lang == "ja":
+        first = ("測定", "相手", f"{counted} x 回数", "こちら 秒", "相手 秒", "比", "目標")
+        return (*first, "CPU 秒", "最大 MB (S 送信, R 受信)")
+    first = ("case", "peer", f"{counted} x rounds", "ours, s", "peer, s", "ratio", "goal")
+    return (*first, "CPU, s", "peak, MB (S sender, R receiver)")
 
 
 def show(words: dict[str, Any]) -> None:
@@ -28,7 +35,9 @@ def show(words: dict[str, Any]) -> None:
 
     lang = language()
     machine = words["machine"]
-    table = Table(*HEADS[lang], title=f"{machine['cpu']} x {machine['cores']}  {machine['date']}")
+    table = Table(
+        *heads(words, lang), title=f"{machine['cpu']} x {machine['cores']}  {machine['date']}"
+    )
     for row in words["cases"]:
         table.add_row(*cells(row))
     console = Console(width=190)
@@ -42,7 +51,7 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     """Return a row as text: medians with the fastest and the slowest, ours / the peer's."""
     cpu, memory = row["cpu_s"], row["memory_mb"]
     roles = [f"{name} {memory[key]:g}" for key, name in ROLES.items() if memory[key] is not None]
-    mark = "" if reaches(row) else " ×"
+    mark = " ×" if reaches(row) is False else ""
     return (
         row["case"],
         row["peer"],
@@ -50,15 +59,15 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
         spread(row["ours_s"]),
         spread(row["peer_s"]),
         f"{row['ratio']:.2f}{mark}",
-        f"{row['goal']:g}",
+        "-" if row["goal"] is None else f"{row['goal']:g}",
         _both(cpu),
         _both(memory) + (f" ({', '.join(roles)})" if roles else ""),
     )
 
 
-def reaches(row: dict[str, Any]) -> bool:
-    """Whether a row reaches its goal."""
-    return bool(row["ratio"] >= row["goal"])
+def reaches(row: dict[str, Any]) -> bool | None:
+    """Whether a row reaches its goal; None where it has none."""
+    return None if row["goal"] is None else bool(row["ratio"] >= row["goal"])
 
 
 def left_out(row: dict[str, Any], lang: str) -> str:
@@ -69,8 +78,12 @@ def left_out(row: dict[str, Any], lang: str) -> str:
 
 def spread(seconds: list[float]) -> str:
     """Return the median, and the fastest and the slowest beside it."""
-    middle = f"{statistics.median(seconds):.2f}"
-    return f"{middle} ({min(seconds):.2f}-{max(seconds):.2f})" if len(seconds) > 1 else middle
+    few = statistics.median(seconds) < DETAIL
+    middle, least, most = (
+        f"{one:.4f}" if few else f"{one:.2f}"
+        for one in (statistics.median(seconds), min(seconds), max(seconds))
+    )
+    return f"{middle} ({least}-{most})" if len(seconds) > 1 else middle
 
 
 def _both(pair: dict[str, float | None]) -> str:

@@ -1,0 +1,93 @@
+"""The rows of `todoke bench slide`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from common import console
+from common.errors import TodokeError
+from conformance.bench import machine, site
+from conformance.bench.cases import MBIT
+from conformance.bench.line import Quality
+from conformance.bench.pairing import Pair
+from conformance.bench.runner import Plan
+from conformance.bench.slides import mosaic, others, run
+from conformance.bench.slides.mosaic import Slide
+from conformance.bench.slides.ours import Pushes, shown_by_https
+from conformance.bench.slides.rows import Case, rows
+from conformance.bench.slides.run import Outcome, Run
+
+LINE = Quality(0.010, 100 * MBIT)
+ROUNDS = 5
+OVER = 1.06  # of the time that the line needs at least
+
+OURS, SEEN = "todoke", "todoke, Chromium"
+COPIED = "HTTPS copy, OpenSlide"
+CONVERTED = "wsidicomizer, DCMTK"
+DICOMIZED = "OrthancWSIDicomizer"
+
+
+def cases(slide: Slide) -> tuple[Case, ...]:
+    """Return the rows; the line's own time depends on how long the file is."""
+    limit = slide.bytes / LINE.rate
+    return (
+        Case("first overview at the viewer's tile address", OURS, "view", 0.4, 1.0),
+        Case("Chromium: from the job to a canvas with tissue", SEEN, "tissue", 1.2, 1.0),
+        Case("a viewport of 48 tiles in mid-push", OURS, "viewport", 0.2, 1.0),
+        Case("total, against the line's own time", OURS, "total", limit, 1 / OVER),
+        Case("processor time of the sender", OURS, "sender", 5.0, 1.0),
+        Case("first overview", OURS, "view", COPIED, None),
+        *(Case("total", OURS, "total", name, None) for name in (COPIED, CONVERTED, DICOMIZED)),
+    )
+
+
+def measure(plan: Plan, given: Path | None = None) -> dict[str, Any]:
+    """Run everything and return the bench's JSON object.
+
+    Parameters
+    ----------
+    given : Path, optional
+        A slide in Aperio form, in place of one that is made.
+    """
+    described = machine.describe(plan) | {"bench": "slide"}
+    log = plan.folder / "make.log"
+    console.say("スライドを作っています", "making the slide")
+    small = mosaic.make(plan.folder / "small", log, quick=True)
+    if given is not None:
+        slide = mosaic.of_file(given)
+    else:
+        slide = small if plan.quick else mosaic.make(plan.folder / "slide", log)
+    described["slide"] = mosaic.describe(slide)
+    pair = Pair.make(plan.folder / "pair")
+    outcomes = _run(plan, pair, slide, small.path)
+    described["load"]["after"] = machine.load()
+    shutil.rmtree(plan.folder / "small")
+    return {"machine": described, **rows(cases(slide), outcomes, slide.tiles)}
+
+
+def _run(plan: Plan, pair: Pair, slide: Slide, small: Path) -> dict[str, Outcome]:
+    with site.opened(plan.folder / "line", pair, LINE, shown_by_https(pair)) as here:
+        ours = Pushes(here.ends, small)
+        entrants: dict[str, Callable[[], Run]] = {
+            OURS: partial(ours.read, slide),
+            SEEN: partial(ours.seen, slide),
+            COPIED: partial(others.copied, here, slide),
+            CONVERTED: partial(others.converted, here, slide),
+            DICOMIZED: partial(others.dicomized, here, slide),
+        }
+        try:
+            ours.ready()
+        except TodokeError as error:
+            return {name: Outcome(failure=error) for name in entrants}
+        return run.alternate(entrants, plan.rounds or (1 if plan.quick else ROUNDS), tell)
+
+
+def tell(entrant: str, number: int, done: Run) -> None:
+    """Say what a run took, while the bench goes on."""
+    times = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in done.times.items())
+    line = f"  {number}  {entrant}: {times}"
+    console.say(line, line)

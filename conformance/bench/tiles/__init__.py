@@ -1,0 +1,1 @@
+"""`todoke bench tiles`: random tiles of a slide over https, as fast as they come."""

@@ -1,0 +1,209 @@
+"""Servers of `todoke bench tiles`, each with the addresses of the same random places."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import ssl
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from common.errors import NotFound, VerbFailed
+from conformance.bench import peers, site
+from conformance.bench.pairing import Pair
+from conformance.bench.processes import await_port, free_ports, running
+from conformance.bench.slides import others
+from conformance.bench.slides.mosaic import Slide
+from conformance.bench.slides.ours import PATIENT, shown_by_https
+from conformance.bench.slides.reader import browser, levels, study_keys
+
+SCRIPT = Path(__file__).with_name("servers.py")
+PATIENCE = 300.0  # seconds until a slide that was taken in can be read
+PLACES = 4000  # random places; a run that needs more begins again
+
+Place = tuple[float, float]  # fractions of width and height
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running server.
+
+    Attributes
+    ----------
+    pid : int
+        Of its first process.
+    paths : tuple of str
+        Of tiles of the slide's full resolution, in the order of the places.
+    """
+
+    pid: int
+    url: str
+    paths: tuple[str, ...]
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What all servers have in common.
+
+    Attributes
+    ----------
+    cores : tuple of int
+        On which servers run; none: any.
+    """
+
+    folder: Path
+    pair: Pair
+    slide: Slide
+    places: Sequence[Place]
+    cores: tuple[int, ...]
+
+    def on_cores(self, line: Sequence[object]) -> list[object]:
+        """Return a line that keeps a server and all below it to its cores (taskset(1))."""
+        if not self.cores:
+            return list(line)
+        return [peers.program("taskset"), "-c", ",".join(map(str, self.cores)), *line]
+
+    def aligned(self, form: str, size: int) -> tuple[str, ...]:
+        """Return paths with the ``{column}`` and ``{row}`` of each place."""
+        across, down = (-(-side // size) for side in self.slide.size)
+        return tuple(form.format(column=int(x * across), row=int(y * down)) for x, y in self.places)
+
+
+Server = Callable[[Room], contextlib.AbstractContextManager[Served]]
+
+
+@contextlib.contextmanager
+def todoke(room: Room) -> Iterator[Served]:
+    """Our receiver with the slide in it, its tiles behind the session check."""
+    slide = room.slide
+    with site.opened(room.folder / "todoke", room.pair, None, shown_by_https(room.pair)) as here:
+        ends = here.ends
+        ends.ready()
+        ends.wait(ends.send_verb(slide.path, room.pair.key, *PATIENT))
+        ends.stop_sender()
+        with browser(ends.viewer, room.pair) as client:
+            (row,) = [one for one in study_keys(client).values() if one["kind"] == "slide"]
+            largest = levels(client, row)[0]
+            cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        pid = ends.pid("receiver")
+        if room.cores:
+            _keep_to(pid, room.cores)
+        numbers = [
+            int(y * slide.down) * slide.across + int(x * slide.across) + 1 for x, y in room.places
+        ]
+        paths = tuple(f"{largest['address']}/{number}" for number in numbers)
+        yield Served(pid, ends.viewer, paths, {"Cookie": cookies, "Accept": "image/jpeg"})
+
+
+def _keep_to(pid: int, cores: Sequence[int]) -> None:
+    """Keep a running family, each thread of it, to some cores."""
+    from conformance.bench.processes import family
+
+    for one in family(pid):
+        for thread in Path(f"/proc/{one}/task").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it may have ended
+                os.sched_setaffinity(int(thread.name), cores)
+
+
+def script(*words: str, size: int, own: bool = False) -> Server:
+    """Return a server of :mod:`conformance.bench.tiles.servers`.
+
+    Parameters
+    ----------
+    size : int
+        Pixels from tile to tile.
+    own : bool
+        Run by our own Python, without any other product.
+    """
+
+    @contextlib.contextmanager
+    def run(room: Room) -> Iterator[Served]:
+        python = Path(sys.executable) if own else others.folder() / "bin/python"
+        if not python.exists():
+            raise NotFound(thing=f"{words[0]} (.ci/slidepeers)")
+        if not own and not _imports(python, {"deepzoom": "openslide"}.get(words[0], words[0])):
+            raise NotFound(thing=words[0])
+        (port,) = free_ports(1)
+        shown = room.pair.identity
+        what = words[1:] if own else (room.slide.path, *words[1:])
+        line = [python, SCRIPT, words[0], port, shown.key, shown.certificate, *what]
+        log = room.folder / f"{'-'.join(words)}.log"
+        with running(room.on_cores(line), log, _plain()) as process:
+            await_port(process, port)
+            paths = room.aligned("/tiles/0/{column}_{row}.jpeg", size)
+            yield Served(process.pid, f"https://localhost:{port}", paths)
+
+    return run
+
+
+def _imports(python: Path, module: str) -> bool:
+    import subprocess
+
+    line = [str(python), "-c", f"import {module}"]
+    return subprocess.run(line, capture_output=True, check=False, env=_plain()).returncode == 0
+
+
+def _plain() -> dict[str, str]:
+    """Return the environment without our own modules."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+@contextlib.contextmanager
+def orthanc(room: Room) -> Iterator[Served]:
+    """Orthanc with its plugin for slides; the OrthancWSIDicomizer has put the slide in."""
+    plugin = others.library("libOrthancWSI.so")
+    others.program("OrthancWSIDicomizer")  # before anything is started
+    web, dicom = free_ports(2)
+    products = peers.Products(room.folder / "orthanc", room.pair.identity)
+    products.folder.mkdir()
+    shown = room.folder / "orthanc" / "both.pem"
+    identity = room.pair.identity
+    shown.write_text(identity.certificate.read_text() + identity.key.read_text())
+    settings: dict[str, Any] = {
+        "StorageDirectory": str(products.folder / "storage"),
+        "IndexDirectory": str(products.folder / "index"),
+        "HttpPort": web,
+        "DicomPort": dicom,
+        "RemoteAccessAllowed": True,
+        "AuthenticationEnabled": False,
+        "KeepAlive": True,
+        "Plugins": [str(plugin)],
+    }
+    path = products.folder / "orthanc.json"
+    program = peers.program("Orthanc")
+    log = room.folder / "orthanc.log"
+    try:
+        # taken in without TLS, which its own tool cannot do here, then started again with it
+        path.write_text(json.dumps(settings))
+        with running([program, path], log, others.libraries()) as process:
+            await_port(process, web)
+            others.dicomize(products, room.slide, web)
+        tls = {"SslEnabled": True, "SslCertificate": str(shown)}
+        path.write_text(json.dumps(settings | tls))
+        with running(room.on_cores([program, path]), log, others.libraries()) as process:
+            await_port(process, web)
+            url = f"https://localhost:{web}"
+            paths = _orthanc_paths(room, url)
+            yield Served(process.pid, url, paths)
+    finally:
+        shutil.rmtree(products.folder, ignore_errors=True)
+
+
+def _orthanc_paths(room: Room, url: str) -> tuple[str, ...]:
+    trusted = ssl.create_default_context(cafile=str(room.pair.identity.ca))
+    with httpx.Client(base_url=url, verify=trusted, trust_env=False, timeout=PATIENCE) as client:
+        (series,) = client.get("/series").raise_for_status().json()[:1] or [None]
+        if series is None:
+            raise VerbFailed(verb="OrthancWSIDicomizer", cause="no series")
+        pyramid = client.get(f"/wsi/pyramids/{series}").raise_for_status().json()
+    top = len(pyramid["Resolutions"]) - 1
+    size = int(pyramid["TileWidth"] if "TileWidth" in pyramid else pyramid["TilesSizes"][top][0])
+    return room.aligned(f"/wsi/tiles/{series}/{top}/{{column}}/{{row}}", size)
