@@ -296,7 +296,9 @@ def _ome(path: Path, study: Study, stacks: list[list[Picture]]) -> None:
         for plane, levels in enumerate(stacks):
             for number, pixels in enumerate(levels):
                 text = _ome_xml(study, pixels.shape[:2], len(stacks))
-                first = {"description": text.encode()} if plane == number == 0 else {}
+                first: dict[str, Any] = (
+                    {"description": text.encode()} if plane == number == 0 else {}
+                )
                 _page(
                     tiff, pixels, _whole_jpeg, compression="jpeg", photometric="ycbcr",
                     subsampling=(2, 2), subifds=0 if number else len(levels) - 1,
