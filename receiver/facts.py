@@ -17,11 +17,13 @@ KEPT = 50_000  # instances; about 300 bytes each
 _instances = index.instances
 
 _READ = """
-    00080008 00080060 00080070 0008103E 00081090 00110010 00180015 00200011 00280010 00280011
-    00280030 00282000 00282112 00480006 00480007 00480105 52009229
+    00080008 00080060 00080070 0008103E 00081090 00082111 00110010 00180015 00200011 00280010
+    00280011 00280030 00282000 00282112 00480006 00480007 00480105 52009229
 """
 #: All that :func:`read` looks at.
 TAGS = _READ.split()
+
+ENCODED_AGAIN = "encoded again"  # as a sender of todoke puts it in DerivationDescription
 
 #: What a row of the index must hold here; never the blobs.
 LIGHT = (
@@ -69,6 +71,7 @@ class Facts:
     icc: bool = False
     ratio: float | None = None
     scanner: str | None = None
+    reencoded: bool = False
     test: bool = False
 
     @property
@@ -146,6 +149,7 @@ def read(model: dict[str, Any]) -> Facts:
         ratio=_number(_value(model, "00282112")),
         scanner=" ".join(filter(None, (_text(model, "00080070"), _text(model, "00081090"))))
         or None,
+        reencoded=ENCODED_AGAIN in (_text(model, "00082111") or ""),
         test=_text(model, "00110010") == "TODOKE 1.0",
     )
 

@@ -397,6 +397,7 @@ def _slide(study: Study, rows: list[Row[Any]]) -> dict[str, Any]:
         "icc": whole.icc,
         "ratio": whole.ratio,
         "scanner": whole.scanner,
+        "reencoded": whole.reencoded,
     }
 
 

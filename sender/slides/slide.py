@@ -14,7 +14,6 @@ import numpy.typing as npt
 from common.dicom.layout import Layout
 from common.durable import open_file, read_at
 from common.errors import InputError, SourceChanged
-from sender.slides.encoded import Lengths
 
 WSI_SOP_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"  # VL Whole Slide Microscopy Image Storage
 
@@ -132,7 +131,7 @@ class VirtualInstance:
     encoding: Encoding
     header: bytes = field(repr=False)
     prefix: bytes = field(repr=False)
-    lengths: npt.NDArray[Any] | Lengths = field(repr=False)
+    lengths: npt.NDArray[Any] = field(repr=False)
     unscanned: frozenset[int] = field(repr=False)
     reader: Callable[[int], bytes] = field(repr=False)
     sop_class_uid: str = WSI_SOP_CLASS

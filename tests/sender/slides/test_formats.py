@@ -389,7 +389,7 @@ def with_predictor(path: Path, predictor: int) -> bytes:
     """The file with another Predictor: one of its tags is renamed to it."""
     raw = bytearray(path.read_bytes())
     with tifffile.TiffFile(path) as tiff:
-        entry = tiff.pages[0].tags["Software"]
+        entry = tiff.pages[0].aspage().tags["Software"]
     raw[entry.offset : entry.offset + 12] = (
         (317).to_bytes(2, "little") + b"\3\0\1\0\0\0" + bytes((predictor, 0, 0, 0))
     )
