@@ -20,12 +20,14 @@ KEPT = 50_000  # instances; about 300 bytes each
 _instances = index.instances
 
 _READ = """
-    00080008 00080060 00080070 0008103E 00081090 00110010 00180015 00200011 00280010 00280011
-    00280030 00282000 00282112 00480006 00480007 00480105 00209161 00209162 00209228 00209311
+    00080008 00080060 00080070 0008103E 00081090 00082111 00110010 00180015 00200011 00280010
+    00280011 00280030 00282000 00282112 00480006 00480007 00480105 00209161 00209162 00209228 00209311
     52009229 52009230
 """
 #: All that :func:`read` looks at.
 TAGS = _READ.split()
+
+ENCODED_AGAIN = "encoded again"  # as a sender of todoke puts it in DerivationDescription
 
 #: What a row of the index must hold here; never the blobs.
 LIGHT = (
@@ -82,6 +84,7 @@ class Facts:
     icc: bool = False
     ratio: float | None = None
     scanner: str | None = None
+    reencoded: bool = False
     test: bool = False
     concatenation: str | None = None
     part: int | None = None
@@ -165,6 +168,7 @@ def read(model: dict[str, Any]) -> Facts:
         ratio=_number(_value(model, "00282112")),
         scanner=" ".join(filter(None, (_text(model, "00080070"), _text(model, "00081090"))))
         or None,
+        reencoded=ENCODED_AGAIN in (_text(model, "00082111") or ""),
         test=_text(model, "00110010") == "TODOKE 1.0",
         concatenation=_text(model, "00209161"),
         part=_whole(model, "00209162"),

@@ -38,6 +38,7 @@ def slide(known: Iterable[tuple[Row[Any], Facts]], arrived: Callable[[Row[Any]],
         "icc": whole.icc,
         "ratio": whole.ratio,
         "scanner": whole.scanner,
+        "reencoded": whole.reencoded,
     }
 
 

@@ -14,10 +14,10 @@ import tempfile
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, overload
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -59,18 +59,19 @@ class Encoded:
         self._tiles = tiles
         self._lock = threading.Lock()
         self._file: IO[bytes] | None = None
-        self._ends: npt.NDArray[np.int64] | None = None
+        self._lengths: npt.NDArray[np.int64] | None = None
+        self._ends = np.empty(0, np.int64)
 
     @property
-    def lengths(self) -> Lengths:
+    def lengths(self) -> npt.NDArray[np.int64]:
         """Length of each frame, coded when the first is asked for."""
-        return Lengths(self)
+        return cast("npt.NDArray[np.int64]", Lengths(self))
 
     def __len__(self) -> int:
         return self._count
 
-    def ends(self) -> npt.NDArray[np.int64]:
-        """Return where each stream ends in the file, and code them all first if need be.
+    def known(self) -> npt.NDArray[np.int64]:
+        """Return the length of each stream, and code them all first if need be.
 
         Raises
         ------
@@ -80,18 +81,18 @@ class Encoded:
             The disk is full.
         """
         with self._lock:
-            if self._ends is None:
-                self._ends = self._coded()
-            return self._ends
+            if self._lengths is None:
+                self._lengths = self._coded()
+                self._ends = np.cumsum(self._lengths)
+            return self._lengths
 
     def read(self, i: int) -> bytes:
         """Return frame `i`."""
-        ends = self.ends()
-        begin = int(ends[i - 1]) if i else 0
+        size = int(self.known()[i])
         if self._file is None:
             raise InputError(cause=f"frame {i}: closed")
-        data = read_at(self._file.fileno(), int(ends[i]) - begin, begin)
-        if len(data) != int(ends[i]) - begin:
+        data = read_at(self._file.fileno(), size, int(self._ends[i]) - size)
+        if len(data) != size:
             raise StorageError(path=_folder() or tempfile.gettempdir())
         return data
 
@@ -102,7 +103,16 @@ class Encoded:
         except OSError as failure:
             raise StorageError(path=_folder() or tempfile.gettempdir()) from failure
         weakref.finalize(self, file.close)
-        ends = np.zeros(self._count, np.int64)
+        try:
+            lengths = self._written(file)
+        except BaseException:
+            file.close()  # a half-made level is given back at once
+            raise
+        self._file = file
+        return lengths
+
+    def _written(self, file: IO[bytes]) -> npt.NDArray[np.int64]:
+        lengths = np.zeros(self._count, np.int64)
         at = number = 0
         workers = min(_WORKERS, max(1, (os.cpu_count() or 1) - 1))
         with ThreadPoolExecutor(workers, thread_name_prefix="encode") as pool:
@@ -111,12 +121,11 @@ class Encoded:
                     raise SlideUnreadable(cause="more tiles than frames")
                 write_at(file.fileno(), stream, at)
                 at += len(stream)
-                ends[number] = at
+                lengths[number] = len(stream)
                 number += 1
         if number != self._count:
             raise SlideUnreadable(cause=f"{number} tiles, not {self._count}")
-        self._file = file
-        return ends
+        return lengths
 
 
 def _in_order(pool: ThreadPoolExecutor, tiles: Iterator[Pixels], window: int) -> Iterator[bytes]:
@@ -134,10 +143,11 @@ def _folder() -> Path | None:
     return _HERE if "TMPDIR" not in os.environ and _HERE.is_dir() else None
 
 
-class Lengths(Sequence[int]):
+class Lengths:
     """Frame lengths that are not known yet; how many they are is known at once.
 
-    Takes the place of an array wherever lengths are only read.
+    Stands for an array of int64: everything but its length asks for the numbers,
+    and the level is coded.
     """
 
     def __init__(self, encoded: Encoded) -> None:
@@ -147,20 +157,21 @@ class Lengths(Sequence[int]):
         return len(self._encoded)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        lengths = np.diff(self._encoded.ends(), prepend=0)
+        lengths = self._encoded.known()
         return lengths if dtype is None else lengths.astype(dtype)
 
-    @overload
-    def __getitem__(self, i: int) -> int: ...
-    @overload
-    def __getitem__(self, i: slice) -> list[int]: ...
-    def __getitem__(self, i: int | slice) -> int | list[int]:
-        found: int | list[int] = np.asarray(self)[i].tolist()
-        return found
+    def __getitem__(self, i: Any) -> Any:
+        return self._encoded.known()[i]
 
     def __iter__(self) -> Iterator[int]:
-        return iter(np.asarray(self).tolist())
+        return iter(self._encoded.known())
 
-    def sum(self) -> int:
-        """Return the bytes of all frames."""
-        return int(self._encoded.ends()[-1])
+    def __eq__(self, other: object) -> Any:
+        return self._encoded.known() == other
+
+    __hash__ = None  # type: ignore[assignment]  # as of an array
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # no protocol of numpy's may code a level unasked
+            raise AttributeError(name)
+        return getattr(self._encoded.known(), name)

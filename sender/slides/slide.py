@@ -135,7 +135,7 @@ class VirtualInstance:
     encoding: Encoding
     header: bytes = field(repr=False)
     prefix: bytes = field(repr=False)
-    lengths: npt.NDArray[Any] | Lengths = field(repr=False)
+    lengths: npt.NDArray[Any] = field(repr=False)
     unscanned: frozenset[int] = field(repr=False)
     reader: Callable[[int], bytes] = field(repr=False)
     sop_class_uid: str = WSI_SOP_CLASS

@@ -88,6 +88,8 @@ export interface Slide {
   readonly icc: boolean;
   readonly ratio: number | null;
   readonly scanner: string | null;
+  /** Its tiles were decoded and coded again without loss by the sender. */
+  readonly reencoded: boolean;
 }
 
 export interface Series {

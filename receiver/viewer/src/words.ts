@@ -128,6 +128,7 @@ export const WORDS = {
   "slide.nospacing": ["画素の大きさ不明", "Pixel size unknown"],
   "slide.icc": ["ICCあり (未適用)", "ICC present (not applied)"],
   "slide.noicc": ["ICCなし: 色は装置のまま", "No ICC profile: colours as scanned"],
+  "slide.reencoded": ["再符号化 (可逆)", "Encoded again (lossless)"],
   "slide.arrived": ["到着 {p} %", "{p} % here"],
 } as const satisfies Record<string, readonly [string, string]>;
 

@@ -21,6 +21,7 @@ const slide: Slide = {
   icc: true,
   ratio: null,
   scanner: null,
+  reencoded: false,
 };
 const pyramid = new Pyramid(slide);
 

@@ -215,6 +215,7 @@ class SlideView implements View {
     parts.push(word(slide.icc ? "slide.icc" : "slide.noicc"));
     const ratio = slide.ratio === null ? "" : `${round(slide.ratio)}:1`;
     parts.push(h("span", { class: "inverse" }, word("img.lossy", { r: ratio })));
+    if (slide.reencoded) parts.push(h("b", { "data-role": "reencoded" }, word("slide.reencoded")));
     if (slide.scanner) parts.push(h("span", {}, slide.scanner));
     parts.push(word("slide.arrived", { p: Math.floor(1000 * this.coverage.share(slide)) / 10 }));
     const zoomed = canvas.devicePerFull();
