@@ -62,24 +62,31 @@ def measure(source: Path, folder: Path, regions: int, *, seed: int = 7) -> Measu
     """Count tiles and regions of a slide; `regions` are compared on every level."""
     slide, paths = store(source, folder)
     with slide:
-        levels = [
-            (one, path)
-            for one, path in zip(slide.instances, paths, strict=True)
-            if one.flavor == "VOLUME"
-        ]
-        counts = [_pieces(source, one, path) for one, path in levels]
-        compared = _compare(source, levels, regions, random.Random(seed))
-        return Measured(
-            vendor=slide.vendor,
-            encodings=", ".join(sorted({one.encoding for one, _ in levels})),
-            levels=len(levels),
-            pictures=len(slide.instances) - len(levels),
-            pieces=sum(pieces for pieces, _ in counts),
-            same=sum(same for _, same in counts),
-            blanks=sum(len(one.unscanned) for one, _ in levels),
-            regions=len(compared),
-            equal=sum(compared),
-        )
+        return counted(source, slide, paths, regions, seed=seed)
+
+
+def counted(
+    source: Path, slide: Slide, paths: list[Path], regions: int, *, seed: int = 7
+) -> Measured:
+    """Count what is stored already."""
+    levels = [
+        (one, path)
+        for one, path in zip(slide.instances, paths, strict=True)
+        if one.flavor == "VOLUME"
+    ]
+    counts = [_pieces(source, one, path) for one, path in levels]
+    compared = _compare(source, levels, regions, random.Random(seed))
+    return Measured(
+        vendor=slide.vendor,
+        encodings=", ".join(sorted({one.encoding for one, _ in levels})),
+        levels=len(levels),
+        pictures=len(slide.instances) - len(levels),
+        pieces=sum(pieces for pieces, _ in counts),
+        same=sum(same for _, same in counts),
+        blanks=sum(len(one.unscanned) for one, _ in levels),
+        regions=len(compared),
+        equal=sum(compared),
+    )
 
 
 def frames_of(path: Path) -> list[bytes]:
