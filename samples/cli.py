@@ -18,7 +18,10 @@ app = typer.Typer(
 @app.command()
 def make(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="書き出し先 / where to write")],
-    only: Annotated[str, typer.Option(help="ct,mr,slide,forged")] = "ct,mr,slide",
+    only: Annotated[
+        str | None,
+        typer.Option(help="ct,mr,slide,forged; slide は全形式も / slide: every format too"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="乱数の種 / seed")] = 1,
     quick: Annotated[bool, typer.Option("--quick", help="小さな組 / a small set")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON を stdout へ")] = False,
@@ -27,7 +30,9 @@ def make(
     from samples.make import make_samples
 
     with verb(as_json=as_json):
-        made = make_samples(folder, only=tuple(only.split(",")), seed=seed, quick=quick)
+        made = make_samples(
+            folder, only=tuple(only.split(",")) if only else None, seed=seed, quick=quick
+        )
         for one in made:
             say(f"{folder / one.path}: {one.files} 件", f"{folder / one.path}: {one.files} files")
         if as_json:

@@ -23,9 +23,10 @@ Synthetic samples for tests. No data of any real person; names and IDs are inven
 ct/     胸部CT (CT Image Storage)               chest CT
 mr/     頭部MR T1強調 (MR Image Storage)        head MR, T1-weighted
 slide/  HE染色スライド (Aperio SVS)             H&E slides
+slide/formats/ 形式ごとの小さなスライド (指定時のみ) a small slide of each format, when named
 forged/ わざと紛らわしくした例 (指定時のみ)        odd cases, made only when named
 
-DICOM: (0011,0010) TODOKE 1.0, (0011,1001) 試験      SVS: |todoke = TEST
+DICOM: (0011,0010) TODOKE 1.0, (0011,1001) 試験      SVS, TIFF: |todoke = TEST
 """
 
 Step = Callable[[int], None]
@@ -60,7 +61,7 @@ class Made:
 
 
 def make_samples(
-    folder: Path, *, only: tuple[str, ...] = KINDS, seed: int = 1, quick: bool = False
+    folder: Path, *, only: tuple[str, ...] | None = None, seed: int = 1, quick: bool = False
 ) -> list[Made]:
     """Write the set: CT of 髙橋 and 山田, MR of 山﨑, slides of 𠮷田 and 髙橋.
 
@@ -69,7 +70,8 @@ def make_samples(
     folder
         Made if it does not exist; the same arguments write the same bytes again.
     only
-        Kinds to write, of 'ct', 'mr', 'slide', and 'forged', which is made only when named.
+        Kinds to write, of 'ct', 'mr', 'slide', and 'forged', which is made only when named;
+        'slide' when named is one small slide of every format too.  None is what a demo shows.
     seed
         0 or more.
     quick
@@ -81,6 +83,7 @@ def make_samples(
         An unknown kind, or a seed below 0.
     """
     kinds = (*KINDS, *ON_DEMAND)
+    named, only = only is not None, KINDS if only is None else only
     if unknown := set(only) - set(kinds):
         raise UsageError(cause=f"--only {','.join(sorted(unknown))}: {','.join(kinds)}")
     if seed < 0:
@@ -88,7 +91,10 @@ def make_samples(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "README.txt").write_text(README, encoding="utf-8", newline="\n")
     makers = {"ct": _make_ct, "mr": _make_mr, "slide": _make_slides, "forged": _make_forged}
-    return [made for kind in kinds if kind in only for made in makers[kind](folder, seed, quick)]
+    made = [one for kind in kinds if kind in only for one in makers[kind](folder, seed, quick)]
+    if named and "slide" in only:
+        made += _make_formats(folder, seed)
+    return made
 
 
 def _make_ct(folder: Path, seed: int, quick: bool) -> Iterator[Made]:
@@ -125,6 +131,14 @@ def _make_slides(folder: Path, seed: int, quick: bool) -> Iterator[Made]:
                 folder / "slide", patient, seed=seed, colour=colour, size=size, step=step
             )
         yield _made("slide", folder, path, study)
+
+
+def _make_formats(folder: Path, seed: int) -> Iterator[Made]:
+    from samples import formats
+
+    with _progress("WSI", len(formats.FORMS)) as step:
+        for path, study in formats.write_formats(folder / "slide" / "formats", seed, step):
+            yield _made("slide", folder, path, study)
 
 
 def _make_forged(folder: Path, seed: int, quick: bool) -> Iterator[Made]:

@@ -32,7 +32,7 @@ class Study:
     Attributes
     ----------
     kind
-        'ct', 'mr', 'slide-rgb' or 'slide-ycbcr'.
+        'ct', 'mr', or 'slide-' and its form: 'slide-rgb', 'slide-ome'.
     seed
         Seed of the run.
     size
