@@ -10,8 +10,8 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.dicom import dataset
 from common import workers
+from common.dicom import dataset
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,9 +17,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import console, durable, logs
+from common import console, durable, logs, workers
 from common.errors import StorageError
-from receiver import attributes, descriptions, workers
+from receiver import attributes, descriptions
 from receiver.changes import Changes
 from receiver.child import attended
 from receiver.descriptions import Described

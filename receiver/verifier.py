@@ -16,11 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common import durable, link, logs
+from common import durable, link, logs, workers
 from common.dicom import digest
 from common.dicom.digest import Digests
 from common.errors import NotDicom, StorageError
-from common import workers
 
 PIECE = 32 << 20  # bytes of a level that are read before another transfer has its turn
 NICENESS = 5

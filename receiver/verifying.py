@@ -16,12 +16,12 @@ from sqlalchemy import select
 
 from common.errors import StorageError
 from common.link import Digest
+from common.workers import Worker, WorkerLost
 from receiver import index
 from receiver.held import Held
 from receiver.index import Index
 from receiver.store import Store
 from receiver.turns import Job, Task, Turns
-from common.workers import Worker, WorkerLost
 
 log = logging.getLogger("todoke.receipts")
 _instances = index.instances

@@ -240,7 +240,7 @@ def _ndpi(path: Path, stacks: list[list[Picture]], um: float) -> None:
         for plane, pyramid in enumerate(stacks)
         for number, pixels in enumerate(pyramid)
     ]
-    macro = stacks[0][-1]
+    macro = np.ascontiguousarray(stacks[0][-1][:200])
     found.append(Level(coded(macro, 0), macro.shape[1], macro.shape[0], -1.0, 64.0))
     write_ndpi(path, found)
 

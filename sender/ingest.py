@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +33,8 @@ from sender.file_names import check_name, printable
 from sender.identity import Identity
 from sender.outbox import Instance, Job, fault, stamp
 from sender.routing import Rule, choose
+
+log = logging.getLogger("todoke.ingest")
 
 #: Patient and study level that the opening tells, as DICOM keywords.
 STUDY_LEVEL = (
@@ -269,6 +272,12 @@ def _take_slide(
         raise NotAnImage(cause=path.suffix or "no DICM")
     case = slide_case.from_options(job.options)
     with contextlib.closing(slides.open_slide(path, case)) as slide:
+        if slide.untried:
+            log.warning(
+                "この形式は実物で試していません。受信側で画像を確かめてください"
+                " / never tried on a real file, look at the picture at the receiver: %s",
+                slide.vendor,
+            )
         level = slide_case.study_level(case)
         values = _common_values(job, rules, "slide", case.study_uid, level)
         values |= {"slide": json.dumps(case.to_json()), "test": slide.test}
