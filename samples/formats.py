@@ -6,7 +6,7 @@ picture, for most of these files have no label; the description carries the mark
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -57,7 +57,10 @@ class Form:
 
 
 def write_formats(
-    folder: Path, seed: int, step: Callable[[int], None] = lambda _number: None
+    folder: Path,
+    seed: int,
+    step: Callable[[int], None] = lambda _number: None,
+    forms: Sequence[Form] | None = None,
 ) -> Iterator[tuple[Path, Study]]:
     """Write one slide of each kind below ``folder``, the same bytes for the same seed.
 
@@ -65,10 +68,12 @@ def write_formats(
     ----------
     step
         Called with the number of slides written.
+    forms
+        The kinds; those of TIFF when not given.
     """
     folder.mkdir(parents=True, exist_ok=True)
     drawn = _drawn(Study("slide-formats", PATIENTS[0], seed, SIZE[0]))
-    for number, (form, patient) in enumerate(zip(FORMS, cycle(PATIENTS), strict=False)):
+    for number, (form, patient) in enumerate(zip(forms or FORMS, cycle(PATIENTS), strict=False)):
         study = Study(f"slide-{form.name}", patient, seed, SIZE[0])
         name = f"{study.folder}-{form.name}"
         path = folder / (f"{name}/slide" if form.apart else name)
@@ -303,7 +308,9 @@ def _ome(path: Path, study: Study, stacks: list[list[Picture]]) -> None:
         for plane, levels in enumerate(stacks):
             for number, pixels in enumerate(levels):
                 text = _ome_xml(study, pixels.shape[:2], len(stacks))
-                first = {"description": text.encode()} if plane == number == 0 else {}
+                first: dict[str, Any] = (
+                    {"description": text.encode()} if plane == number == 0 else {}
+                )
                 _page(
                     tiff, pixels, _whole_jpeg, compression="jpeg", photometric="ycbcr",
                     subsampling=(2, 2), subifds=0 if number else len(levels) - 1,
@@ -358,6 +365,8 @@ FORMS: Final = (
     Form("odd-tiles", ".tif", _odd_tiles),
     Form("ome", ".ome.tif", _ome_tiff),
     Form("ome-z", ".ome.tif", _ome_stack),
+)
+VENDOR_FORMS: Final = (
     Form("ndpi", ".ndpi", _ndpi),
     Form("ndpi-z", ".ndpi", _ndpi_stack),
     Form("vms", ".vms", _vms, apart=True),

@@ -20,7 +20,7 @@ from sender.slides.tiff import Page
 
 VENDOR = "ome-tiff"
 
-_ROOT = re.compile(r"<(?:[\w.-]+:)?OME[\s>]")
+_ROOT = re.compile(r"<(?:[\w.-]+:)?OME[\s/>]")
 _MOST_PLANES = 256
 
 

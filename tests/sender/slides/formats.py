@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from common import made_page
-from samples.formats import FORMS, write_formats
+from samples.formats import FORMS, VENDOR_FORMS, write_formats
 from tests.sender.slides.measured import Measured, measure
 
 PAGE = Path("docs/reference/slide-formats.md")
@@ -69,8 +69,8 @@ def tried() -> list[str]:
 
 def synthetic(folder: Path) -> dict[str, Path]:
     """Write the samples; return the file to open of each by its name."""
-    found = {}
-    for form, (path, _) in zip(FORMS, write_formats(folder, 1), strict=True):
+    found, forms = {}, (*FORMS, *VENDOR_FORMS)
+    for form, (path, _) in zip(forms, write_formats(folder, 1, forms=forms), strict=True):
         found[form.name] = path / f"slide{form.suffix}" if form.apart else path
     return found
 
