@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from common import workers
 from common.errors import SidecarOutside
 from sender import ingest, sidecars
 from sender.outbox import Job
-from sender.slides import rendition
 from tests.sender.slides import made_slides
 from tests.sender.slides.vendor_files import CASE
 
@@ -89,7 +89,7 @@ def test_a_part_that_leads_elsewhere_is_refused(
     make: Callable[[Path], Path],
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(rendition.Worker, "ask", lambda *words: asked.append(words))
+    monkeypatch.setattr(workers.Worker, "ask", lambda *words: asked.append(words))
     folder = tmp_path / "slides"
     folder.mkdir()
     for name in ("secret.dat", "secret.jpg"):
