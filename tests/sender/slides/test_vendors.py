@@ -251,13 +251,15 @@ def test_philips_xml_is_not_trusted(tmp_path: Path, words: str, said: str) -> No
         open_slide(path, CASE)
 
 
-def test_a_label_that_is_no_picture_is_left_out(tmp_path: Path, sources: dict[str, Path]) -> None:
-    """Neither broken base64 nor a JPEG header that claims much more than it holds is believed."""
+@pytest.mark.parametrize("rubbish", [b"!" * 400, "é".encode() * 200], ids=["none", "no ASCII"])
+def test_a_label_that_is_no_picture_is_left_out(
+    tmp_path: Path, sources: dict[str, Path], rubbish: bytes
+) -> None:
     out = io.BytesIO(sources["philips"].read_bytes())
     raw = out.getvalue()
     at = raw.index(b"PIM_DP_IMAGE_DATA", raw.index(b"LABELIMAGE"))
     begin = raw.index(b">", at) + 1
-    broken = raw[:begin] + b"!" * 400 + raw[begin + 400 :]
+    broken = raw[:begin] + rubbish + raw[begin + 400 :]
     path = tmp_path / "label.tiff"
     path.write_bytes(broken)
     with open_slide(path, CASE) as slide:
