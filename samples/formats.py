@@ -6,7 +6,7 @@ picture, for most of these files have no label; the description carries the mark
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -20,6 +20,7 @@ import tifffile
 from PIL import Image
 
 from common.dicom.testmark import TEST_DESCRIPTION
+from samples import hamamatsu, philips
 from samples.aperio import LIBRARY, Coding, Picture
 from samples.lettering import stamp_test_word
 from samples.names import PATIENTS, Patient
@@ -45,15 +46,21 @@ class Form:
     ----------
     name
         Of the kind, and of the file with `suffix`.
+    apart
+        It is several files, in a folder of their own.
     """
 
     name: str
     suffix: str
     write: Callable[[Path, Study, list[Picture]], None]
+    apart: bool = False
 
 
 def write_formats(
-    folder: Path, seed: int, step: Callable[[int], None] = lambda _number: None
+    folder: Path,
+    seed: int,
+    step: Callable[[int], None] = lambda _number: None,
+    forms: Sequence[Form] | None = None,
 ) -> Iterator[tuple[Path, Study]]:
     """Write one slide of each kind below ``folder``, the same bytes for the same seed.
 
@@ -61,17 +68,22 @@ def write_formats(
     ----------
     step
         Called with the number of slides written.
+    forms
+        The kinds; those of TIFF when not given.
     """
     folder.mkdir(parents=True, exist_ok=True)
     drawn = _drawn(Study("slide-formats", PATIENTS[0], seed, SIZE[0]))
-    for number, (form, patient) in enumerate(zip(FORMS, cycle(PATIENTS), strict=False)):
+    for number, (form, patient) in enumerate(zip(forms or FORMS, cycle(PATIENTS), strict=False)):
         study = Study(f"slide-{form.name}", patient, seed, SIZE[0])
-        path = folder / f"{study.folder}-{form.name}{form.suffix}"
+        name = f"{study.folder}-{form.name}"
+        path = folder / (f"{name}/slide" if form.apart else name)
+        path = path.with_name(path.name + form.suffix)
+        path.parent.mkdir(exist_ok=True)
         # one drawing for all, turned so that no two slides of a person are alike
         turned = drawn[:: (-1) ** (number >> 1), :: (-1) ** (number >> 2)]
         form.write(path, study, _halves(_lettered(turned.copy(), patient, seed)))
         step(number + 1)
-        yield path, study
+        yield (path.parent if form.apart else path), study
 
 
 def _drawn(study: Study) -> Picture:
@@ -322,6 +334,25 @@ def _ome_stack(path: Path, study: Study, levels: list[Picture]) -> None:
     _ome(path, study, stacks)
 
 
+# -- other scanners -----------------------------------------------------------------
+
+
+def _ndpi(path: Path, _study: Study, levels: list[Picture]) -> None:
+    hamamatsu.sample_ndpi(path, levels, UM)
+
+
+def _ndpi_stack(path: Path, _study: Study, levels: list[Picture]) -> None:
+    hamamatsu.sample_stack(path, levels, UM)
+
+
+def _vms(path: Path, _study: Study, levels: list[Picture]) -> None:
+    hamamatsu.sample_vms(path, levels, UM)
+
+
+def _philips(path: Path, _study: Study, levels: list[Picture]) -> None:
+    philips.sample_philips(path, levels, UM)
+
+
 FORMS: Final = (
     Form("svs-j2k-rgb", ".svs", _svs_j2k_rgb),
     Form("svs-j2k-ycbcr", ".svs", _svs_j2k_ycbcr),
@@ -334,4 +365,10 @@ FORMS: Final = (
     Form("odd-tiles", ".tif", _odd_tiles),
     Form("ome", ".ome.tif", _ome_tiff),
     Form("ome-z", ".ome.tif", _ome_stack),
+)
+VENDOR_FORMS: Final = (
+    Form("ndpi", ".ndpi", _ndpi),
+    Form("ndpi-z", ".ndpi", _ndpi_stack),
+    Form("vms", ".vms", _vms, apart=True),
+    Form("philips", ".tiff", _philips),
 )

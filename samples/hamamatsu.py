@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from common.dicom.testmark import TEST_DESCRIPTION
 
@@ -174,7 +174,14 @@ def _packed(kind: str, value: Value) -> tuple[bytes, int]:
 
 
 def write_vms(
-    folder: Path, name: str, base: Picture, small: Picture, macro: Picture, columns: int
+    folder: Path,
+    name: str,
+    base: Picture,
+    small: Picture,
+    macro: Picture,
+    columns: int,
+    *,
+    um: float = 0.499,
 ) -> Path:
     """Write a VMS slide: a text file, and beside it picture, map, macro and offsets.
 
@@ -184,6 +191,8 @@ def write_vms(
         rows x columns x 3, RGB; base and small a whole number of 8 x `columns` pixels.
     columns
         Width of a restart interval.
+    um
+        Micrometres a pixel.
     """
     stream = coded(base, columns)
     (folder / f"{name}.jpg").write_bytes(stream)
@@ -197,10 +206,60 @@ def write_vms(
         "[Virtual Microscope Specimen]\r\nNoLayers=1\r\nNoJpegColumns=1\r\nNoJpegRows=1\r\n"
         f"ImageFile={name}.jpg\r\nMapFile={name}_map2.jpg\r\nMacroImage={name}_macro.jpg\r\n"
         f"OptimisationFile={name}.opt\r\nSourceLens=20\r\nAuthCode=0\r\n"
-        f"PhysicalWidth={round(base.shape[1] * 499)}\r\n"
-        f"PhysicalHeight={round(base.shape[0] * 499)}\r\n"
+        f"PhysicalWidth={round(base.shape[1] * um * 1000)}\r\n"
+        f"PhysicalHeight={round(base.shape[0] * um * 1000)}\r\n"
         f"Reference=TODOKE synthetic{TEST_DESCRIPTION}\r\n",
         encoding="ascii",
         newline="",
     )
     return path
+
+
+# -- one small slide of each form ---------------------------------------------------
+
+_INTERVAL = 272
+_PLANE_NM = 1500
+_FIELD = 832, 1088  # rows, columns: whole intervals, at half and a quarter size too
+
+
+def _pyramid(levels: list[Picture]) -> list[Picture]:
+    field = Image.fromarray(levels[0][: _FIELD[0], : _FIELD[1]])
+    return [np.asarray(field), *(np.asarray(field.reduce(factor)) for factor in (2, 4))]
+
+
+def _ndpi(path: Path, stacks: list[list[Picture]], um: float) -> None:
+    found = [
+        Level(
+            coded(pixels, _INTERVAL),
+            pixels.shape[1],
+            pixels.shape[0],
+            20.0 / 2**number,
+            um * 2**number,
+            _PLANE_NM * (plane - len(stacks) // 2),
+        )
+        for plane, pyramid in enumerate(stacks)
+        for number, pixels in enumerate(pyramid)
+    ]
+    macro = np.ascontiguousarray(stacks[0][-1][:200])
+    found.append(Level(coded(macro, 0), macro.shape[1], macro.shape[0], -1.0, 64.0))
+    write_ndpi(path, found)
+
+
+def sample_ndpi(path: Path, levels: list[Picture], um: float) -> None:
+    """Write an NDPI of the largest of `levels`, `um` micrometres a pixel."""
+    _ndpi(path, [_pyramid(levels)], um)
+
+
+def sample_stack(path: Path, levels: list[Picture], um: float) -> None:
+    """Write an NDPI of three focal planes; the middle one is sharp."""
+    sharp = _pyramid(levels)[1:]
+    soft = [
+        np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(2))) for pixels in sharp
+    ]
+    _ndpi(path, [soft, sharp, soft], um * 2)
+
+
+def sample_vms(path: Path, levels: list[Picture], um: float) -> None:
+    """Write a VMS slide, its parts beside it."""
+    base, _, small = _pyramid(levels)
+    write_vms(path.parent, path.stem, base, small, small, _INTERVAL, um=um)

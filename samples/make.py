@@ -176,8 +176,9 @@ def make_slide(
 def _make_formats(folder: Path, seed: int) -> Iterator[Made]:
     from samples import formats
 
-    with _progress("WSI", len(formats.FORMS)) as step:
-        for path, study in formats.write_formats(folder / "slide" / "formats", seed, step):
+    forms = (*formats.FORMS, *formats.VENDOR_FORMS)
+    with _progress("WSI", len(forms)) as step:
+        for path, study in formats.write_formats(folder / "slide" / "formats", seed, step, forms):
             yield _made("slide", folder, path, study)
 
 

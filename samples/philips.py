@@ -132,3 +132,16 @@ def _described(levels: int, spacing_um: float, label: Picture | None, macro: Pic
         + _array("PIM_DP_SCANNED_IMAGES", scan)
         + "</DataObject>"
     )
+
+
+def sample_philips(path: Path, levels: list[Picture], um: float) -> None:
+    """Write a sparse slide of the largest of `levels`; the tiles beyond it were not scanned."""
+    height, width = levels[0].shape[:2]
+    rows, columns = -(-height // TILE) + 1, -(-width // TILE)
+    whole = np.full((rows * TILE, columns * TILE, 3), 255, np.uint8)
+    whole[:height, :width] = levels[0]
+    field = Image.fromarray(whole)
+    pyramid = [whole, *(np.asarray(field.reduce(factor)) for factor in (2, 4))]
+    below = frozenset(range((rows - 1) * columns, rows * columns))
+    small = levels[-1]
+    write_philips(path, pyramid, holes=[below], spacing_um=um, label=small, macro=small)

@@ -316,6 +316,12 @@ def take_slide(
         raise NotAnImage(cause=path.suffix or "no DICM")
     case = slide_case.from_options(job.options)
     with contextlib.closing(slides.open_slide(path, case)) as slide:
+        if slide.untried:
+            log.warning(
+                "この形式は実物で試していません。受信側で画像を確かめてください"
+                " / never tried on a real file, look at the picture at the receiver: %s",
+                slide.vendor,
+            )
         level = slide_case.study_level(case)
         values = _common_values(job, rules, "slide", case.study_uid, level)
         values |= {"slide": json.dumps(case.to_json()), "test": slide.test}

@@ -66,13 +66,24 @@ class Grid:
         return places.ravel()
 
 
-def gather(width: int, length: int, code: jpeg.Codestream) -> Grid | None:
-    """Return how to cut a picture; None when its intervals form no rectangles."""
+def gather(
+    width: int, length: int, code: jpeg.Codestream, like: tuple[int, int] | None = None
+) -> Grid | None:
+    """Return how to cut a picture; None when its intervals form no rectangles.
+
+    Parameters
+    ----------
+    like : (int, int), optional
+        Columns and rows of the largest level's frames: taken where they are whole
+        intervals, because some readers (wsidicom) want one size in all levels.
+    """
     mcu_columns, mcu_rows = code.mcu
     mcus_across, down = -(-width // mcu_columns), -(-length // mcu_rows)
     if not code.restart or mcus_across % code.restart:
         return None
     across, columns = mcus_across // code.restart, code.restart * mcu_columns
+    if like is not None and not like[0] % columns and not like[1] % mcu_rows:
+        return Grid(across, down, columns, mcu_rows, like[0] // columns, like[1] // mcu_rows)
     wide = min(max(_FRAME_COLUMNS // columns, 1), across)
     high = min(max(FRAME_PIXELS // (wide * columns) // mcu_rows, 1), _FRAME_ROWS // mcu_rows, down)
     if wide * columns > 0xFFFF:

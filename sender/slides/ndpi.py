@@ -57,12 +57,17 @@ def open_source(path: Path, case: SlideCase, source: SourceFile) -> Slide:
             omitted.append(f"directory {page.number}: a second OVERVIEW")
         else:
             try:
-                instances.append(_instance(source, [page], "OVERVIEW", None, case, scanner, 1))
+                frames = _frames(source, page)
+                instances.append(_instance([page], frames, "OVERVIEW", None, case, scanner, 1))
             except (SlideUnsupported, SlideUnreadable) as failure:  # the tissue still travels
                 omitted.append(f"OVERVIEW: {failure.facts['cause']}")
+    # the largest is cut first: its frames give the size of the others'
+    made = [_stacked([_frames(source, plane) for plane in levels[0]])]
+    size = made[0].columns, made[0].rows
+    made += [_stacked([_frames(source, plane, size) for plane in level]) for level in levels[1:]]
     for level in range(len(levels) - 1, -1, -1):
-        number = len(instances) + 1
-        instances.append(_instance(source, levels[level], "VOLUME", level, case, scanner, number))
+        frames, number = made[level], len(instances) + 1
+        instances.append(_instance(levels[level], frames, "VOLUME", level, case, scanner, number))
     return Slide(
         path=path,
         vendor=VENDOR,
@@ -106,8 +111,8 @@ def _levels(pages: tuple[NdpiPage, ...]) -> tuple[list[list[NdpiPage]], list[str
 
 
 def _instance(
-    source: SourceFile,
     planes: Sequence[NdpiPage],
+    made: _Frames,
     flavor: Flavor,
     level: int | None,
     case: SlideCase,
@@ -115,11 +120,6 @@ def _instance(
     number: int,
 ) -> VirtualInstance:
     page = planes[0]
-    for plane in planes:
-        if plane.compression != _JPEG or plane.photometric not in {_YCBCR, _RGB}:
-            kind = f"compression {plane.compression}, colours {plane.photometric}"
-            raise SlideUnsupported(cause=kind)
-    made = _stacked([_frames(source, plane) for plane in planes])
     picture = Picture(
         flavor=flavor,
         level=level,
@@ -189,8 +189,11 @@ def _stacked(planes: list[_Frames]) -> _Frames:
     return _Frames((first.columns, first.rows), first.encoding, first.prefix, lengths, read)
 
 
-def _frames(source: SourceFile, page: NdpiPage) -> _Frames:
+def _frames(source: SourceFile, page: NdpiPage, like: tuple[int, int] | None = None) -> _Frames:
     """Cut a picture into frames; one that cannot be cut is one frame."""
+    if page.compression != _JPEG or page.photometric not in {_YCBCR, _RGB}:
+        kind = f"compression {page.compression}, colours {page.photometric}"
+        raise SlideUnsupported(cause=kind)
     rgb = page.photometric == _RGB
     raw = source.read(min(page.count, _LONGEST_HEADER), page.offset)
     # sizes past 65535 stand as 0 in the stream; the directory's are the true ones
@@ -200,8 +203,8 @@ def _frames(source: SourceFile, page: NdpiPage) -> _Frames:
         raise SlideUnreadable(cause="a JPEG stream without its tables")
     marker = jpeg.colour_marker(code, rgb=rgb)
     data_at = jpeg.segments(raw)[-1][2]
-    grid = intervals.gather(page.width, page.length, code)
-    if grid is None or grid.frames == 1:
+    grid = intervals.gather(page.width, page.length, code, like)
+    if grid is None or (grid.frames == 1 and like is None):
         return _whole(source, page, looked, marker, data_at)
     size = grid.wide * grid.columns, grid.high * grid.rows
     prefix = _with(intervals.sized(looked, *size), marker)
@@ -280,7 +283,7 @@ def _fluorescence(base: NdpiPage) -> Fluorescence | None:
     if not name:
         return None
     found = re.search(
-        r"^ExcitationWaveLength=(\d{3,4})\r?$", base.texts.get(ndpi_index.PROPERTIES, ""), re.M
+        r"\bExcitationWaveLength=(\d{3,4})\b", base.texts.get(ndpi_index.PROPERTIES, "")
     )
     return Fluorescence(name, float(found[1]) if found else None, base.wavelength_nm)
 

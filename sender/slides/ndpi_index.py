@@ -8,6 +8,7 @@ and tifffile read, and was compared with a real file.)
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 
@@ -75,10 +76,9 @@ def sniff(fd: int) -> bool:
     if start[:4] != b"II*\0" or len(start) < 12:
         return False
     (at,) = struct.unpack_from("<Q", start, 4)
-    head = read_at(fd, 2, at) if at < 1 << 62 else b""
-    if len(head) < 2:
+    if at + 2 > os.fstat(fd).st_size:  # plain TIFF: no offset, but whatever stands there
         return False
-    (count,) = struct.unpack("<H", head)
+    (count,) = struct.unpack("<H", read_at(fd, 2, at))
     entries = read_at(fd, 12 * min(count, MOST_ENTRIES), at + 2)
     return any(
         struct.unpack_from("<H", entries, place)[0] == FORMAT_FLAG

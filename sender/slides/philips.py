@@ -9,7 +9,6 @@ and codes and names that never leave this room.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import xml.parsers.expat
 from dataclasses import dataclass, field, replace
@@ -133,7 +132,7 @@ def _picture(
     """Make an instance of a picture in the description: a whole JPEG stream, sent as it is."""
     try:
         frame = base64.b64decode(one.values.get("PIM_DP_IMAGE_DATA", ""), validate=False)
-    except binascii.Error as failure:
+    except ValueError as failure:  # its binascii.Error too
         raise SlideUnreadable(cause="base64 that is broken") from failure
     code = jpeg.look(frame)
     end = frame.rfind(jpeg.EOI)

@@ -146,8 +146,6 @@ def _slide(path: Path, case: SlideCase, sources: list[SourceFile], reader: _Read
             "VOLUME", level, len(instances) + 1, (width, length), (EDGE, EDGE), lossy
         )
         instances.append(_instance(picture, case, scanner, frames.lengths, frames.read))
-    if not vendor.shown:
-        omitted.append(f"{vendor.maker}: never tried on a file of this maker")
     return Slide(
         path=path,
         vendor=facts["vendor"],
@@ -156,6 +154,7 @@ def _slide(path: Path, case: SlideCase, sources: list[SourceFile], reader: _Read
         omitted=tuple(omitted),
         test=case.test,
         icc=bool(scanner.icc),
+        untried=not vendor.shown,
         ended=reader.close,
     )
 

@@ -194,6 +194,8 @@ class Slide:
         Carries the mark 試験.
     icc : bool
         The file holds a colour profile of its own.
+    untried : bool
+        Read as others say that it is to be read; never tried on a file of its maker.
     ended : callable
         Called when the slide is closed.
     """
@@ -205,6 +207,7 @@ class Slide:
     omitted: tuple[str, ...] = ()
     test: bool = False
     icc: bool = False
+    untried: bool = False
     ended: Callable[[], None] = field(default=lambda: None, repr=False)
 
     @property

@@ -6,8 +6,9 @@ import os
 import threading
 from pathlib import Path
 
+from common import workers
 from common.dicom import digest
-from receiver import verifier, workers
+from receiver import verifier
 
 HANGS, DIES = b"pixels that hang it", b"pixels that end it!"
 _of_file = digest.of_file

@@ -34,9 +34,9 @@ class Ndpi:
         Width of an interval of each level; 0 for a stream without restart markers.
     """
 
-    width: int = 2048
-    height: int = 1040
-    columns: tuple[int, ...] = (1024, 256, 0)
+    width: int = 1024
+    height: int = 584
+    columns: tuple[int, ...] = (512, 128, 0)
     chroma: str = "4:4:4"
     planes: tuple[int, ...] = (0,)
     told: bool = True
@@ -63,18 +63,18 @@ class Ndpi:
 
 NDPIS = {
     "ndpi": Ndpi(),
-    "ndpi 4:2:2": Ndpi(columns=(512, 256), chroma="4:2:2", told=False),
-    "ndpi past 4 GiB": Ndpi(columns=(1024, 512), begin=(4 << 30) + 100),
+    "ndpi 4:2:2": Ndpi(columns=(256, 128), chroma="4:2:2", told=False),
+    "ndpi past 4 GiB": Ndpi(columns=(512, 256), begin=(4 << 30) + 100),
 }
 
 
 def vms(folder: Path, name: str = "slide") -> Path:
-    base = tissue(2048, 1024)
+    base = tissue(1024, 512)
     return write_vms(folder, name, base, smaller(base, 4), tissue(400, 136, 6), 256)
 
 
 def philips(path: Path, **more: Any) -> Path:
-    base = tissue(2048, 1536)
+    base = tissue(1536, 1024)
     levels = [base, *(smaller(base, 2**k) for k in (1, 2, 3))]
     words: dict[str, Any] = {
         "holes": [frozenset({0, 3}), frozenset({1})],

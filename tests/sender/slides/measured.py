@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Measured:
 
 def store(source: Path, folder: Path) -> tuple[Slide, list[Path]]:
     """Open a slide and write what a receiver would have of it."""
-    slide = open_slide(source, CASE)
+    slide = open_slide(source, replace(CASE, spacing_um=0.5))  # used where the file holds none
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{number}.dcm" for number in range(len(slide.instances))]
     for instance, path in zip(slide.instances, paths, strict=True):
@@ -62,24 +62,31 @@ def measure(source: Path, folder: Path, regions: int, *, seed: int = 7) -> Measu
     """Count tiles and regions of a slide; `regions` are compared on every level."""
     slide, paths = store(source, folder)
     with slide:
-        levels = [
-            (one, path)
-            for one, path in zip(slide.instances, paths, strict=True)
-            if one.flavor == "VOLUME"
-        ]
-        counts = [_pieces(source, one, path) for one, path in levels]
-        compared = _compare(source, levels, regions, random.Random(seed))
-        return Measured(
-            vendor=slide.vendor,
-            encodings=", ".join(sorted({one.encoding for one, _ in levels})),
-            levels=len(levels),
-            pictures=len(slide.instances) - len(levels),
-            pieces=sum(pieces for pieces, _ in counts),
-            same=sum(same for _, same in counts),
-            blanks=sum(len(one.unscanned) for one, _ in levels),
-            regions=len(compared),
-            equal=sum(compared),
-        )
+        return counted(source, slide, paths, regions, seed=seed)
+
+
+def counted(
+    source: Path, slide: Slide, paths: list[Path], regions: int, *, seed: int = 7
+) -> Measured:
+    """Count what is stored already."""
+    levels = [
+        (one, path)
+        for one, path in zip(slide.instances, paths, strict=True)
+        if one.flavor == "VOLUME"
+    ]
+    counts = [_pieces(source, one, path) for one, path in levels]
+    compared = _compare(source, levels, regions, random.Random(seed))
+    return Measured(
+        vendor=slide.vendor,
+        encodings=", ".join(sorted({one.encoding for one, _ in levels})),
+        levels=len(levels),
+        pictures=len(slide.instances) - len(levels),
+        pieces=sum(pieces for pieces, _ in counts),
+        same=sum(same for _, same in counts),
+        blanks=sum(len(one.unscanned) for one, _ in levels),
+        regions=len(compared),
+        equal=sum(compared),
+    )
 
 
 def frames_of(path: Path) -> list[bytes]:
@@ -122,19 +129,12 @@ def _pages(tiff: tifffile.TiffFile) -> list[Any]:
 def _intervals(source: Path, one: VirtualInstance, frames: list[bytes]) -> tuple[int, int]:
     """Split the source's own stream at its restart markers; each piece must be sent once."""
     with tifffile.TiffFile(source) as tiff:
-        page = next(
-            page
-            for page in _pages(tiff)
-            if (page.imagewidth, page.imagelength) == (one.columns, one.rows)
-        )
-        offset, count = page.tags[273].value[0], page.tags[279].value[0]
-        tiff.filehandle.seek(offset)
-        stream = tiff.filehandle.read(count)
-    at = 2
-    while stream[at + 1] != 0xDA:
-        at += 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
-    at += 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
-    pieces = _RESTART.split(stream[at:-2])
+        streams = []
+        for page in _pages(tiff):
+            if (page.imagewidth, page.imagelength) == (one.columns, one.rows):
+                tiff.filehandle.seek(page.tags[273].value[0])
+                streams.append(tiff.filehandle.read(page.tags[279].value[0]))
+    pieces = [piece for stream in streams for piece in _split(stream)]
     sent: dict[bytes, int] = {}
     for frame in frames:
         for piece in _RESTART.split(frame[:-2]):
@@ -147,12 +147,28 @@ def _intervals(source: Path, one: VirtualInstance, frames: list[bytes]) -> tuple
     return len(pieces), same
 
 
+def _split(stream: bytes) -> list[bytes]:
+    at = 2
+    while stream[at + 1] != 0xDA:
+        at += 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
+    at += 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
+    return _RESTART.split(stream[at:-2])
+
+
 def _compare(
     source: Path, levels: list[tuple[VirtualInstance, Path]], regions: int, rng: random.Random
 ) -> list[bool]:
     """Compare regions whose corners are whole pixels of their level, clear of holes."""
-    ours = openslide.OpenSlide(levels[-1][1])
-    reader = _reader(source)
+    base = levels[-1][0]
+    if base.frames > -(-base.columns // base.tile_columns) * -(-base.rows // base.tile_rows):
+        return []  # focal planes: no other reader here takes them
+    try:
+        ours = openslide.OpenSlide(levels[-1][1])
+    except openslide.OpenSlideError:
+        return []  # JPEG 2000 in YCbCr: a codestream of the source that it knows in SVS only
+    # OpenSlide fills what lies under and above a hole of an Aperio file from other levels
+    holes = source.suffix == ".svs" and any(one.unscanned for one, _ in levels)
+    reader = _tiff_reader(source) if holes else _reader(source)
     compared: list[bool] = []
     for one, _ in levels:
         level = ours.level_dimensions.index((one.columns, one.rows))
@@ -184,7 +200,12 @@ def _reader(source: Path) -> Any:
     except openslide.OpenSlideError:
         return _tiff_reader(source)
 
+    beside: list[Any] = []
+
     def read(one: VirtualInstance, x: int, y: int, size: tuple[int, int]) -> Any:
+        if (one.columns, one.rows) not in theirs.level_dimensions:  # it sees no SubIFD
+            beside.extend(() if beside else (_tiff_reader(source),))
+            return beside[0](one, x, y, size)
         level = theirs.level_dimensions.index((one.columns, one.rows))
         factor = round(theirs.level_downsamples[level])
         region = theirs.read_region((x * factor, y * factor), level, size)

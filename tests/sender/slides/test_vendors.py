@@ -24,7 +24,7 @@ from sender.outbox import Job
 from sender.slides import Slide, open_slide
 from tests.sender.slides import made_slides
 from tests.sender.slides.made_slides import FILTERS, NDPIS, Ndpi
-from tests.sender.slides.measured import frames_of, measure, store
+from tests.sender.slides.measured import counted, frames_of, measure, store
 from tests.sender.slides.vendor_files import CASE, tissue
 
 REAL_NDPI = "hamamatsu_ndpi/test3-DAPI-2-(387).ndpi"
@@ -53,7 +53,7 @@ def test_every_coded_piece_of_the_source_is_sent_as_it_is(
 ) -> None:
     source = sources.get(name) or request.getfixturevalue("real_data") / "wsi" / REAL_NDPI
     found = measure(source, tmp_path, 5)
-    assert found.pieces == found.same > 10
+    assert found.pieces == found.same > 6
     assert found.regions == found.equal > 5
     assert "reencoded" not in found.encodings
 
@@ -64,7 +64,7 @@ def test_intervals_that_no_table_lists_are_found(tmp_path: Path, sources: dict[s
     found = measure(sources["ndpi 4:2:2"], tmp_path, 0)
     assert found.pieces == found.same > 10
     with tifffile.TiffFile(sources["ndpi 4:2:2"]) as tiff:
-        page = tiff.pages[0]
+        page: Any = tiff.pages[0]
         tiff.filehandle.seek(page.tags[273].value[0])
         whole = simplejpeg.decode_jpeg(tiff.filehandle.read(page.tags[279].value[0]), "RGB")
     base = max(tmp_path.glob("*.dcm"), key=lambda path: path.stat().st_size)
@@ -131,7 +131,7 @@ def test_a_filter_set_means_fluorescence(tmp_path: Path, real_data: Path) -> Non
 
 
 @pytest.mark.requirement("WSI-01")
-@pytest.mark.parametrize("name", ["ndpi", "philips", "vms"])
+@pytest.mark.parametrize("name", ["ndpi", "philips"])
 def test_others_read_what_is_stored(tmp_path: Path, sources: dict[str, Path], name: str) -> None:
     from wsidicom import WsiDicom
 
@@ -146,8 +146,13 @@ def test_others_read_what_is_stored(tmp_path: Path, sources: dict[str, Path], na
         assert float(opened.properties["openslide.mpp-x"]) == pytest.approx(
             float(source.properties["openslide.mpp-x"])
         )
+        tile = levels(slide)[0].tile_columns, levels(slide)[0].tile_rows
+        alike = [  # it joins levels of one tile size only
+            (i.columns, i.rows) for i in levels(slide) if (i.tile_columns, i.tile_rows) == tile
+        ]
+        assert len(alike) >= 2
         with WsiDicom.open(tmp_path) as read:
-            assert [(s.size.width, s.size.height) for s in read.pyramids[0]] == sizes
+            assert [(s.size.width, s.size.height) for s in read.pyramids[0]] == alike
         for path, instance in zip(paths, slide.instances, strict=True):
             pixels = pixel_array(path, index=0)
             assert pixels.shape == (instance.tile_rows, instance.tile_columns, 3)
@@ -160,11 +165,11 @@ def test_others_read_what_is_stored(tmp_path: Path, sources: dict[str, Path], na
 def test_a_rendition_says_so_and_has_openslides_pixels(
     tmp_path: Path, sources: dict[str, Path]
 ) -> None:
-    found = measure(sources["vms"], tmp_path, 5)
-    assert (found.encodings, found.same) == ("reencoded", 0)
-    assert found.regions == found.equal == 25
-    slide, paths = store(sources["vms"], tmp_path / "again")
+    slide, paths = store(sources["vms"], tmp_path)
     with slide:
+        found = counted(sources["vms"], slide, paths, 5)
+        assert (found.encodings, found.same) == ("reencoded", 0)
+        assert found.regions == found.equal == 5 * found.levels
         folder = sources["vms"].parent
         assert {path.name for path in slide.files} == {
             "slide.vms", "slide.jpg", "slide_map2.jpg", "slide_macro.jpg", "slide.opt",
@@ -246,13 +251,15 @@ def test_philips_xml_is_not_trusted(tmp_path: Path, words: str, said: str) -> No
         open_slide(path, CASE)
 
 
-def test_a_label_that_is_no_picture_is_left_out(tmp_path: Path, sources: dict[str, Path]) -> None:
-    """Neither broken base64 nor a JPEG header that claims much more than it holds is believed."""
+@pytest.mark.parametrize("rubbish", [b"!" * 400, "é".encode() * 200], ids=["none", "no ASCII"])
+def test_a_label_that_is_no_picture_is_left_out(
+    tmp_path: Path, sources: dict[str, Path], rubbish: bytes
+) -> None:
     out = io.BytesIO(sources["philips"].read_bytes())
     raw = out.getvalue()
     at = raw.index(b"PIM_DP_IMAGE_DATA", raw.index(b"LABELIMAGE"))
     begin = raw.index(b">", at) + 1
-    broken = raw[:begin] + b"!" * 400 + raw[begin + 400 :]
+    broken = raw[:begin] + rubbish + raw[begin + 400 :]
     path = tmp_path / "label.tiff"
     path.write_bytes(broken)
     with open_slide(path, CASE) as slide:
