@@ -29,7 +29,7 @@ from tests.system.ends import Ends, must, until
 from tests.system.line import Line
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
-RATE = 1e6  # bytes a second
+RATE = 5e5  # bytes a second
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def test_wsidicom_reads_the_sparse_level_as_it_was(stored: Stored, case: Case) -
 
 
 def test_seen_while_it_arrives_and_never_sent_twice(ends: Ends, tmp_path: Path) -> None:
-    levels = dicom_files.levels(tmp_path, Svs(width=1500, height=1500, label=False, macro=False))
+    levels = dicom_files.levels(tmp_path, Svs(width=1024, height=1024, label=False, macro=False))
     folder = tmp_path / "case"
     folder.mkdir()
     for number, level in enumerate(levels):
