@@ -369,6 +369,7 @@ class Delivery:
         def more(uid: str, count: int) -> None:
             with lock:
                 held[uid] = held.get(uid, 0) + count
+                self._last = now()
                 self.outbox.acknowledged(transfer.id, [uid], held[uid])
 
         with ThreadPoolExecutor(1, thread_name_prefix="digest") as beside:

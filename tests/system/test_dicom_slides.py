@@ -22,6 +22,7 @@ from receiver import index
 from receiver.facts import KnownFacts
 from receiver.worklist import Worklist
 from sender import identity
+from sender.outbox import now
 from tests.sender.slides import dicom_files
 from tests.sender.slides.dicom_files import Level
 from tests.sender.slides.vendor_files import Svs
@@ -181,12 +182,14 @@ def test_seen_while_it_arrives_and_never_sent_twice(ends: Ends, tmp_path: Path) 
         assert smallest["arrived"] == smallest["frames"]
         assert full["arrived"] < full["frames"]
         assert len(held) == 3
+        before = now()
         line.cut()
         line.go_on()
         said, _ = sending.communicate(timeout=60)
     assert sending.returncode == 0
     (transfer,) = json.loads(said)["transfers"]
     assert (transfer["state"], transfer["attempts"] >= 1) == ("receipted", True)
+    assert transfer["delivered"] > before  # with its last frame, not with its opening
     _, held = rows(ends, "2.25.8001")
     stored = Stored(transfer, key, held, ends.receiver / "store")
     assert stored.data_sets() == dict(map(data_set, sorted(folder.iterdir())))
