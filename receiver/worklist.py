@@ -348,8 +348,8 @@ def _series(study: Study) -> list[dict[str, Any]]:
             "instances": [_instance(row, study.facts[row.id]) for row in rows],
         }
         if study.slide:
-            known = [(row, study.facts[row.id]) for row in rows if study.facts[row.id].slide]
-            series["slide"] = slide_levels.slide(known, study.arrived)
+            images = [(row, study.facts[row.id]) for row in rows if study.facts[row.id].slide]
+            series["slide"] = slide_levels.slide(images, study.arrived)
         found.append(series)
     found.sort(key=lambda series: (series["number"] is None, series["number"] or 0))
     return found

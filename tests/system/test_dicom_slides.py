@@ -227,5 +227,5 @@ def test_slides_of_other_makers(ends: Ends, real_data: Path, tmp_path: Path) -> 
     with contextlib.closing(openslide.OpenSlide(min(folder.iterdir()))) as opened:
         assert opened.level_dimensions == was.level_dimensions
         for level in range(4):
-            one, other = (s.read_region((500, 700), level, (64, 64)) for s in (opened, was))
-            assert one.tobytes() == other.tobytes()
+            here, there = (s.read_region((500, 700), level, (64, 64)) for s in (opened, was))
+            assert here.tobytes() == there.tobytes()
