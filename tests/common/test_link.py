@@ -94,6 +94,9 @@ def test_a_sentence_with_one_value_changed_is_a_value_or_a_protocol_error(
             slot.header_bytes(), slot.prefix_bytes()
 
 
+WRONG: Any = {"offsets": 0}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -109,6 +112,7 @@ def test_a_sentence_with_one_value_changed_is_a_value_or_a_protocol_error(
         {"instances": (replace(SLOT, length=-1),)},
         {"instances": (replace(SLOT, number=1 << 60),)},
         {"instances": (replace(SLOT, uid="1" * 65),)},
+        {"kind": "slide", "instances": (replace(LEVEL, **WRONG),)},
     ],
 )
 def test_an_opening_that_cannot_be_meant_is_refused(change: dict[str, Any]) -> None:

@@ -184,7 +184,10 @@ class Room:
 
     def open_slide(self, path: Path, case: SlideCase) -> SlideOnItsWay:
         """Announce a slide and lay out its levels; no frame is here yet."""
-        slide = open_slide(path, case)
+        return self.announce(open_slide(path, case), case)
+
+    def announce(self, slide: Slide, case: SlideCase) -> SlideOnItsWay:
+        """Announce a slide that is open."""
         slots = [_slot(one, case, number) for number, one in enumerate(slide.instances, start=1)]
         model = {
             "00080020": {"vr": "DA", "Value": [case.study_date]},
@@ -259,6 +262,7 @@ def _slot(one: VirtualInstance, case: SlideCase, number: int) -> Slot:
         frames=one.frames,
         header=base64.b64encode(one.header).decode(),
         prefix=base64.b64encode(one.prefix).decode(),
+        offsets=one.offsets,
     )
 
 

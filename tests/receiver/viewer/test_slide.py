@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,13 +10,18 @@ import numpy as np
 import numpy.typing as npt
 import openslide
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from receiver.frames import any_wanted
 from samples import names, slide
+from sender import identity
+from sender.slides import dicom
 from tests.receiver.viewer.conftest import Ward, case_of
 from tests.receiver.viewer.room import Room, SlideOnItsWay
 from tests.receiver.viewer.screen import HATCH, SLIDE, Screen
+from tests.sender.slides import dicom_files
+from tests.sender.slides.vendor_files import CASE, Svs
 
 pytestmark = pytest.mark.browser
 
@@ -169,3 +175,54 @@ def test_what_has_not_come_is_hatched_at_every_zoom_and_never_white(
     screen.frames(3)
     shown, true = shown_and_true(screen, slide_coming.slide.path)
     assert np.abs(shown - true).max() <= 1
+
+
+@pytest.mark.requirement("WSI-01")
+def test_tiles_of_a_sparse_level_and_of_its_parts_stand_where_they_lie(
+    page: Page, tmp_path: Path
+) -> None:
+    svs = Svs(width=1280, height=768, tile=256, factors=(1, 4), label=False, macro=False)
+    largest, small = dicom_files.levels(tmp_path, svs)
+    whole = range(len(largest.frames))
+    gone, kept = 7, [n for n in reversed(whole) if n != 7]  # in the middle, in another order
+    made = [dicom_files.sparse(largest, kept), *dicom_files.parts(small, [1, 1])]
+    paths = [
+        dicom_files.write(tmp_path / f"{number}.dcm", header, frames, "empty")
+        for number, (header, frames) in enumerate(made)
+    ]
+    opened = dicom.open_instances([whole_file(path) for path in paths])
+    assert opened is not None
+    room = Room(tmp_path / "receiver")
+    coming = room.announce(opened, CASE)
+    coming.lay_out()
+    coming.bring_all()
+    with room.serve() as address:
+        screen = Screen(page, address)
+        screen.sign_in()
+        screen.open(coming.key)
+        screen.press("j")
+        screen.settled()
+        screen.frames(3)
+        assert screen.view()["missing"] == 0  # a tile that nobody made is not awaited
+        rows, columns, x, y = field(screen, (1280, 768))
+        shown = screen.pixels(SLIDE)[rows, columns, :3].astype(np.int16)
+    room.close()
+    true = np.zeros((768, 1280, 3), np.int16)
+    seen = np.zeros((768, 1280), bool)
+    for number in kept:
+        down, along = divmod(number, largest.across)
+        at = slice(down * 256, down * 256 + 256), slice(along * 256, along * 256 + 256)
+        true[at] = np.asarray(Image.open(io.BytesIO(largest.frames[number])), np.int16)
+        seen[at] = True
+    part = slice(y, y + shown.shape[0]), slice(x, x + shown.shape[1])
+    assert not seen[part].all(), f"tile {gone} is in view"
+    assert seen[part].sum() > 500_000
+    assert np.abs(shown - true[part])[seen[part]].max() <= 2
+
+
+def whole_file(path: Path) -> dicom.Whole:
+    known = identity.read(str(path))
+    assert known is not None
+    one = known.instance
+    uids = one.sop_uid, one.sop_class, one.transfer_syntax
+    return dicom.Whole(path, *uids, one.offset, one.length)
