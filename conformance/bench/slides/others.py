@@ -134,7 +134,7 @@ def dicomize(products: Products, slide: Slide, port: int) -> Sample:
     line = [
         *(program("OrthancWSIDicomizer"), slide.path, "--threads", os.cpu_count() or 1),
         *("--openslide", library("libopenslide.so.0")),
-        *("--orthanc", f"http://localhost:{port}/", "--max-size", 0),
+        *("--orthanc", f"http://localhost:{port}/"),
     ]
     return timed([line], products.log, libraries())
 
