@@ -72,7 +72,7 @@ class Delivery:
     turn: Turn = field(default_factory=Turn)
     pace: Pace = field(default_factory=Pace)
     dialled: Dialling | None = None
-    _last: str = field(default="", init=False)  # when the last instance, or the opening, was taken
+    _last: str = field(default="", init=False)  # when something was last taken
 
     def deliver(self, transfer: Transfer) -> None:
         """Bring a transfer to its end, from wherever it was.
@@ -377,6 +377,7 @@ class Delivery:
 
         def more(uid: str, count: int) -> None:
             with lock:
+                self._last = now()
                 held[uid] = held.get(uid, 0) + count
                 self.outbox.acknowledged(transfer.id, [uid], held[uid])
 
