@@ -377,8 +377,7 @@ class Delivery:
 
         def more(uid: str, count: int) -> None:
             with lock:
-                self._last = now()
-                held[uid] = held.get(uid, 0) + count
+                held[uid], self._last = held.get(uid, 0) + count, now()
                 self.outbox.acknowledged(transfer.id, [uid], held[uid])
 
         with ThreadPoolExecutor(1, thread_name_prefix="digest") as beside:
