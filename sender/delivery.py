@@ -72,7 +72,7 @@ class Delivery:
     pace: Pace = field(default_factory=Pace)
     window: Window = field(default_factory=Window)
     dialled: Dialling | None = None
-    _last: str = field(default="", init=False)  # when the last instance, or the opening, was taken
+    _last: str = field(default="", init=False)  # when something was last taken
 
     def deliver(self, transfer: Transfer) -> None:
         """Bring a transfer to its end, from wherever it was.
@@ -268,7 +268,9 @@ class Delivery:
             found: list[Digest] = []
             source: dict[str, Any] = {}
             if slide is not None:
-                found, source = self._frames(client, transfer).send(slide, transfer.source_sha256)
+                sending = self._frames(client, transfer)
+                found, source = sending.send(slide, transfer.source_sha256)
+                self._last = sending.taken or self._last
             elif not stored:
                 self._send_instances(client, transfer)
             stored = False

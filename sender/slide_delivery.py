@@ -15,7 +15,7 @@ from sender.links.frames import Push
 from sender.links.http import LinkClient
 from sender.links.leaves import Leaves, digests
 from sender.links.window import Window
-from sender.outbox import Outbox
+from sender.outbox import Outbox, now
 from sender.slides import Slide
 from sender.sources import Watch
 from sender.turns import Turn
@@ -65,7 +65,13 @@ class Progress:
 
 @dataclass(slots=True)
 class SlideDelivery:
-    """Sends slides of one transfer; see :class:`sender.delivery.Delivery` for the attributes."""
+    """Sends slides of one transfer; see :class:`sender.delivery.Delivery` for the attributes.
+
+    Attributes
+    ----------
+    taken : str
+        When the last frame that was sent had been acknowledged; "" before.
+    """
 
     client: LinkClient
     transfer: str
@@ -73,6 +79,7 @@ class SlideDelivery:
     stop: threading.Event
     turn: Turn
     window: Window
+    taken: str = ""
 
     def send_missing(self, slide: Slide) -> None:
         """Send what the receiver misses, of what was acknowledged before.
@@ -112,6 +119,7 @@ class SlideDelivery:
             well = False
             try:
                 self._push(slide, progress.more, leaves)
+                self.taken = now()
                 well = not self.stop.is_set()
             finally:
                 leaves.end(well=well)

@@ -15,7 +15,6 @@ from common.dicom import uids
 from common.dicom.layout import Layout
 from common.durable import open_file, read_at
 from common.errors import InputError, SourceChanged, SourceGone
-from sender.slides.encoded import Lengths
 
 WSI_SOP_CLASS = uids.WHOLE_SLIDE
 

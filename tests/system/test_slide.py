@@ -22,6 +22,7 @@ from wsidicom import WsiDicom
 from common.states import InstanceState
 from receiver import index, transfers
 from sender.links.frames import BATCH, IN_FLIGHT
+from sender.outbox import now as moment
 from tests.sender.slides.vendor_files import Svs
 from tests.system.ends import SENDER_CODE, Ends, must, until
 from tests.system.line import Line
@@ -196,8 +197,11 @@ def test_low_levels_are_seen_first_and_a_waiting_reader_is_served_next(
         assert waiting.headers["X-Todoke"] == "not-here-yet"
         until(lambda: last - 1 in _held(ends, largest), "the frame the reader waits for")
         at_arrival = len(_held(ends, largest))
+        midway = moment()
         said, _ = sending.communicate(timeout=60)
         assert sending.returncode == 0, said
+    (sent,) = (t for t in _transfers(ends) if t.id == transfer.id)
+    assert str(sent.delivered) >= midway, "when the last frame was taken, not the opening"
     frames = BATCH / _mean_tile(source) + 1  # of one batch
     # in its own turn it would have come with the last batches
     assert last - at_arrival > IN_FLIGHT * frames

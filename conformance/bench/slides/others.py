@@ -10,7 +10,9 @@ import contextlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
+from importlib.metadata import distributions
 from pathlib import Path
 
 from common.errors import NotFound
@@ -70,10 +72,24 @@ def library(name: str) -> Path:
     raise NotFound(thing=name)
 
 
+def versions() -> dict[str, str | None]:
+    """Return the versions of the slide products, None for one that is not there."""
+    places = [str(path) for path in folder().glob("lib/python*/site-packages")]
+    products = ("wsidicomizer", "openslide-python", "openslide-bin", "large-image")
+    found: dict[str, str | None] = dict.fromkeys(products)
+    for one in distributions(path=places):
+        if one.name in found:
+            found[one.name] = one.version
+    try:
+        # libOrthancWSI.so leads to libOrthancWSI.so.1.1
+        found["orthanc-wsi"] = library("libOrthancWSI.so").resolve().name.partition(".so.")[2]
+    except NotFound:
+        found["orthanc-wsi"] = None
+    return found
+
+
 def copied(site: Site, slide: Slide) -> Run:
     """Copy the file over HTTPS and look at it with OpenSlide."""
-    import sys
-
     line = [sys.executable, "-m", COPYING]
     out = site.folder / "copied.json"
     products = site.products
@@ -134,7 +150,7 @@ def dicomize(products: Products, slide: Slide, port: int) -> Sample:
     line = [
         *(program("OrthancWSIDicomizer"), slide.path, "--threads", os.cpu_count() or 1),
         *("--openslide", library("libopenslide.so.0")),
-        *("--orthanc", f"http://localhost:{port}/", "--max-size", 0),
+        *("--orthanc", f"http://localhost:{port}/"),
     ]
     return timed([line], products.log, libraries())
 

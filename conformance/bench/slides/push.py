@@ -54,6 +54,7 @@ def measure(plan: Plan, given: Path | None = None) -> dict[str, Any]:
         A slide in Aperio form, in place of one that is made.
     """
     described = machine.describe(plan) | {"bench": "slide"}
+    described["peers"] |= others.versions()
     log = plan.folder / "make.log"
     console.say("スライドを作っています", "making the slide")
     small = mosaic.make(plan.folder / "small", log, quick=True)

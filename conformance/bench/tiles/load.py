@@ -10,6 +10,7 @@ being what is measured.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -139,8 +140,11 @@ def run(load: Load) -> dict[str, Any]:
     asked = [f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n".encode() for path in load.paths]
     taken: list[float] = []
     number, open_ones = 0, load.connections
-    with selectors.DefaultSelector() as selector:
+    with contextlib.ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
         all_of_them = [_Connection(load, context, asked) for _ in range(load.connections)]
+        for one in all_of_them:
+            stack.enter_context(one.end)
         began = time.perf_counter()
         end = began + load.seconds
         for one in all_of_them:
@@ -164,8 +168,6 @@ def run(load: Load) -> dict[str, Any]:
                     selector.unregister(one.end)
                     open_ones -= 1
         seconds = time.perf_counter() - began
-    for one in all_of_them:
-        one.end.close()
     return {"tiles": len(taken), "seconds": seconds, "cpu": time.process_time(), "taken": taken}
 
 

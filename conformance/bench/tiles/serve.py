@@ -21,7 +21,7 @@ from conformance.bench import machine
 from conformance.bench.pairing import Pair
 from conformance.bench.processes import cpu_seconds, peaks
 from conformance.bench.runner import Plan
-from conformance.bench.slides import mosaic, run
+from conformance.bench.slides import mosaic, others, run
 from conformance.bench.slides.push import tell
 from conformance.bench.slides.rows import Case, rows
 from conformance.bench.slides.run import Outcome, Run
@@ -81,6 +81,7 @@ def measure(plan: Plan, given: Path | None = None) -> dict[str, Any]:
         A slide in Aperio form, in place of one that is made.
     """
     described = machine.describe(plan) | {"bench": "tiles"}
+    described["peers"] |= others.versions()
     console.say("スライドを作っています", "making the slide")
     slide = (
         mosaic.of_file(given)
