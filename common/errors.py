@@ -310,8 +310,7 @@ class StillUnsupported(InputError):
     exit_code = 22
     ja = "この写真は送れません ({cause})。8ビットのRGBかグレースケールで1枚ずつ保存してください"
     en = (
-        "This photograph cannot be sent ({cause}). "
-        "Save it alone, in RGB or grey of 8 bits a sample"
+        "This photograph cannot be sent ({cause}). Save it alone, in RGB or grey of 8 bits a sample"
     )
 
 

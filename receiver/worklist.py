@@ -67,7 +67,7 @@ class Study:
 
     @property
     def slide(self) -> bool:
-        """Whether the study is a slide case; its photographs may come by a transfer of their own."""
+        """Whether the study is a slide case, with or without photographs beside the slides."""
         if self.row.kind == "slide" and self.row.opening:
             return True
         return any(facts.slide for facts in self.facts.values())

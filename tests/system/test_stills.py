@@ -117,6 +117,10 @@ def test_a_reader_sees_slide_and_photographs(
             screen.until("window.__todoke.view?.ready === true", "a photograph")
             _assert_halves(screen)
             screen.shot(str(tmp_path / f"photograph-{place}.png"))
+        small = "[...document.querySelectorAll('.thumb-picture')]"
+        screen.until(
+            f"{small}.length === 2 && {small}.every(one => one.naturalWidth > 0)", "thumbs"
+        )
         assert Image.open(io.BytesIO((tmp_path / "photograph-0.png").read_bytes())).width == 1200
         screen.page.locator("[data-which='slides']").click()
         screen.until("window.__todoke.view?.ready === true", "the slide again")
