@@ -55,8 +55,11 @@ def sent(ends: Ends, tmp_path_factory: pytest.TempPathFactory) -> Sent:
     for name, data in files.items():
         (folder / name).write_bytes(data)
     named = ("--micro", folder / "micro.jpg", "--gross", folder / "gross.png")
-    words = must("sender", "send", folder / "a.svs", *named, *WHO, "--data", ends.sender)
-    return Sent(files, words)
+    line = ("sender", "send", folder / "a.svs", *named, *WHO, "--data", ends.sender)
+    looked = must(*line, "--dry-run")
+    with ends.outbox() as box:
+        assert box.transfers() == []
+    return Sent(files, must(*line) | {"looked": looked["files"]})
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,7 @@ def test_slide_and_photographs_are_receipted_as_one_study(ends: Ends, sent: Sent
     assert {(one["state"], one["digests_equal"]) for one in transfers} == {("receipted", True)}
     assert len({one["study_uid"] for one in transfers}) == 1
     assert sent.words["refused"] == []
+    assert [one["kind"] for one in sent.words["looked"]] == ["slide", "micro", "gross"]
     with ends.index() as known, known.read() as db:
         rows = list(db.execute(select(index.instances)))
     kinds = {of.sop_class for of in KINDS.values()}
