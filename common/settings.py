@@ -308,8 +308,7 @@ class Sender(Settings):
     )
     still_metadata: bool = option(
         True,
-        "写真のファイルを元のまま添える (撮影場所や撮影者名が入っていることがある)."
-        " false なら画素だけを送る",
+        "写真のファイルを元のまま添える (場所や人名を含むことがある)。falseなら画素だけ",
         "Send the files of photographs as they are (they may name place and person);"
         " false: their pixels alone",
     )

@@ -67,7 +67,7 @@ class Study:
 
     @property
     def slide(self) -> bool:
-        """Whether the study is a slide case; photographs may come in a transfer of their own."""
+        """Whether the study is a slide case, with or without photographs beside the slides."""
         if self.row.kind == "slide" and self.row.opening:
             return True  # before anything of it has come
         return any(facts.slide for facts in self.facts.values())

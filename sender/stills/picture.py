@@ -181,9 +181,10 @@ def _check_tiff(image: Image.Image) -> float | None:
 def _opened(data: bytes) -> Image.Image:
     from PIL import Image
 
-    Image.MAX_IMAGE_PIXELS = None  # its own warning; the size is checked before a pixel is read
-    image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "TIFF"))
-    return image
+    try:
+        return Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "TIFF"))
+    except Image.DecompressionBombError as bomb:
+        raise StillUnsupported(cause=f"> {LARGEST} pixels") from bomb
 
 
 def _check_size(columns: int, rows: int) -> None:

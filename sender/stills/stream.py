@@ -18,6 +18,7 @@ SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 _OF_PIXELS = {0xE0: b"JFIF\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}
 #: Processes that are decoded here (table B.1): baseline, extended, progressive.
 _DECODED = {0xC0, 0xC1, 0xC2}
+_MOST_SCANS = 64  # cameras write some ten; each is a pass over the whole picture
 _PROCESSES = {0xC3: "lossless JPEG", 0xC9: "arithmetic JPEG", 0xCA: "arithmetic JPEG"}
 
 
@@ -64,7 +65,7 @@ def read(data: bytes) -> Stream:
     process = end = 0
     profile: dict[int, bytes] = {}
     names: list[str] = []
-    kept = [SOI]
+    kept, scans = [SOI], 0
     for marker, begin, end in _segments(data):
         body = data[begin + 4 : end]
         name = _name(marker, body)
@@ -72,6 +73,9 @@ def read(data: bytes) -> Stream:
             names += [] if name in names else [name]
             continue
         kept.append(data[begin:end])
+        scans += marker == 0xDA
+        if scans > _MOST_SCANS:
+            raise StillUnsupported(cause=f"JPEG of > {_MOST_SCANS} scans")
         if marker in {0xC4, 0xC8, 0xCC}:
             continue
         if 0xC0 <= marker <= 0xCF:

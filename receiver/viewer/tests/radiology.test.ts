@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { roundLength } from "../src/measure";
+import { ownWindows } from "../src/radiology/dataset";
+import { photographsOf } from "../src/pages/pathology";
 import { direction, opposite, slicePosition, written } from "../src/radiology/geometry";
 import { automatic, bounds, dragged, figure, preset, PRESETS } from "../src/radiology/presets";
 import { expectedOf, fetchOrder, firstPlace, runs, slotsOf } from "../src/radiology/slots";
@@ -25,6 +27,25 @@ const series = (instances: Instance[], expected: number | null): Series => ({
 });
 
 describe("windows", () => {
+  it("leave colours and photographs as they are stored", () => {
+    const of = (samples: number, modality: string, width?: number) =>
+      ownWindows({
+        "00280002": { Value: [samples] },
+        "00280100": { Value: [8] },
+        "00080060": { Value: [modality] },
+        ...(width ? { "00281050": { Value: [40] }, "00281051": { Value: [width] } } : {}),
+      });
+    const whole = [{ center: 128, width: 256 }];
+    expect(bounds({ ...(whole[0] as { center: number; width: number }), name: "win.original" })).toEqual({
+      lower: 0,
+      upper: 255,
+    });
+    expect(of(3, "US", 90)).toEqual(whole);
+    expect(of(1, "GM")).toEqual(whole);
+    expect(of(1, "CT")).toEqual([]);
+    expect(of(1, "CT", 90)).toEqual([{ center: 40, width: 90 }]);
+  });
+
   it("read back from the renderer's bounds are what was set", () => {
     for (const window of PRESETS) {
       const { lower, upper } = bounds(window);
@@ -79,6 +100,19 @@ describe("slots", () => {
     const order = fetchOrder(20, 10);
     expect(order.slice(0, 9)).toEqual([10, 11, 9, 12, 8, 13, 7, 0, 19]);
     expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, i) => i));
+  });
+});
+
+describe("a case of pathology", () => {
+  it("counts its photographs by themselves", () => {
+    const still = series([instance("a", true), instance("b", false)], 2);
+    const slide = series(
+      [{ ...instance("c", true, 900), sop_class: "1.2.840.10008.5.1.4.1.1.77.1.6" }],
+      1,
+    );
+    const study = { kind: "slide", arrived: 900, expected: 902, damaged: 0, series: [slide, still] };
+    const photographs = photographsOf(study as never);
+    expect(photographs).toMatchObject({ kind: "dicom", arrived: 1, expected: 2, series: [still] });
   });
 });
 

@@ -173,6 +173,13 @@ def _pages() -> bytes:
     return photograph("TIFF", save_all=True, append_images=[Image.fromarray(PIXELS)])
 
 
+def _many_scans() -> bytes:
+    """A small progressive file whose last scan is there a thousand times."""
+    whole = jpeg(PIXELS[:16, :16].copy(), progressive=True)
+    last = whole.rindex(b"\xff\xda")
+    return whole[:last] + 1000 * whole[last:-2] + whole[-2:]
+
+
 def _cmyk() -> bytes:
     file = io.BytesIO()
     Image.fromarray(PIXELS).convert("CMYK").save(file, "JPEG")
@@ -188,6 +195,8 @@ def _cmyk() -> bytes:
         (_transparent(), "transparent"),
         (_pages(), "2 pictures"),
         (_cmyk(), "4 components"),
+        (_many_scans(), "scans"),
+        (jpeg(np.zeros((8200, 8200), np.uint8), icc_profile=b""), "8200 x 8200"),
         (photograph("GIF"), "neither"),
         (b"BM" + bytes(60), "neither"),
         (photograph("PNG")[:16] + struct.pack(">II", 70_000, 1) + photograph("PNG")[24:], "pixels"),

@@ -72,7 +72,11 @@ type Make = (frame: Frame, context: ReadingContext, user: User) => View;
 
 /** Only the code that this kind of study needs is fetched. */
 async function viewOf(context: ReadingContext): Promise<Make> {
-  if (context.study.kind === "slide") return (await import("./pathology")).showPathology;
+  if (context.study.kind === "slide") {
+    // the slide's own code comes along with it, not after it
+    const [pathology] = await Promise.all([import("./pathology"), import("../slide/view")]);
+    return pathology.showPathology;
+  }
   return (await import("../radiology/view")).showRadiology;
 }
 

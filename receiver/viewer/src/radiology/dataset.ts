@@ -43,13 +43,24 @@ export function personName(data: DataSet, tag: string): PersonName {
   };
 }
 
-/** Windows that the image itself brings, PS3.3 C.11.2. */
+/** Photographs: their grey is that of the camera. */
+const VISIBLE_LIGHT = new Set(["GM", "XC"]);
+const AS_STORED = { center: 128, width: 256 };
+
+/**
+ * Windows that the image itself brings, PS3.3 C.11.2.
+ *
+ * Colours have none: they are shown as stored, since a stretch would make other colours of them.
+ */
 export function ownWindows(data: DataSet): { width: number; center: number }[] {
+  const colours = (number(data, "00280002") ?? 1) > 1;
+  if (colours && number(data, "00280100") === 8) return [AS_STORED];
   const centers = numbers(data, "00281050") ?? [];
   const widths = numbers(data, "00281051") ?? [];
-  return centers
+  const own = centers
     .map((center, i) => ({ center, width: widths[i] ?? Number.NaN }))
     .filter((window) => window.width >= 1);
+  return own.length === 0 && VISIBLE_LIGHT.has(text(data, "00080060")) ? [AS_STORED] : own;
 }
 
 export const isExact = (data: DataSet): boolean => text(data, "00281056") === "LINEAR_EXACT";
