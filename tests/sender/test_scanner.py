@@ -160,6 +160,7 @@ def test_a_name_that_is_not_final_is_left_alone(scanner: Scanner, slides: list[b
     assert scanner.refused() == []
 
 
+@pytest.mark.badinput(99, "slide cut short")
 def test_what_never_becomes_a_slide_is_refused_in_words(
     scanner: Scanner, slides: list[bytes]
 ) -> None:

@@ -57,6 +57,7 @@ def test_a_request_reads_the_same_in_every_encoding(encoding: str, end: str, mar
 
 
 @pytest.mark.requirement("CHR-03")
+@pytest.mark.badinput(99, "request file with a name that lost a character")
 @pytest.mark.parametrize("name", ["髙橋 花子", "山﨑 一郎", "𠮷田 次郎"])
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "cp932"])
 def test_names_beyond_the_first_levels_arrive_whole_or_are_refused(
@@ -172,6 +173,7 @@ def test_json_values_that_are_no_text_are_refused(value: str) -> None:
     assert "患者ID" in wrong(row)
 
 
+@pytest.mark.badinput(99, "request file of any bytes")
 @given(data=st.binary(max_size=400), suffix=st.sampled_from([".csv", ".json", ".tsv"]))
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_are_rows_or_are_refused(data: bytes, suffix: str) -> None:
