@@ -223,9 +223,9 @@ class Worklist:
             study = studies.get((level.institution, level.study_uid))
             if study is not None:
                 study.tiles_here += level.tiles
-        for case in db.execute(_of_cases()):
-            if (study := studies.get((case.institution, case.study_uid))) is not None:
-                study.transfers.append((TransferState(case.state), case.priority))
+        for slide in db.execute(_of_cases()):
+            if (study := studies.get((slide.institution, slide.study_uid))) is not None:
+                study.transfers.append((TransferState(slide.state), slide.priority))
         for number, facts in self.known.of_numbers(db, of_number).items():
             of_number[number].facts[number] = facts
         return list(studies.values())
