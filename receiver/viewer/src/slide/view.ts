@@ -33,7 +33,7 @@ class SlideView implements View {
   private reported = false;
   private readonly tray = h("nav", { class: "tray" });
   private readonly area = h("div", { class: "slide-area", "data-role": "picture" });
-  private readonly overview = h("div", { class: "overview" });
+  private overview = h("div", { class: "overview" });
   private readonly facts = h("div", { class: "facts" });
   private readonly steps = h("div", { class: "steps", role: "group" });
   private readonly bar = h("div", { class: "scale-bar", "data-role": "scale-bar" }, h("i"), h("span"));
@@ -125,7 +125,7 @@ class SlideView implements View {
     }
     this.canvas?.close();
     this.area.replaceChildren();
-    this.overview.replaceChildren();
+    this.freshOverview();
     this.current = index;
     this.levels = series.slide.levels.length;
     this.canvas = new SlideCanvas({
@@ -140,6 +140,15 @@ class SlideView implements View {
       grown: () => this.hint(this.context.key, false),
     });
     this.redraw();
+  }
+
+  /** OpenSeadragon takes its navigator's element out of the page when it ends. */
+  private freshOverview(): void {
+    const { hidden } = this.overview;
+    this.overview.remove();
+    this.overview = h("div", { class: "overview" });
+    this.overview.hidden = hidden;
+    this.area.after(this.overview);
   }
 
   // --- what is said -----------------------------------------------------------------------
