@@ -40,7 +40,7 @@ def test_the_slides_of_a_case_are_chosen_from_the_tray(browser: Browser, tmp_pat
             screen.open(slide.key)
             thumbs = page.locator(".tray .thumb")
             assert thumbs.all_inner_texts() == ["1 HE", "2 PAS"]
-            scales = {}
+            scales: dict[int, float] = {}
             for chosen, key in ((0, ","), (1, "."), (0, ","), (1, "")):
                 screen.press(key) if key else thumbs.nth(chosen).click()
                 screen.until(
