@@ -28,6 +28,7 @@ _instances, _frames = index.instances, index.frames
 
 _URGENCY = {"urgent": 0, "soon": 1, "routine": 2}
 _READ = {TransferState.DONE: 2, TransferState.READING: 1, TransferState.OPENED: 1}
+_ORDER = list(TransferState)  # as a transfer goes through them
 _WHOLE = {InstanceState.STORED, InstanceState.VERIFIED}
 #: States of a transfer under which a reader's own state is what the list shows.
 _READER_SPEAKS = {
@@ -53,6 +54,7 @@ class Study:
         The same of frames.
     instances, held :
         For a study alone: its rows, and the frames here of levels not yet whole.
+    transfers : list of (state, priority), of a slide case: each slide is a transfer
     """
 
     row: Row[Any]
@@ -64,6 +66,20 @@ class Study:
     damaged: int = 0
     instances: list[Row[Any]] = field(default_factory=list)
     held: dict[int, int] = field(default_factory=dict)
+    transfers: list[tuple[TransferState, str]] = field(default_factory=list)
+
+    @property
+    def state(self) -> TransferState:
+        """The state of the newest transfer; of a slide case, of what has come least far."""
+        # without a transfer: images came ahead of their opening
+        newest = TransferState(self.row.state or TransferState.SENDING)
+        return min([newest, *(state for state, _ in self.transfers)], key=_ORDER.index)
+
+    @property
+    def priority(self) -> str:
+        """The priority, of a slide case that of its most urgent slide."""
+        of_slides = (priority for _, priority in self.transfers)
+        return min([self.row.priority or "routine", *of_slides], key=_URGENCY.__getitem__)
 
     @property
     def slide(self) -> bool:
@@ -182,6 +198,8 @@ class Worklist:
         study.total = len(slots)
         study.tiles_here = sum(study.arrived(slot) for slot in slots)
         study.tiles = sum(slot.frames or 1 for slot in slots)
+        cases = db.execute(_of_cases().where(mine))
+        study.transfers = [(TransferState(case.state), case.priority) for case in cases]
         return study
 
     def _all(self, db: Connection) -> list[Study]:
@@ -205,6 +223,9 @@ class Worklist:
             study = studies.get((level.institution, level.study_uid))
             if study is not None:
                 study.tiles_here += level.tiles
+        for slide in db.execute(_of_cases()):
+            if (study := studies.get((slide.institution, slide.study_uid))) is not None:
+                study.transfers.append((TransferState(slide.state), slide.priority))
         for number, facts in self.known.of_numbers(db, of_number).items():
             of_number[number].facts[number] = facts
         return list(studies.values())
@@ -248,6 +269,17 @@ def _held() -> Any:
     )
 
 
+def _of_cases() -> Any:
+    """Ask for state and priority of every transfer of slide cases."""
+    of_case = _instances.c.institution, _instances.c.study_uid, _transfers.c.id
+    return (
+        select(*of_case, _transfers.c.state, _transfers.c.priority)
+        .join(_transfers, _transfers.c.id == _instances.c.transfer)
+        .where(_transfers.c.kind == "slide")
+        .distinct()
+    )
+
+
 def _counted() -> Any:
     """Ask for the counts of every series, and for one arrived instance of each."""
     by_series = (_instances.c.institution, _instances.c.study_uid, _instances.c.series_uid)
@@ -272,8 +304,7 @@ def study_row(study: Study) -> dict[str, Any]:
     """
     row = study.row
     model = json.loads(row.attributes)
-    # without a transfer: images came ahead of their opening
-    state = TransferState(row.state or TransferState.SENDING)
+    state = study.state
     if row.reading and state in _READER_SPEAKS:
         state = TransferState(row.reading)
     arrived, expected = _progress(study)
@@ -293,7 +324,7 @@ def study_row(study: Study) -> dict[str, Any]:
         "accession_number": first(model, "00080050") or "",
         "body_part": first(model, "00180015")
         or next((one.body_part for one in facts if one.body_part), ""),
-        "priority": row.priority or "routine",
+        "priority": study.priority,
         "purpose": row.purpose or "diagnosis",
         "arrived": arrived,
         "expected": expected,

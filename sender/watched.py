@@ -145,6 +145,16 @@ class Watched(OutboxFile):
         )
         return [HeldSlide(*row) for row in rows]
 
+    def unfinished(self, root: str) -> list[str]:
+        """Return the transfers of slides of a watched folder that are held or still owed."""
+        rows = self._rows(
+            "SELECT t.id FROM transfers t JOIN jobs j ON j.id=t.job"
+            " WHERE json_extract(j.options, '$.watched.root')=?"
+            " AND t.state IN ('held', 'queued', 'sending', 'delivered')",
+            root,
+        )
+        return [row[0] for row in rows]
+
     def sent_already(self, digest: str, patient: str, but: str = "") -> str | None:
         """Return the transfer that carries the same vendor files for the same patient.
 

@@ -54,7 +54,7 @@ class Watch:
     once: bool = False
     jobs: list[int] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
-    _held: set[str] = field(default_factory=set, init=False)
+    _before: list[str] = field(default_factory=list, init=False)
 
     def run(self, tell: Callable[[Standing], None]) -> dict[str, Any]:
         """Watch until stopped, or with `once` until everything there is at rest.
@@ -76,7 +76,7 @@ class Watch:
         settings = Sender.load(self.data)
         with contextlib.closing(Outbox(self.data)) as outbox:
             outbox.forget(outbox.refused_slides())  # whoever begins to watch wants to know of them
-            self._held = {one.id for one in outbox.held_slides()}
+            self._before = outbox.unfinished(str(self.way.root))
             door = FolderDoor(
                 outbox, settings, submitted=lambda: bell.ring(self.data), ways=[self.way]
             )
@@ -99,10 +99,10 @@ class Watch:
         return self.once and not door.waiting and rest
 
     def _transfers(self, outbox: Outbox) -> list[Transfer]:
-        """Return the transfers of this run: those it made, and those it found held."""
+        """Return the transfers of this run: those it made, and those it found unfinished."""
         found = [one for job in self.jobs for one in outbox.transfers(job)]
         known = {one.id for one in found}
-        return found + [outbox.transfer(one) for one in self._held if one not in known]
+        return found + [outbox.transfer(one) for one in self._before if one not in known]
 
     def _words(self, outbox: Outbox, door: FolderDoor) -> dict[str, Any]:
         return {

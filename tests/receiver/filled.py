@@ -235,15 +235,23 @@ class SlideCase:
     TILE = 64
     SIZES = ((96, 80), (192, 160), (384, 320))  # columns, rows
 
-    def __init__(self, filled: Filled, name: str, institution: str) -> None:
+    def __init__(
+        self,
+        filled: Filled,
+        name: str,
+        institution: str,
+        study: str | None = None,
+        priority: str = "routine",
+    ) -> None:
         self.filled = filled
         self.name = name
         self.institution = institution
-        self.study_uid, self.series_uid = uid(f"{name}/study"), uid(f"{name}/series")
+        self.study_uid, self.series_uid = uid(f"{study or name}/study"), uid(f"{name}/series")
         self.tiles = [self._tiles(number) for number in range(len(self.SIZES))]
         self.slots = [self._slot(number) for number in range(len(self.SIZES))]
         attributes = study_attributes(self._header(0))
-        self.key = filled._open(self.slots, attributes, self.study_uid, "slide", institution)
+        said = attributes, self.study_uid, "slide", institution, priority
+        self.key = filled._open(self.slots, *said)
         self.frames = Frames(filled.index, filled.store)
 
     def sop_uid(self, level: int) -> str:

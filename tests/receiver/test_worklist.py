@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 from pydicom import Dataset
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from common.errors import MixedPatients
 from common.states import InstanceState, TransferState
 from receiver import index, person_name
 from receiver.attributes import first, study_attributes
 from tests.receiver.conftest import ViewerServer
-from tests.receiver.filled import NORTH, Filled, client, ct_image, uid
+from tests.receiver.filled import NORTH, Filled, SlideCase, client, ct_image, uid
 
 
 def test_slots_exist_from_the_opening(viewer_server: ViewerServer) -> None:
@@ -119,6 +119,26 @@ def test_slide_has_its_pyramid_before_any_frame(viewer_server: ViewerServer) -> 
         levels = page.get(f"/api/studies/{slide.key}").json()["series"][0]["slide"]["levels"]
         assert [one["arrived"] for one in levels] == [0, 0, 2]
         assert levels[0]["tile_columns"] == 64
+
+
+def test_a_case_has_come_as_far_as_the_last_of_its_slides(viewer_server: ViewerServer) -> None:
+    """Each slide is a transfer of its own; the case is urgent when one of them is."""
+    filled = viewer_server.filled
+    first = filled.slide("first")
+    second = SlideCase(filled, "second", NORTH[1], study="first", priority="urgent")
+    assert second.key == first.key
+    filled.verify(first.key)  # the newest transfer, and what has arrived
+    with client(viewer_server.url) as page:
+        [row] = page.get("/api/worklist").json()["rows"]
+        one = page.get(f"/api/studies/{first.key}").json()
+        for said in (row, one):
+            assert (said["state"], said["priority"]) == ("sending", "urgent")
+            assert said["expected"] == 2 * (4 + 9 + 30)
+        assert len(one["series"]) == 2
+        with filled.index.write() as db:
+            db.execute(update(index.transfers).values(state=TransferState.RECEIPTED))
+        [row] = page.get("/api/worklist").json()["rows"]
+        assert row["state"] == "receipted"
 
 
 @pytest.mark.parametrize("key", ["0" * 32, "..", "%2e%2e", "x" * 32, "1' or 1=1", "1" * 500])

@@ -129,7 +129,10 @@ def test_a_level_counts_its_frames(box: Outbox) -> None:
 def test_watched_files_are_known_with_their_job_or_not_at_all(box: Outbox) -> None:
     number = box.submit_watched({Path("/w/1"): (10, 5)}, {"source": "folder:w"})
     assert box.watched() == {"/w/1": (10, 5)}
+    assert number is not None
     assert box.job(number).partner == ""
+    again = box.submit_watched({Path("/w/1"): (10, 5)}, {"source": "folder:w"})
+    assert again is None, "another process has taken it"
     box.submit_watched({Path("/w/1"): (12, 6)}, {"source": "folder:w"})
     assert box.watched() == {"/w/1": (12, 6)}
 

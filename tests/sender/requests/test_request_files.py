@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.errors import RequestUnreadable
+from common.errors import RequestUnreadable, UsageError
+from sender import slide_request
 from sender.requests import values
 from sender.requests.files import Row, parse
 from sender.requests.matching import merged, speaking
@@ -19,7 +20,10 @@ CSV, JSON = Path("/w/iraisho.csv"), Path("/w/iraisho.json")
 HEADS = (
     "ファイル名,患者ID,患者名,フリガナ,生年月日,性別,受付番号,標本番号,検体,染色,依頼内容,緊急度"
 )
-NAMES = "a.svs,0012345,髙橋 花子,タカハシ ハナコ,昭和25年4月1日,女,P26-1,P26-1-A,胃,HE,良悪性の別,術中迅速"
+NAMES = (
+    "a.svs,0012345,髙橋 花子,タカハシ ハナコ,昭和25年4月1日,女,P26-1,P26-1-A,胃,HE,"
+    "良悪性の別,術中迅速"
+)
 READ = {
     "file": "a.svs",
     "patient_id": "0012345",
@@ -57,6 +61,7 @@ def test_a_request_reads_the_same_in_every_encoding(encoding: str, end: str, mar
 
 
 @pytest.mark.requirement("CHR-03")
+@pytest.mark.badinput(99, "request file with a name that lost a character")
 @pytest.mark.parametrize("name", ["髙橋 花子", "山﨑 一郎", "𠮷田 次郎"])
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "cp932"])
 def test_names_beyond_the_first_levels_arrive_whole_or_are_refused(
@@ -111,16 +116,15 @@ def test_bad_rows_are_named_by_their_line_and_the_others_are_read() -> None:
     [
         ('患者ID,ファイル名\n1,a.svs\n"2,b.svs\n', "iraisho.csv:3"),
         ("患者ID,患者番号\n1,2\n", "iraisho.csv:1"),
-        ("患者ID,ファイル名\n1,\x00\n", "iraisho.csv"),
+        ("患者ID,ファイル名\n1,\x00\n", "iraisho.csv:2"),
     ],
 )
 def test_a_csv_that_is_broken_names_the_line(text: str, place: str) -> None:
     try:
-        found = rows(text)
+        places = [row.place for row in rows(text) if row.wrong]
     except RequestUnreadable as failure:
-        assert failure.facts["place"] == place
-    else:
-        assert any(row.wrong for row in found)
+        places = [failure.facts["place"]]
+    assert places == [place]
 
 
 def test_what_knows_no_column_is_no_request() -> None:
@@ -172,6 +176,7 @@ def test_json_values_that_are_no_text_are_refused(value: str) -> None:
     assert "患者ID" in wrong(row)
 
 
+@pytest.mark.badinput(99, "request file of any bytes")
 @given(data=st.binary(max_size=400), suffix=st.sampled_from([".csv", ".json", ".tsv"]))
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_are_rows_or_are_refused(data: bytes, suffix: str) -> None:
@@ -207,14 +212,22 @@ def _read_or_refused(path: Path, data: bytes) -> None:
     try:
         found = parse(path, data)
     except RequestUnreadable as failure:
-        assert path.name in failure.words("ja")
-        return
+        found, words = [], failure.words("ja")
+    else:
+        words = path.name
+    assert path.name in words
     for row in found:
         assert row.place.startswith(path.name)
         if (born := row.words.get("birth_date")) is not None:
             assert len(born) == 8
         for value in row.words.values():
             assert not isinstance(value, str) or "\0" not in value
+
+
+@pytest.mark.parametrize("given", [{"patient_id": "１２"}, {"sex": "x"}, {"birth_date": "1950"}])
+def test_what_a_person_types_is_held_to_the_same_rules(given: dict[str, str]) -> None:
+    with pytest.raises(UsageError):
+        slide_request.typed(given)
 
 
 # -- of whom a row speaks -------------------------------------------------------

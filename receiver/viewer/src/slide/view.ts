@@ -33,7 +33,7 @@ class SlideView implements View {
   private reported = false;
   private readonly tray = h("nav", { class: "tray" });
   private readonly area = h("div", { class: "slide-area", "data-role": "picture" });
-  private readonly overview = h("div", { class: "overview" });
+  private overview = h("div", { class: "overview" });
   private readonly facts = h("div", { class: "facts" });
   private readonly steps = h("div", { class: "steps", role: "group" });
   private readonly bar = h("div", { class: "scale-bar", "data-role": "scale-bar" }, h("i"), h("span"));
@@ -125,7 +125,7 @@ class SlideView implements View {
     }
     this.canvas?.close();
     this.area.replaceChildren();
-    this.overview.replaceChildren();
+    this.freshOverview();
     this.current = index;
     this.levels = series.slide.levels.length;
     this.canvas = new SlideCanvas({
@@ -140,6 +140,15 @@ class SlideView implements View {
       grown: () => this.hint(this.context.key, false),
     });
     this.redraw();
+  }
+
+  /** OpenSeadragon takes its navigator's element out of the page when it ends. */
+  private freshOverview(): void {
+    const { hidden } = this.overview;
+    this.overview.remove();
+    this.overview = h("div", { class: "overview" });
+    this.overview.hidden = hidden;
+    this.area.after(this.overview);
   }
 
   // --- what is said -----------------------------------------------------------------------
@@ -166,20 +175,25 @@ class SlideView implements View {
   }
 
   private trayItem(series: SlideSeries, index: number): HTMLElement {
-    const label = series.slide.associated.find((one) => one.flavor === "LABEL");
-    const picture = label?.arrived
+    const { associated } = series.slide;
+    const label = associated.find((one) => one.flavor === "LABEL");
+    // without its label a slide is told from the others of its case by what lies on the glass
+    const shown = label ?? associated.find((one) => one.flavor === "THUMBNAIL");
+    const picture = shown?.arrived
       ? h("img", {
           class: "label-picture",
-          alt: say("slide.label"),
-          src: `${this.base(series)}/instances/${label.sop_uid}/rendered`,
+          alt: say(label ? "slide.label" : "slide.whole"),
+          src: `${this.base(series)}/instances/${shown.sop_uid}/rendered`,
         })
-      : h("span", { class: label ? "label-picture hatched" : "label-picture" }, label ? say("missing") : say("slide.nolabel"));
-    const title = series.description ?? `S${series.number ?? index + 1}`;
+      : h("span", { class: shown ? "label-picture hatched" : "label-picture" }, shown ? say("missing") : say("slide.nolabel"));
+    const title = [series.number ?? index + 1, series.description].filter(Boolean).join(" ");
+    const share = this.coverage.share(series.slide);
     const button = h(
       "button",
       { type: "button", class: "thumb", "aria-pressed": String(index === this.current) },
       picture,
       h("span", { class: "thumb-title" }, title),
+      share < 1 ? h("span", { class: "thumb-title" }, word("slide.arrived", { p: Math.floor(100 * share) })) : null,
     );
     button.addEventListener("click", () => this.choose(index));
     return button;
