@@ -24,6 +24,7 @@ REQUESTS = 24  # under way at a time
 QUEUE = 0.03  # seconds of our own queue that are aimed at
 RATE_SECONDS = 1.0  # for which the highest rate counts, or ten answers if that is longer
 BASE_SECONDS = 10.0  # for which the shortest answer counts
+QUICKEST = 4  # answers that tell the base
 PROBES = 8  # answers of a look at the line with half as much under way
 
 
@@ -53,17 +54,31 @@ class Line:
 
     def __init__(self) -> None:
         self._rates: deque[tuple[float, float]] = deque()  # (time, bytes a second), falling
-        self._base = math.inf
-        self._base_at = 0.0
+        #: (seconds, bytes) of the quickest answers: with the rate they give the base
+        self._quickest: list[tuple[float, int]] = []
+        self._quickest_at = 0.0
         self._window = 2.0 * FIRST
         self._growing = True  # twice as much each round, until a queue shows
         self._probe: int | None = None  # number of the first batch of a look
-        self._probed: list[float] = []
+        self._probed: list[tuple[float, int]] = []
 
     @property
     def rate(self) -> float:
         """Bytes a second; 0 while unknown."""
         return self._rates[0][1] if self._rates else 0.0
+
+    @property
+    def base(self) -> float:
+        """Seconds of an answer beside the batch's own time on the line, with no queue.
+
+        The first batches are too few to tell the rate, so it is told anew from the
+        same answers once the rate is known better.
+        """
+        known = (self._beside(*answer) for answer in self._quickest)
+        return max(min(known, default=math.inf), 0.0)
+
+    def _beside(self, seconds: float, size: int) -> float:
+        return seconds - size / self.rate
 
     @property
     def batch(self) -> int:
@@ -94,9 +109,9 @@ class Line:
         """
         took = max(now - batch.at, 1e-6)
         self._learn_rate((acknowledged - batch.acknowledged) / took, now)
-        delay = max(now - batch.sent - max(busy, 0.0) - batch.size / self.rate, 1e-4)
-        self._learn_base(batch.number, delay, now, following)
-        queue = delay - self._base
+        answer = now - batch.sent - max(busy, 0.0), batch.size
+        self._learn_base(batch.number, answer, now, following)
+        queue = self._beside(*answer) - self.base
         off = min(max(1 - queue / QUEUE, -1.0), 1.0)
         if off < 0.25:
             self._growing = False
@@ -110,23 +125,26 @@ class Line:
         self._window = min(max(self._window, 2 * self.batch), MOST)
 
     def _learn_rate(self, rate: float, now: float) -> None:
-        base = self._base if self._base < math.inf else 0.0
+        base = self.base if self._quickest else 0.0
         while self._rates and self._rates[-1][1] <= rate:
             self._rates.pop()
         self._rates.append((now, rate))
         while self._rates[0][0] < now - max(RATE_SECONDS, 10 * base):
             self._rates.popleft()
 
-    def _learn_base(self, number: int, delay: float, now: float, following: int) -> None:
-        if delay <= self._base:
-            self._base, self._base_at = delay, now
-        elif self._probe is None and now - self._base_at > BASE_SECONDS:
+    def _learn_base(
+        self, number: int, answer: tuple[float, int], now: float, following: int
+    ) -> None:
+        if self._beside(*answer) <= self.base:
+            self._quickest = [*self._quickest[1 - QUICKEST :], answer]
+            self._quickest_at = now
+        elif self._probe is None and now - self._quickest_at > BASE_SECONDS:
             self._probe, self._probed = following, []
         if self._probe is None or number < self._probe:
             return
-        self._probed.append(delay)
+        self._probed.append(answer)
         if len(self._probed) >= PROBES:
-            self._base, self._base_at = min(self._probed), now
+            self._quickest, self._quickest_at = self._probed, now
             self._probe = None
 
 
