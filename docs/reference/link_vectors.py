@@ -367,7 +367,7 @@ def keys() -> dict[str, dict[str, str]]:
 
 def files() -> dict[str, str]:
     """Return every file of the folder by name."""
-    found = {"keys": keys(), "statements": statements(), **binary()}
+    found: dict[str, Any] = {"keys": keys(), "statements": statements(), **binary()}
     said = {"transfer": TRANSFER, "sender": SENDER, "receiver": RECEIVER}
     found["case"] = {**said, "opening": opening(), "closing": closing(), "receipt": receipt()}
     return {f"{name}.json": json.dumps(what, indent=1) + "\n" for name, what in found.items()}
