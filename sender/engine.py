@@ -240,7 +240,13 @@ class Engine:
         """Return transfers that may be delivered now, the most urgent first; last, questions."""
         moment = time.monotonic()
         owed = [
-            Claim(one.id, one.partner, _rank(one.priority), partial(self._deliver, one))
+            Claim(
+                one.id,
+                one.partner,
+                _rank(one.priority),
+                partial(self._deliver, one),
+                shares=one.kind == "slide",  # a reader may have opened any slide of a case
+            )
             for one in self.outbox.owed()
             if one.state in OWED_STATES and moment >= self._due.get(one.id, 0)
         ]

@@ -7,10 +7,11 @@ nothing more urgent is left (UX-04).
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+AT_ONCE = 3  # pieces of work that share a line
 
 
 class GaveWay(Exception):
@@ -58,12 +59,15 @@ class Claim:
         0 is the most urgent.
     work : callable
         Does it; returns when it has ended or given way.
+    shares : bool
+        It shares its line with others of its urgency that share too.
     """
 
     id: str
     line: str
     rank: int
     work: Callable[[Turn], None] = field(compare=False, repr=False)
+    shares: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +92,35 @@ def decide(waiting: Sequence[Claim], at_work: Sequence[Claim]) -> Decision:
     -------
     Decision
         On each line the first of the most urgent begins, unless something at least
-        as urgent is at work; what is less urgent gives way.  Lines know nothing of
-        one another.
+        as urgent is at work; what is less urgent gives way.  Of those that share,
+        :data:`AT_ONCE` go on side by side.  Lines know nothing of one another.
     """
-    best: dict[str, float] = {}
+    at: dict[str, list[Claim]] = {}  # the most urgent of each line, at work or to begin
     for claim in at_work:
-        best[claim.line] = min(claim.rank, best.get(claim.line, math.inf))
-    begin: dict[str, Claim] = {}
+        best = at.setdefault(claim.line, [])
+        if best and claim.rank < best[0].rank:
+            best.clear()
+        if not best or claim.rank == best[0].rank:
+            best.append(claim)
+    begin: dict[str, list[Claim]] = {}
+    next_alone: set[str] = set()
     for claim in waiting:
-        if claim.rank < best.get(claim.line, math.inf):
-            best[claim.line] = claim.rank
-            begin[claim.line] = claim
-    give_way = frozenset(claim.id for claim in at_work if claim.rank > best[claim.line])
-    return Decision(list(begin.values()), give_way)
+        best, begun = at.setdefault(claim.line, []), begin.setdefault(claim.line, [])
+        if not best or claim.rank < best[0].rank:
+            best[:], begun[:] = [claim], [claim]
+        elif claim.rank > best[0].rank or claim.line in next_alone:
+            continue
+        elif _beside(claim, best):
+            best.append(claim)
+            begun.append(claim)
+        else:
+            next_alone.add(claim.line)  # what comes after it does not go before it for ever
+    give_way = frozenset(claim.id for claim in at_work if claim.rank > at[claim.line][0].rank)
+    return Decision([claim for begun in begin.values() for claim in begun], give_way)
+
+
+def _beside(claim: Claim, others: Sequence[Claim]) -> bool:
+    return len(others) < AT_ONCE and all(one.shares for one in [claim, *others])
 
 
 class Crew:

@@ -118,10 +118,16 @@ class _Door:
             try:
                 partner = await run_in_threadpool(self._peer, request)
                 body = await _body(request)
+                begun = time.perf_counter()
                 found = await run_in_threadpool(handler, request, partner, body)
                 if isinstance(found, Future):
                     return await _receipt(found)
-                return found if isinstance(found, Response) else await found
+                if not isinstance(found, Response):
+                    return await found
+                # a sender must not take our disk for a line that is full
+                took = 1000 * (time.perf_counter() - begun)
+                found.headers["Server-Timing"] = f"work;dur={took:.1f}"
+                return found
             except ClientDisconnect:
                 return Response(status_code=499)  # nobody is there to read it
             except TodokeError as error:

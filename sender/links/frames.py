@@ -190,19 +190,20 @@ class Push:
 
     def _carry(self, chosen: list[Place], place: Batch) -> None:
         """Body of a thread: send one batch and say what came of it."""
-        answered = False
+        answered, busy = False, 0.0
         try:
-            self._send(chosen)
+            busy = self._send(chosen)
             answered = True
         except BaseException as failure:  # raised by run()
             self._failure = self._failure or failure
         finally:
-            self.window.leave(place, answered=answered)
+            self.window.leave(place, answered=answered, busy=busy)
             with self._changed:
                 self._under_way -= 1
                 self._changed.notify_all()
 
-    def _send(self, batch: list[Place]) -> None:
+    def _send(self, batch: list[Place]) -> float:
+        """Send a batch; return the seconds that the receiver worked on it."""
         parts: list[bytes] = []
         for place, frame in batch:
             level = self.levels[place]
@@ -213,10 +214,12 @@ class Push:
             self.leaves.put(place, frame, leaf)
             parts += (link.frame_head(place, frame, len(data), leaf), data)
         self.leaves.more()
-        self._want(self.client.frames(self.transfer, b"".join(parts)))
+        wanted, busy = self.client.frames(self.transfer, b"".join(parts))
+        self._want(wanted)
         for place in {place for place, _ in batch}:
             count = sum(1 for at, _ in batch if at == place)
             self.held(self.levels[place].sop_instance_uid, count)
+        return busy
 
     def _want(self, wanted: list[Place]) -> None:
         if wanted:

@@ -42,6 +42,8 @@ _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"}
 _LIMIT = re.compile(r"(\d{1,9}) GB")  # in the words of E-6100
 #: What h11 calls an answer over TLS that is no HTTP.
 _NO_HTTP = ("illegal status line", "illegal request line")
+#: How long a receiver says that it worked (https://www.w3.org/TR/server-timing/).
+_TIMING = re.compile(r"\bwork;dur=(\d{1,9}(?:\.\d{1,9})?)", re.ASCII)
 PIECE = 1 << 20  # bytes of a request that are written at a time
 
 
@@ -169,10 +171,20 @@ class LinkClient:
         """Tell the frame lengths of a level, uint32 LE."""
         self._words("PUT", f"/transfers/{transfer}/lengths/{place}", packed)
 
-    def frames(self, transfer: str, batch: bytes) -> list[tuple[int, int]]:
-        """Send a batch of frames; return (place, frame) that readers wait for."""
-        # who is always listening for them needs none here
-        return self._wanted(self._words("POST", f"/transfers/{transfer}/frames?wanted=0", batch))
+    def frames(self, transfer: str, batch: bytes) -> tuple[list[tuple[int, int]], float]:
+        """Send a batch of frames.
+
+        Returns
+        -------
+        wanted : list
+            (place, frame) that readers wait for; empty from a receiver that knows we listen.
+        busy : float
+            Seconds that the receiver worked on it, 0 where it does not say.
+        """
+        where = f"/transfers/{transfer}/frames?wanted=0"
+        words, headers = self._said("POST", where, batch)
+        timing = _TIMING.search(headers.get("Server-Timing", ""))
+        return self._wanted(words), float(timing[1]) / 1000 if timing else 0.0
 
     def wanted_frames(self, transfer: str) -> list[tuple[int, int]]:
         """Ask for (place, frame) that readers wait for, waiting a while for some."""
@@ -212,14 +224,20 @@ class LinkClient:
         return receipt
 
     def _words(self, method: str, path: str, body: bytes | Said | None = None) -> dict[str, Any]:
+        return self._said(method, path, body)[0]
+
+    def _said(
+        self, method: str, path: str, body: bytes | Said | None = None
+    ) -> tuple[dict[str, Any], httpx.Headers]:
+        """Return words and headers of an answer."""
         try:
-            status, answer = self._request(method, path, body)
+            status, answer, headers = self._request(method, path, body)
         except httpx.TimeoutException as failure:
             raise PeerTimeout(peer=self.peer, seconds=int(ANSWER)) from failure
         except httpx.RequestError as failure:
             raise self._broken(failure) from failure
         if status == 204:
-            return {}
+            return {}, headers
         try:
             text = answer.decode()
             if text.startswith("{"):
@@ -231,10 +249,12 @@ class LinkClient:
             raise ProtocolError(cause="no JSON object")
         if status >= 400:
             raise _refusal(status, words)
-        return words
+        return words, headers
 
-    def _request(self, method: str, path: str, body: bytes | Said | None) -> tuple[int, bytearray]:
-        """Return status and body of an answer; neither way is anything large held twice."""
+    def _request(
+        self, method: str, path: str, body: bytes | Said | None
+    ) -> tuple[int, bytearray, httpx.Headers]:
+        """Return an answer; neither way is anything large held twice."""
         said: dict[str, Any] = {"extensions": {"sni_hostname": self._host}}
         if callable(body):
             body = body()
@@ -246,7 +266,7 @@ class LinkClient:
         with self._client.stream(method, path, **said) as response:
             for piece in response.iter_bytes():
                 answer += piece
-        return response.status_code, answer
+        return response.status_code, answer, response.headers
 
     def _pieces(self, body: bytes | str) -> Iterator[bytes]:
         for start in range(0, len(body), PIECE):

@@ -1,11 +1,10 @@
 """How many bytes of frames are under way to one partner, and in what portions.
 
 Too few leave a long line idle; too many stand in a queue in which what a reader
-waits for has to stand too.  What a line needs is its rate times the time that an
-answer takes when nothing queues.  Both are measured on the batches themselves, in
-the manner of BBR (draft-ietf-ccwg-bbr): the highest rate at which bytes were
-acknowledged lately, the shortest answer for longer, and now and then a moment with
-little under way, so that a queue of our own is not taken for the line.
+waits for has to stand too.  So the window grows while answers come as fast as they
+can, and shrinks when they come later by more than a little: our own bytes stand in
+a queue then (as LEDBAT does, RFC 6817).  What the receiver says it worked on a batch
+does not count, so a slow disk is not taken for a full line.
 """
 
 from __future__ import annotations
@@ -18,46 +17,68 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 BATCH_SECONDS = 0.016  # of the line, that one batch takes
-SMALLEST, LARGEST = 16_000, 1_000_000  # bytes of a batch
+SMALLEST, LARGEST = 32_000, 1_000_000  # bytes of a batch
 FIRST = 64_000  # bytes of a batch while nothing is known of the line
 MOST = 24 << 20  # bytes under way: 1 Gbit/s over 150 ms
 REQUESTS = 24  # under way at a time
-GROWING, STEADY, PROBING = 2.0, 1.25, 0.5  # times what the line needs
-GROWTH = 1.25  # times the rate of a round before; with less, three times, the line is full
+QUEUE = 0.03  # seconds of our own queue that are aimed at
 RATE_SECONDS = 1.0  # for which the highest rate counts, or ten answers if that is longer
 BASE_SECONDS = 10.0  # for which the shortest answer counts
-PROBES = 8  # answers of a look at the line with little under way
+QUICKEST = 4  # answers that tell the base
+PROBES = 8  # answers of a look at the line with half as much under way
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """One batch under way, and how far things were when it left."""
+    """One batch under way, and how far things were when it left.
+
+    Attributes
+    ----------
+    size : int
+        Bytes that it may have; set to what it has once that is known.
+    full : bool
+        The window was in use: what it brings says something about the window.
+    """
 
     who: object
     number: int
-    size: int  # what it may have; set to what it has once that is known
+    size: int
     sent: float
     acknowledged: int  # bytes, of all batches
     at: float  # when the last of them was
+    full: bool
 
 
 class Line:
-    """What is known of a line: its rate and its shortest answer; no clock and no threads."""
+    """What is known of a line; no clock and no threads."""
 
     def __init__(self) -> None:
         self._rates: deque[tuple[float, float]] = deque()  # (time, bytes a second), falling
-        self._base = math.inf
-        self._base_at = 0.0
-        self._gain = GROWING
-        self._round_ends = self._stalled = 0  # number of a batch; rounds without growth
-        self._round_rate = 0.0
+        #: (seconds, bytes) of the quickest answers: with the rate they give the base
+        self._quickest: list[tuple[float, int]] = []
+        self._quickest_at = 0.0
+        self._window = 2.0 * FIRST
+        self._growing = True  # twice as much each round, until a queue shows
         self._probe: int | None = None  # number of the first batch of a look
-        self._probed: list[float] = []
+        self._probed: list[tuple[float, int]] = []
 
     @property
     def rate(self) -> float:
         """Bytes a second; 0 while unknown."""
         return self._rates[0][1] if self._rates else 0.0
+
+    @property
+    def base(self) -> float:
+        """Seconds of an answer beside the batch's own time on the line, with no queue.
+
+        The first batches are too few to tell the rate, so it is told anew from the
+        same answers once the rate is known better.
+        """
+        known = (self._beside(*answer) for answer in self._quickest)
+        return max(min(known, default=math.inf), 0.0)
+
+    def _beside(self, seconds: float, size: int) -> float:
+        return seconds - size / self.rate
 
     @property
     def batch(self) -> int:
@@ -68,14 +89,13 @@ class Line:
 
     @property
     def window(self) -> int:
-        """Bytes that should be under way."""
-        if not self._rates:
-            return 2 * FIRST
-        gain = PROBING if self._probe is not None else self._gain
-        needed = self.rate * self._base + self.batch
-        return int(min(max(gain * needed, 2 * self.batch), MOST))
+        """Bytes that may be under way."""
+        wide = self._window / 2 if self._probe is not None else self._window
+        return int(min(max(wide, 2 * self.batch), MOST))
 
-    def answered(self, batch: Batch, acknowledged: int, now: float, following: int) -> None:
+    def answered(
+        self, batch: Batch, acknowledged: int, now: float, following: int, busy: float = 0.0
+    ) -> None:
         """Learn from an answer.
 
         Parameters
@@ -84,39 +104,47 @@ class Line:
             Bytes of all batches until now.
         following : int
             Number of the batch that would be sent next.
+        busy : float
+            Seconds that the receiver says it worked on it.
         """
         took = max(now - batch.at, 1e-6)
         self._learn_rate((acknowledged - batch.acknowledged) / took, now)
-        self._learn_base(
-            batch, max(now - batch.sent - batch.size / self.rate, 1e-4), now, following
-        )
-        if batch.number >= self._round_ends:
-            self._round_ends = following
-            if self.rate < GROWTH * self._round_rate:
-                self._stalled += 1
-            else:
-                self._round_rate, self._stalled = self.rate, 0
-            if self._stalled >= 3:
-                self._gain = STEADY
+        answer = now - batch.sent - max(busy, 0.0), batch.size
+        self._learn_base(batch.number, answer, now, following)
+        queue = self._beside(*answer) - self.base
+        off = min(max(1 - queue / QUEUE, -1.0), 1.0)
+        if off < 0.25:
+            self._growing = False
+        if self._probe is not None or (off > 0 and not batch.full):
+            return
+        if self._growing:
+            self._window += batch.size
+        else:
+            step = max(self.batch, self._window / 8)
+            self._window += off * step * batch.size / max(self._window, 1.0)
+        self._window = min(max(self._window, 2 * self.batch), MOST)
 
     def _learn_rate(self, rate: float, now: float) -> None:
-        base = self._base if self._base < math.inf else 0.0
+        base = self.base if self._quickest else 0.0
         while self._rates and self._rates[-1][1] <= rate:
             self._rates.pop()
         self._rates.append((now, rate))
         while self._rates[0][0] < now - max(RATE_SECONDS, 10 * base):
             self._rates.popleft()
 
-    def _learn_base(self, batch: Batch, base: float, now: float, following: int) -> None:
-        if base <= self._base:
-            self._base, self._base_at = base, now
-        elif self._probe is None and now - self._base_at > BASE_SECONDS:
+    def _learn_base(
+        self, number: int, answer: tuple[float, int], now: float, following: int
+    ) -> None:
+        if self._beside(*answer) <= self.base:
+            self._quickest = [*self._quickest[1 - QUICKEST :], answer]
+            self._quickest_at = now
+        elif self._probe is None and now - self._quickest_at > BASE_SECONDS:
             self._probe, self._probed = following, []
-        if self._probe is None or batch.number < self._probe:
+        if self._probe is None or number < self._probe:
             return
-        self._probed.append(base)
+        self._probed.append(answer)
         if len(self._probed) >= PROBES:
-            self._base, self._base_at = min(self._probed), now
+            self._quickest, self._quickest_at = self._probed, now
             self._probe = None
 
 
@@ -156,28 +184,32 @@ class Window:
             now = self._clock()
             at = self._acknowledged_at if self._flying else now
             size = self.line.batch
-            batch = Batch(who, self._number, size, now, self._acknowledged, at)
+            full = self._under_way() + 2 * size >= self.line.window
+            batch = Batch(who, self._number, size, now, self._acknowledged, at, full)
             self._number += 1
             self._flying[batch] = None
             self._changed.notify_all()
             return batch
 
-    def leave(self, batch: Batch, *, answered: bool) -> None:
-        """Say that a batch is under way no more."""
+    def leave(self, batch: Batch, *, answered: bool, busy: float = 0.0) -> None:
+        """Say that a batch is under way no more, and how long the receiver worked on it."""
         with self._changed:
             del self._flying[batch]
             if answered:
                 now = self._clock()
                 self._acknowledged += batch.size
                 self._acknowledged_at = now
-                self.line.answered(batch, self._acknowledged, now, self._number)
+                self.line.answered(batch, self._acknowledged, now, self._number, busy)
             self._changed.notify_all()
 
     def _room(self) -> bool:
-        flying = sum(batch.size for batch in self._flying)
+        flying = self._under_way()
         if not flying:
             return True
         return len(self._flying) < REQUESTS and flying + self.line.batch <= self.line.window
+
+    def _under_way(self) -> int:
+        return sum(batch.size for batch in self._flying)
 
     def _next(self) -> object:
         mine: dict[object, int] = {}

@@ -40,6 +40,8 @@ class Linked:
     receipts: Receipts
     url: str
     client: httpx.Client
+    services: LinkServices
+    own: tls.Credentials  # with which the sender shows itself
 
     def open(self, images: list[Dataset]) -> str:
         """Open a transfer; return its id."""
@@ -125,6 +127,6 @@ def linked(filled: Filled, tmp_path: Path) -> Iterator[Linked]:
         url = f"https://localhost:{port}{link.ROOT}"
         limits = httpx.Limits(max_connections=100)
         with httpx.Client(base_url=url, verify=context, timeout=40, limits=limits) as client:
-            yield Linked(filled, receiver, sender, receipts, url, client)
+            yield Linked(filled, receiver, sender, receipts, url, client, services, own)
     receipts.close()
     trail.close()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sender.turns import Claim, Crew, GaveWay, Turn, decide
+from sender.turns import AT_ONCE, Claim, Crew, GaveWay, Turn, decide
 
 DEADLINE = 20.0
 URGENT, SOON, ROUTINE = 0, 1, 2
@@ -104,6 +104,20 @@ def test_lines_know_nothing_of_one_another(rows: list[tuple[str, int, bool]]) ->
     both, a, b = (decide(*split(lines)) for lines in ("ab", "a", "b"))
     assert both.give_way == a.give_way | b.give_way
     assert sorted(c.id for c in both.begin) == sorted(c.id for c in [*a.begin, *b.begin])
+
+
+def test_slides_of_one_urgency_go_side_by_side_and_give_way_together() -> None:
+    slides = [Claim(str(n), "a", ROUTINE, nothing, shares=True) for n in range(5)]
+    ct, urgent = claim("ct"), Claim("u", "a", URGENT, nothing, shares=True)
+    assert decide(slides, []).begin == slides[:AT_ONCE]
+    mixed = [slides[0], ct, *slides[1:]]
+    assert decide(mixed, []).begin == [slides[0]], "the CT is next, whatever slides come"
+    assert decide(slides[1:], slides[:1]).begin == slides[1:AT_ONCE]
+    assert decide([ct, *slides], []).begin == [ct], "what came first and shares nothing is alone"
+    assert decide(slides, [ct]).begin == []
+    decision = decide([urgent, *slides[3:]], slides[:AT_ONCE])
+    assert decision.begin == [urgent]
+    assert decision.give_way == {one.id for one in slides[:AT_ONCE]}
 
 
 def test_two_of_one_urgency_do_not_overtake_each_other() -> None:

@@ -21,7 +21,6 @@ from wsidicom import WsiDicom
 
 from common.states import InstanceState
 from receiver import index, transfers
-from sender.links.frames import BATCH, IN_FLIGHT
 from sender.outbox import now as moment
 from tests.sender.slides.vendor_files import Svs
 from tests.system.ends import SENDER_CODE, Ends, must, until
@@ -31,6 +30,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 WHO = ("--patient-id", "0012345", "--patient-name", "TAKAHASHI^HANAKO=髙橋^花子")
 PICTURES = ("--label", "--macro")
 RATE = 1e6  # bytes a second
+UNDER_WAY = 1e6  # bytes that are under way at a time, more than such a line needs
 PASSWORD = "kenbikyou-77-Shiken"
 ADOBE = bytes.fromhex("ffee000e41646f62650064") + bytes(5)  # APP14 that says RGB (TN 5116)
 
@@ -202,9 +202,8 @@ def test_low_levels_are_seen_first_and_a_waiting_reader_is_served_next(
         assert sending.returncode == 0, said
     (sent,) = (t for t in _transfers(ends) if t.id == transfer.id)
     assert str(sent.delivered) >= midway, "when the last frame was taken, not the opening"
-    frames = BATCH / _mean_tile(source) + 1  # of one batch
     # in its own turn it would have come with the last batches
-    assert last - at_arrival > IN_FLIGHT * frames
+    assert last - at_arrival > UNDER_WAY / _mean_tile(source)
     now = _frame(browser, largest, last)
     assert now.status_code == 200
     read = dcmread(ends.receiver / "store" / _path(ends, largest))

@@ -189,10 +189,11 @@ def watch_the_sender(points: Points) -> None:
             points.note("told", uid)
         stored(self, transfer, digests)
 
-    def sending(self: frames.Push, batch: list[tuple[int, int]]) -> None:
-        sent(self, batch)
+    def sending(self: frames.Push, batch: list[tuple[int, int]]) -> float:
+        busy = sent(self, batch)
         for place, frame in batch:
             points.note("told", f"{self.transfer} {place} {frame}")
+        return busy
 
     def missing(self: frames.Push, bitmaps: Mapping[int, str]) -> dict[int, set[int]]:
         found = lay_out(self, bitmaps)
