@@ -19,10 +19,13 @@ from common.web.accounts import ABSOLUTE_SECONDS, Accounts
 from common.web.headers import SecurityHeaders
 from common.web.hosts import KnownHosts
 from receiver import dicomweb, index, pages
+from receiver.changes import Changes
 from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
 from receiver.live import Live
 from receiver.replies import body_of, failed, left, not_served, reply
+from receiver.stored import Stored
+from receiver.tiles import Tiles, TilesFirst
 from receiver.viewer_services import ViewerServices
 from receiver.worklist import Worklist
 
@@ -41,19 +44,24 @@ def viewer_app(services: ViewerServices) -> Starlette:
     ----------
     services : ViewerServices
     """
-    accounts = Accounts(services.index)
+    changes = Changes(services.index)
+    accounts = Accounts(services.index, version=changes.version)
     known = KnownFacts(services.store)
     decoders = Decoders()
+    stored = Stored(services.index, services.store)
+    tiles = Tiles(stored, changes, services.keep_tiles_seconds)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         decoders.close()
+        tiles.close()
+        changes.close()
 
     routes: list[BaseRoute] = [
         *_session_routes(services, accounts),
         *_list_routes(services, accounts, Worklist(services.index, known)),
-        *dicomweb.routes(services, known, decoders),
+        *dicomweb.routes(services, known, decoders, stored),
         *pages.routes(services.pages),
     ]
     return Starlette(
@@ -70,6 +78,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
                 passive=PASSIVE,
                 refused=services.refused,
             ),
+            Middleware(TilesFirst, tiles=tiles),
         ],
         lifespan=lifespan,
         exception_handlers={
