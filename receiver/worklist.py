@@ -115,6 +115,7 @@ class Worklist:
             study = self._one(db, key)
             instances = {
                 row.sop_uid: {"frames": row.frames or 0, "bitmap": self._bitmap(db, row)}
+                | ({"damaged": True} if row.state == InstanceState.DAMAGED else {})
                 for row in study.instances
             }
         return {"instances": instances}
@@ -385,7 +386,12 @@ def _slide(study: Study, rows: list[Row[Any]]) -> dict[str, Any]:
             "spacing_um": facts.spacing_um,
             "flavor": facts.flavor,
             "arrived": study.arrived(row),
+            "state": row.state,
             "transfer_syntax": row.transfer_syntax,
+            "photometric": facts.photometric,
+            "samples": facts.samples,
+            "bits": facts.bits,
+            "planar": facts.planar,
         }
         (levels if facts.flavor == "VOLUME" else associated).append(image)
     levels.sort(key=lambda level: int(level["columns"] or 0), reverse=True)
@@ -395,6 +401,8 @@ def _slide(study: Study, rows: list[Row[Any]]) -> dict[str, Any]:
         "associated": associated,
         "objective_power": whole.objective_power,
         "icc": whole.icc,
+        "lossy": whole.lossy,
+        "focus": whole.focus,
         "ratio": whole.ratio,
         "scanner": whole.scanner,
     }

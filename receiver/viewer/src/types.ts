@@ -59,6 +59,13 @@ export interface SlideLevel {
   readonly spacing_um: number | null;
   readonly flavor: string;
   readonly arrived: number;
+  readonly transfer_syntax: string | null;
+  readonly photometric: string | null;
+  readonly samples: number | null;
+  readonly bits: number | null;
+  readonly planar: number | null;
+  /** Made at the receiver from this level, by so much smaller; never sent by anybody. */
+  readonly derived?: { readonly of: string; readonly factor: number };
 }
 
 export interface Associated {
@@ -67,6 +74,7 @@ export interface Associated {
   readonly columns: number;
   readonly rows: number;
   readonly arrived: number;
+  readonly state: string;
 }
 
 export interface Slide {
@@ -74,6 +82,8 @@ export interface Slide {
   readonly associated: readonly Associated[];
   readonly objective_power: number | null;
   readonly icc: boolean;
+  readonly lossy: boolean | null;
+  readonly focus: string | null;
   readonly ratio: number | null;
   readonly scanner: string | null;
 }
@@ -111,7 +121,7 @@ export interface Session {
 
 export interface Coverage {
   readonly instances: Readonly<
-    Record<string, { readonly frames: number; readonly bitmap: string }>
+    Record<string, { readonly frames: number; readonly bitmap: string; readonly damaged?: boolean }>
   >;
 }
 

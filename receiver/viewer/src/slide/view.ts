@@ -9,13 +9,14 @@ import { publishView } from "../hook";
 import { roundLength } from "../measure";
 import type { View } from "../pages/study";
 import { persist, tellOpened } from "../trouble";
-import type { Series, Slide, Study } from "../types";
+import type { Associated, Series, Slide, Study } from "../types";
 import { onLanguage, say, word } from "../words";
 import { SlideCanvas, type Field } from "./canvas";
 import { Coverage } from "./coverage";
 import { magnification, Pyramid, STEPS } from "./pyramid";
 
 const COVERAGE_MS = 500;
+const CHIPS = { missing: "tile.missing", damaged: "tile.repair", undecodable: "img.decode" } as const;
 type SlideSeries = Series & { readonly slide: Slide };
 
 export function showSlides(frame: Frame, context: ReadingContext): View {
@@ -117,6 +118,12 @@ class SlideView implements View {
     return `${this.study.dicomweb}/studies/${this.study.study_uid}/series/${series.series_uid}`;
   }
 
+  private address(series: SlideSeries, sop: string, frame: number): string {
+    const derived = series.slide.levels.find((level) => level.sop_uid === sop)?.derived;
+    if (!derived) return `${this.base(series)}/instances/${sop}/frames/${frame + 1}`;
+    return `/api/studies/${this.context.key}/derived/${derived.of}/${derived.factor}/${frame + 1}`;
+  }
+
   private choose(index: number, field: Field | null = null): void {
     const series = this.slides[index];
     if (!series) {
@@ -133,7 +140,7 @@ class SlideView implements View {
       context: this.context,
       pyramid: new Pyramid(series.slide),
       coverage: this.coverage,
-      address: (sop, frame) => `${this.base(series)}/instances/${sop}/frames/${frame + 1}`,
+      address: (sop, frame) => this.address(series, sop, frame),
       area: this.area,
       overview: this.overview,
       changed: () => this.moved(),
@@ -173,7 +180,7 @@ class SlideView implements View {
           alt: say("slide.label"),
           src: `${this.base(series)}/instances/${label.sop_uid}/rendered`,
         })
-      : h("span", { class: label ? "label-picture hatched" : "label-picture" }, label ? say("missing") : say("slide.nolabel"));
+      : h("span", { class: label ? "label-picture hatched" : "label-picture" }, say(noLabel(label)));
     const title = series.description ?? `S${series.number ?? index + 1}`;
     const button = h(
       "button",
@@ -214,7 +221,10 @@ class SlideView implements View {
     }
     parts.push(word(slide.icc ? "slide.icc" : "slide.noicc"));
     const ratio = slide.ratio === null ? "" : `${round(slide.ratio)}:1`;
-    parts.push(h("span", { class: "inverse" }, word("img.lossy", { r: ratio })));
+    if (slide.lossy === false) parts.push(word("img.lossless"));
+    else parts.push(h("span", { class: "inverse" }, word("img.lossy", { r: ratio })));
+    if (slide.focus) parts.push(word(slide.focus === "AUTO" ? "slide.autofocus" : "slide.manualfocus"));
+    if (canvas.derived) parts.push(h("b", { class: "inverse", "data-role": "derived" }, word("slide.derived")));
     if (slide.scanner) parts.push(h("span", {}, slide.scanner));
     parts.push(word("slide.arrived", { p: Math.floor(1000 * this.coverage.share(slide)) / 10 }));
     const zoomed = canvas.devicePerFull();
@@ -234,7 +244,9 @@ class SlideView implements View {
   }
 
   private drawChips(canvas: SlideCanvas): void {
-    const said = canvas.missingInView > 0 ? say("tile.missing") : canvas.settled ? "" : say("img.low");
+    const why = new Set(canvas.gaps().map((gap) => gap.why));
+    const words = (["damaged", "undecodable", "missing"] as const).filter((one) => why.has(one)).map((one) => say(CHIPS[one]));
+    const said = words.length > 0 ? words.join("　") : canvas.settled ? "" : say("img.low");
     put(this.chips, said);
     this.chips.hidden = said === "";
   }
@@ -277,12 +289,19 @@ class SlideView implements View {
       ready: true,
       settled: canvas.settled,
       missing: canvas.missingInView,
+      damaged: canvas.gaps().filter(({ why }) => why === "damaged").length,
+      derived: canvas.derived,
       level: canvas.level(),
       scale: canvas.devicePerFull(),
       um: canvas.umPerDevicePixel(),
       origin: [lie.x, lie.y],
     };
   }
+}
+
+function noLabel(label: Associated | undefined): "missing" | "tile.damaged" | "slide.nolabel" {
+  if (!label) return "slide.nolabel";
+  return label.state === "damaged" ? "tile.damaged" : "missing";
 }
 
 const round = (figure: number): string => String(Math.round(figure * 100) / 100);
