@@ -17,7 +17,7 @@ interface FrameDecoder {
 }
 
 interface Factory<Module> {
-  (options: { locateFile: (file: string) => string }): Promise<Module>;
+  (options: { locateFile: (file: string) => string; print: () => void; printErr: () => void }): Promise<Module>;
 }
 
 declare module "@cornerstonejs/codec-openjpeg/decodewasmjs" {

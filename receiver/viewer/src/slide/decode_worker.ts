@@ -28,7 +28,11 @@ export interface Answer {
 
 export type Codec = "j2k" | "htj2k" | "jls" | "native";
 
-const located = (url: URL) => ({ locateFile: (file: string) => (file.endsWith(".wasm") ? url.href : file) });
+const located = (url: URL) => ({
+  locateFile: (file: string) => (file.endsWith(".wasm") ? url.href : file),
+  print: () => undefined, // they tell of each header that they read
+  printErr: () => undefined,
+});
 
 // each codec is fetched when a slide first needs it
 let openJpeg: ReturnType<typeof makeOpenJpeg> | null = null;

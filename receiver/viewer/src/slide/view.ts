@@ -132,7 +132,9 @@ class SlideView implements View {
     }
     this.canvas?.close();
     this.area.replaceChildren();
-    this.overview.replaceChildren();
+    // one of its own for each: the renderer takes the element away with itself
+    const overview = h("div", { class: "overview-map" });
+    this.overview.replaceChildren(overview);
     this.current = index;
     this.levels = series.slide.levels.length;
     this.canvas = new SlideCanvas({
@@ -142,7 +144,7 @@ class SlideView implements View {
       coverage: this.coverage,
       address: (sop, frame) => this.address(series, sop, frame),
       area: this.area,
-      overview: this.overview,
+      overview,
       changed: () => this.moved(),
       grown: () => this.hint(this.context.key, false),
     });
