@@ -17,9 +17,9 @@ KEPT = 50_000  # instances; about 300 bytes each
 _instances = index.instances
 
 _READ = """
-    00080008 00080060 00080070 0008103E 00081090 00110010 00180015 00200011 00280002 00280004
-    00280006 00280010 00280011 00280030 00280101 00282000 00282110 00282112 00480006 00480007
-    00480011 00480105 52009229
+    00080008 00080060 00080070 0008103E 00081090 00110010 00180015 00200011 00209311 00280002
+    00280004 00280006 00280010 00280011 00280030 00280101 00282000 00282110 00282112
+    00480006 00480007 00480011 00480105 52009229
 """
 #: All that :func:`read` looks at.
 TAGS = _READ.split()
@@ -70,6 +70,7 @@ class Facts:
     icc: bool = False
     lossy: bool | None = None
     focus: str | None = None
+    sparse: bool = False
     photometric: str | None = None
     samples: int | None = None
     bits: int | None = None
@@ -151,6 +152,7 @@ def read(model: dict[str, Any]) -> Facts:
         objective_power=_number(_value(path, "00480112")),
         icc="00282000" in path or "00282000" in model,
         lossy={"00": False, "01": True}.get(_text(model, "00282110") or ""),
+        sparse=_text(model, "00209311") == "TILED_SPARSE",
         focus=_text(model, "00480011"),
         photometric=_text(model, "00280004"),
         samples=_whole(model, "00280002"),

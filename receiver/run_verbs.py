@@ -71,6 +71,13 @@ def _say(kept: dict[str, Any]) -> None:
     for one in kept["alarms"]:
         console.say(f"警報 {one['at']} {one.get('institution')}: {one.get('cause')}",
                     f"alarm {one['at']} {one.get('institution')}: {one.get('cause')}")  # fmt: skip
+    made = kept["derived"]
+    if made["waiting"]:
+        left, percent = made["waiting"], made["percent"]
+        held = "、ディスクの空き待ち", ", waiting for room on the disk"
+        ja, en = held if made["held"] else ("", "")
+        console.say(f"標本の縮小レベル: 残り {left}、今のもの {percent} %{ja}",
+                    f"slide levels to derive: {left}, the present one {percent} %{en}")  # fmt: skip
     if kept["purge"]["studies"]:
         words = kept["purge"]
         console.say(f"{words['first']} から {words['studies']} 件の画像を消します",
@@ -87,6 +94,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
     from common.settings import Receiver
     from common.states import ABSENT, WORDS, TransferState
     from receiver import index, repairs, upkeep
+    from receiver.derived import Shelf
     from receiver.index import Index
 
     with console.verb(as_json=as_json):
@@ -111,6 +119,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
                 "damaged": damaged,
                 "aside": sum(1 for _ in (folder / "store" / "aside").glob("*")),
                 "alarms": audit.last(folder / "audit", "alarm", ALARMS),
+                "derived": Shelf(folder / "store").standing(),
                 "purge": coming(known, Receiver.load(folder)),
             }
         lang = console.language()

@@ -18,7 +18,7 @@ from common.web import guard
 from common.web.accounts import ABSOLUTE_SECONDS, Accounts
 from common.web.headers import SecurityHeaders
 from common.web.hosts import KnownHosts
-from receiver import dicomweb, index, pages
+from receiver import dicomweb, index, pages, pyramids
 from receiver.changes import Changes
 from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
@@ -169,6 +169,14 @@ def _list_routes(
         found = await asyncio.to_thread(worklist.coverage, request.path_params["key"])
         return reply(request, found)
 
+    async def derived(request: Request) -> Response:
+        words = request.path_params
+        where = (words["key"], words["sop"], words["factor"], words["number"] - 1)
+        tile = await asyncio.to_thread(
+            pyramids.derived_tile, worklist.index, worklist.shelf, *where
+        )
+        return Response(tile, media_type="image/jpeg")
+
     async def opened(request: Request) -> Response:
         await asyncio.to_thread(worklist.opened, request.path_params["key"])
         return Response(status_code=204)
@@ -186,6 +194,9 @@ def _list_routes(
         Route("/api/worklist", rows, methods=["GET"]),
         Route("/api/studies/{key}", study, methods=["GET"]),
         Route("/api/studies/{key}/coverage", coverage, methods=["GET"]),
+        Route(
+            "/api/studies/{key}/derived/{sop}/{factor:int}/{number:int}", derived, methods=["GET"]
+        ),
         Route("/api/studies/{key}/opened", opened, methods=["POST"]),
         Route("/api/studies/{key}/done", done, methods=["POST"]),
         Route("/api/events", events, methods=["GET"]),

@@ -18,8 +18,9 @@ from sqlalchemy import Connection, Row, case, func, select, update
 from common.errors import NotFound
 from common.link import pack_bits
 from common.states import ABSENT, INSTANCE_WORDS, MOVES, WORDS, InstanceState, TransferState, move
-from receiver import index, person_name
+from receiver import index, person_name, pyramids
 from receiver.attributes import GUESSED, TEST, first
+from receiver.derived import Shape, Shelf
 from receiver.facts import LIGHT, NOTHING, Facts, KnownFacts
 from receiver.index import Index
 
@@ -51,8 +52,9 @@ class Study:
         Instances that have arrived, and slots.
     tiles_here, tiles : int
         The same of frames.
-    instances, held :
-        For a study alone: its rows, and the frames here of levels not yet whole.
+    instances, held, derived :
+        For a study alone: its rows, the frames here of levels not yet whole, and what was
+        made here of others, by SOP Instance UID.
     """
 
     row: Row[Any]
@@ -63,6 +65,7 @@ class Study:
     tiles: int = 0
     damaged: int = 0
     instances: list[Row[Any]] = field(default_factory=list)
+    derived: dict[str, list[Shape]] = field(default_factory=dict)
     held: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -84,6 +87,7 @@ class Worklist:
     def __init__(self, database: Index, known: KnownFacts) -> None:
         self.index = database
         self.known = known
+        self.shelf = Shelf(known.store)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row of every study: urgent before soon before routine, new first."""
@@ -118,6 +122,10 @@ class Worklist:
                 | ({"damaged": True} if row.state == InstanceState.DAMAGED else {})
                 for row in study.instances
             }
+        for uid, shapes in study.derived.items():
+            for one in shapes:
+                bitmap = pack_bits(range(one.frames), one.frames)
+                instances[pyramids.derived_id(uid, one)] = {"frames": one.frames, "bitmap": bitmap}
         return {"instances": instances}
 
     def opened(self, key: str) -> None:
@@ -181,6 +189,11 @@ class Worklist:
         study.here = sum(slot.state not in ABSENT for slot in slots)
         study.damaged = sum(slot.state == InstanceState.DAMAGED for slot in slots)
         study.total = len(slots)
+        study.derived = {
+            slot.sop_uid: self.shelf.of(slot.key)
+            for slot in slots
+            if study.facts[slot.id].slide and slot.state == InstanceState.VERIFIED
+        }
         study.tiles_here = sum(study.arrived(slot) for slot in slots)
         study.tiles = sum(slot.frames or 0 for slot in slots)
         return study
@@ -349,7 +362,7 @@ def _series(study: Study) -> list[dict[str, Any]]:
             "instances": [_instance(row, study.facts[row.id]) for row in rows],
         }
         if study.slide:
-            series["slide"] = _slide(study, rows)
+            series["slide"] = pyramids.slide(study, rows)
         found.append(series)
     found.sort(key=lambda series: (series["number"] is None, series["number"] or 0))
     return found
@@ -368,43 +381,6 @@ def _instance(row: Row[Any], facts: Facts) -> dict[str, Any]:
         "columns": facts.columns,
         "sop_class": row.sop_class,
         "transfer_syntax": row.transfer_syntax,
-    }
-
-
-def _slide(study: Study, rows: list[Row[Any]]) -> dict[str, Any]:
-    levels: list[dict[str, Any]] = []
-    associated: list[dict[str, Any]] = []
-    known = [(row, study.facts[row.id]) for row in rows if study.facts[row.id].slide]
-    for row, facts in known:
-        image = {
-            "sop_uid": row.sop_uid,
-            "columns": facts.total_columns,
-            "rows": facts.total_rows,
-            "tile_columns": facts.columns,
-            "tile_rows": facts.rows,
-            "frames": row.frames,
-            "spacing_um": facts.spacing_um,
-            "flavor": facts.flavor,
-            "arrived": study.arrived(row),
-            "state": row.state,
-            "transfer_syntax": row.transfer_syntax,
-            "photometric": facts.photometric,
-            "samples": facts.samples,
-            "bits": facts.bits,
-            "planar": facts.planar,
-        }
-        (levels if facts.flavor == "VOLUME" else associated).append(image)
-    levels.sort(key=lambda level: int(level["columns"] or 0), reverse=True)
-    whole = next((facts for _, facts in known if facts.flavor == "VOLUME"), NOTHING)
-    return {
-        "levels": levels,
-        "associated": associated,
-        "objective_power": whole.objective_power,
-        "icc": whole.icc,
-        "lossy": whole.lossy,
-        "focus": whole.focus,
-        "ratio": whole.ratio,
-        "scanner": whole.scanner,
     }
 
 

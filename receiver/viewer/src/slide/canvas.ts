@@ -11,6 +11,8 @@ import { SlideSource } from "./tile_source";
 
 const ASK_AT_ONCE = 24; // missing frames in view that are asked for, so that they come first
 const ASK_AGAIN_MS = 20_000;
+const REST_MS = 60; // after which the view stands still
+const WAITING_MS = 5000; // that one looks for what was asked for as often as one can
 const OVERVIEW_TILES = 4000;
 /** A magnification this near to the scan's own shows the scan's own pixels, unscaled. */
 const NEARLY_FULL = 0.02;
@@ -44,6 +46,7 @@ export class SlideCanvas {
   private readonly asked = new Map<string, number>();
   private readonly refusals: [sop: string, frame: number, why: "damaged" | "undecodable"][] = [];
   private coverage: Coverage;
+  private askedAt = -WAITING_MS;
   private exact = false;
   private resting = 0;
   private over = false;
@@ -149,6 +152,11 @@ export class SlideCanvas {
     return this.gaps().length;
   }
 
+  /** True while something in view was asked for a moment ago. */
+  get waiting(): boolean {
+    return performance.now() - this.askedAt < WAITING_MS && this.gaps().some(({ why }) => why === "missing");
+  }
+
   /** Tiles in view that are not shown. */
   gaps(): Gap[] {
     return this.ready ? missing(this.options.pyramid, this.coverage, this.level(), this.lie()) : [];
@@ -205,7 +213,7 @@ export class SlideCanvas {
     if (this.over || !this.ready) return;
     this.snap();
     window.clearTimeout(this.resting);
-    this.resting = window.setTimeout(() => this.ask(), 150);
+    this.resting = window.setTimeout(() => this.ask(), REST_MS);
     this.draw();
   }
 
@@ -276,6 +284,7 @@ export class SlideCanvas {
       .map(({ x, y }) => address(sop, pyramid.frame(level, x, y)))
       .filter((url) => now - (this.asked.get(url) ?? -ASK_AGAIN_MS) >= ASK_AGAIN_MS)
       .slice(0, ASK_AT_ONCE);
+    if (wanted.length > 0) this.askedAt = now;
     for (const url of wanted) {
       this.asked.set(url, now);
       const options = { headers: { Accept: accepts(pyramid.at(level).of) }, signal: context.signal };

@@ -16,6 +16,8 @@ import { Coverage } from "./coverage";
 import { magnification, Pyramid, STEPS } from "./pyramid";
 
 const COVERAGE_MS = 500;
+/** The same while a reader waits for something in view. */
+const WAITED_MS = 120;
 const CHIPS = { missing: "tile.missing", damaged: "tile.repair", undecodable: "img.decode" } as const;
 type SlideSeries = Series & { readonly slide: Slide };
 
@@ -93,7 +95,7 @@ class SlideView implements View {
       const study = this.again;
       this.again = false;
       void persist(this.context, () => this.refresh(study));
-    }, COVERAGE_MS);
+    }, this.canvas?.waiting ? WAITED_MS : COVERAGE_MS);
   }
 
   private async refresh(whole: boolean): Promise<void> {
