@@ -48,7 +48,7 @@ def coded(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         screen.sign_in()
         screen.open(key)
         yield Coded(screen, tissue, {n: svs for n, (_, svs) in written.items() if svs})
-    context.close()
+        context.close()
     room.close()
 
 
