@@ -23,6 +23,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
+    UID,
     ExplicitVRLittleEndian,
     HTJ2KLossless,
     JPEG2000Lossless,
@@ -146,7 +147,7 @@ def _header(coding: Coding) -> pydicom.Dataset:
     shared.PixelMeasuresSequence = Items([measures])
     ds.SharedFunctionalGroupsSequence = Items([shared])
     ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = coding.syntax
-    ds.file_meta.MediaStorageSOPClassUID = WSI
+    ds.file_meta.TransferSyntaxUID = UID(coding.syntax)
+    ds.file_meta.MediaStorageSOPClassUID = UID(WSI)
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
     return ds

@@ -182,9 +182,12 @@ def test_a_damaged_tile_says_so(ward: Ward) -> None:
     view = screen.view()
     assert view["damaged"] == view["missing"]
     chip = screen.page.locator(".slide-chips").inner_text()
-    assert "破損" in chip and "未着" not in chip
+    assert "破損" in chip
+    assert "未着" not in chip
     said = screen.page.locator(".facts").inner_text()
-    assert "µm/px" in said and "非可逆" in said and "ICC" in said
+    assert "µm/px" in said
+    assert "非可逆" in said
+    assert "ICC" in said
 
 
 @pytest.mark.requirement("WSI-10")
@@ -217,6 +220,7 @@ def test_a_level_that_was_made_here_is_shown_as_such(ward: Ward) -> None:
     assert "作成レベル" in screen.text("derived")
     screen.frames(3)
     pixels = screen.pixels(SLIDE)
-    assert (pixels[..., :3] > 0xE0).all(axis=2).any() and pixels[..., :3].std() > 10
+    assert (pixels[..., :3] > 0xE0).all(axis=2).any()
+    assert pixels[..., :3].std() > 10
     screen.press("j")
     screen.until("window.__todoke.view.derived === false", "the scan's own level")
