@@ -42,6 +42,8 @@ def slide(study: Study, rows: list[Row[Any]]) -> dict[str, Any]:
             "bits": facts.bits,
             "planar": facts.planar,
         }
+        if facts.sparse:
+            continue  # frames in no order that follows from their numbers (PS3.3 C.7.6.17.3)
         (levels if facts.flavor == "VOLUME" else associated).append(image)
         for one in study.derived.get(row.sop_uid, ()):
             levels.append(image | _derived(image, one))
@@ -52,6 +54,7 @@ def slide(study: Study, rows: list[Row[Any]]) -> dict[str, Any]:
         "associated": associated,
         "objective_power": whole.objective_power,
         "icc": whole.icc,
+        "sparse": any(facts.sparse for _, facts in known),
         "lossy": whole.lossy,
         "focus": whole.focus,
         "ratio": whole.ratio,

@@ -82,6 +82,8 @@ export interface Slide {
   readonly associated: readonly Associated[];
   readonly objective_power: number | null;
   readonly icc: boolean;
+  /** Levels of another order of frames were left out. */
+  readonly sparse?: boolean;
   readonly lossy: boolean | null;
   readonly focus: string | null;
   readonly ratio: number | null;

@@ -132,6 +132,11 @@ export const WORDS = {
   "slide.nospacing": ["画素の大きさ不明", "Pixel size unknown"],
   "slide.icc": ["ICCあり (未適用)", "ICC present (not applied)"],
   "slide.noicc": ["ICCなし: 色は装置のまま", "No ICC profile: colours as scanned"],
+  "slide.coarse": ["{u} µm/px より粗い走査", "Scan coarser than {u} µm/px"],
+  "slide.sparse": [
+    "この標本のタイルの並び方 (TILED_SPARSE) は表示できません。ほかのビューアでご覧ください",
+    "Tiles in this order (TILED_SPARSE) cannot be shown here. Use another viewer",
+  ],
   "slide.derived": ["作成レベル (受信側で縮小)", "Derived level (reduced by the receiver)"],
   "slide.autofocus": ["焦点 自動", "Focus: auto"],
   "slide.manualfocus": ["焦点 手動", "Focus: manual"],

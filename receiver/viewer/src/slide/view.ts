@@ -18,6 +18,8 @@ import { magnification, Pyramid, STEPS } from "./pyramid";
 const COVERAGE_MS = 500;
 /** The same while a reader waits for something in view. */
 const WAITED_MS = 120;
+/** Coarser scans are said to be so (WSI-06). */
+const COARSE_UM = 0.5;
 const CHIPS = { missing: "tile.missing", damaged: "tile.repair", undecodable: "img.decode" } as const;
 type SlideSeries = Series & { readonly slide: Slide };
 
@@ -120,6 +122,11 @@ class SlideView implements View {
     return `${this.study.dicomweb}/studies/${this.study.study_uid}/series/${series.series_uid}`;
   }
 
+  /** All levels lie in an order that this page does not know: better none than one in the wrong place. */
+  private get unordered(): boolean {
+    return this.study.series.some((series) => series.slide?.sparse);
+  }
+
   private address(series: SlideSeries, sop: string, frame: number): string {
     const derived = series.slide.levels.find((level) => level.sop_uid === sop)?.derived;
     if (!derived) return `${this.base(series)}/instances/${sop}/frames/${frame + 1}`;
@@ -129,7 +136,7 @@ class SlideView implements View {
   private choose(index: number, field: Field | null = null): void {
     const series = this.slides[index];
     if (!series) {
-      if (this.slides.length === 0) this.area.replaceChildren(h("p", { class: "notice" }, word("study.none")));
+      if (this.slides.length === 0) this.area.replaceChildren(h("p", { class: "notice" }, word(this.unordered ? "slide.sparse" : "study.none")));
       return;
     }
     this.canvas?.close();
@@ -223,6 +230,7 @@ class SlideView implements View {
       parts.push(word("slide.screen", { u: um.toFixed(um < 1 ? 3 : 2) }));
       parts.push(word("slide.scan", { x: scanned, u: full.toFixed(3) }));
     }
+    if (full !== null && full > COARSE_UM * 1.01) parts.push(h("b", { class: "inverse" }, word("slide.coarse", { u: COARSE_UM })));
     parts.push(word(slide.icc ? "slide.icc" : "slide.noicc"));
     const ratio = slide.ratio === null ? "" : `${round(slide.ratio)}:1`;
     if (slide.lossy === false) parts.push(word("img.lossless"));
