@@ -58,6 +58,13 @@ def coming(known: Any, settings: Any) -> dict[str, Any]:
     }
 
 
+def made_here(folder: Path) -> dict[str, Any]:
+    """Return how far the levels have come that slides lack."""
+    from receiver.derived import Shelf
+
+    return Shelf(folder / "store").standing()
+
+
 def _say(kept: dict[str, Any]) -> None:
     """Say what a person has to know besides the transfers."""
     for one in kept["damaged"]:
@@ -94,7 +101,6 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
     from common.settings import Receiver
     from common.states import ABSENT, WORDS, TransferState
     from receiver import index, repairs, upkeep
-    from receiver.derived import Shelf
     from receiver.index import Index
 
     with console.verb(as_json=as_json):
@@ -119,7 +125,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
                 "damaged": damaged,
                 "aside": sum(1 for _ in (folder / "store" / "aside").glob("*")),
                 "alarms": audit.last(folder / "audit", "alarm", ALARMS),
-                "derived": Shelf(folder / "store").standing(),
+                "derived": made_here(folder),
                 "purge": coming(known, Receiver.load(folder)),
             }
         lang = console.language()
