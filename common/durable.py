@@ -141,6 +141,25 @@ def read_at(fd: int, size: int, offset: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def read_cached(fd: int, size: int, offset: int) -> bytes | None:
+    """Read `size` bytes at byte `offset` if memory holds them all.
+
+    Returns
+    -------
+    bytes or None
+        None where the disk would have to be waited for, where there are fewer, and
+        where the system cannot say: then :func:`read_at` reads them, in a thread.
+    """
+    if not hasattr(os, "RWF_NOWAIT"):
+        return None
+    place = bytearray(size)
+    try:
+        read = os.preadv(fd, [place], offset, os.RWF_NOWAIT)
+    except OSError:  # EAGAIN, or a file system that has no such reads
+        return None
+    return bytes(place) if read == size else None
+
+
 def read_into(fd: int, places: Sequence[memoryview], offset: int) -> int:
     """Fill the places, one after the other, with the bytes from `offset` on.
 

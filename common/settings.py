@@ -221,6 +221,12 @@ class Receiver(Settings):
         "TLS profile: jp-high13 is TLS 1.3 alone, dicom-b12 takes 1.2 as well",
         _profile,
     )
+    tile_cache_minutes: int = option(
+        0,
+        "検証済みの標本をブラウザーに残してよい分数。0 なら残さない (共用の端末では 0 のまま)",
+        "Minutes that browsers may keep tiles of verified slides; 0: none (so on shared desks)",
+        _not_negative,
+    )
     keep_free_mb: int = _keep_free()
     purge_days: int = option(
         90,

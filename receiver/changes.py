@@ -18,20 +18,26 @@ class Changes:
         self._sqlite = database.engine.dialect.name == "sqlite"
         self._connection: Any = database.engine.raw_connection()  # it counts per connection
         self._connection.detach()
+        self._cursor = self._connection.cursor()  # kept: it is asked with every tile
         self._version: int | None = None
+
+    def version(self) -> int | None:
+        """Return a number that another commit changes; None where the engine counts none.
+
+        Whoever keeps what it read asks *before* it reads: what is kept under a number
+        is what was true when the number was.
+        """
+        if not self._sqlite:
+            return None
+        return int(self._cursor.execute("PRAGMA data_version").fetchone()[0])
 
     def seen(self) -> bool:
         """Return whether something was written since this was asked last."""
-        if not self._sqlite:
-            return True
-        cursor = self._connection.cursor()
-        try:
-            version = int(cursor.execute("PRAGMA data_version").fetchone()[0])
-        finally:
-            cursor.close()
-        changed, self._version = version != self._version, version
+        version = self.version()
+        changed, self._version = version is None or version != self._version, version
         return changed
 
     def close(self) -> None:
         """Close the connection."""
+        self._cursor.close()
         self._connection.close()

@@ -33,7 +33,9 @@ _SERIES = "/studies/{study}/series/{series}"
 _INSTANCE = "/studies/{study}/series/{series}/instances/{instance}"
 
 
-def routes(services: ViewerServices, known: KnownFacts, decoders: Decoders) -> list[BaseRoute]:
+def routes(
+    services: ViewerServices, known: KnownFacts, decoders: Decoders, stored: Stored
+) -> list[BaseRoute]:
     """Return the routes of both roots.
 
     Parameters
@@ -43,8 +45,8 @@ def routes(services: ViewerServices, known: KnownFacts, decoders: Decoders) -> l
         Shared with the work list.
     decoders : Decoders
         Closed by the caller.
+    stored : Stored
     """
-    stored = Stored(services.index, services.store)
     qido = Qido(services.index, known, stored)
     wado = Wado(stored, decoders, services.waiting or Waiting(services.index))
     table: dict[str, Endpoint] = {

@@ -20,9 +20,9 @@ KEPT = 50_000  # instances; about 300 bytes each
 _instances = index.instances
 
 _READ = """
-    00080008 00080060 00080070 0008103E 00081090 00082111 00110010 00180015 00200011 00280010
-    00280011 00280030 00282000 00282112 00480006 00480007 00480105 00209161 00209162 00209228 00209311
-    52009229 52009230
+    00080008 00080060 00080070 0008103E 00081090 00082111 00110010 00180015 00200011 00209161
+    00209162 00209228 00209311 00280002 00280004 00280006 00280010 00280011 00280030 00280101
+    00282000 00282110 00282112 00480006 00480007 00480011 00480105 52009229 52009230
 """
 #: All that :func:`read` looks at.
 TAGS = _READ.split()
@@ -82,6 +82,12 @@ class Facts:
     spacing_um: float | None = None
     objective_power: float | None = None
     icc: bool = False
+    lossy: bool | None = None
+    focus: str | None = None
+    photometric: str | None = None
+    samples: int | None = None
+    bits: int | None = None
+    planar: int | None = None
     ratio: float | None = None
     scanner: str | None = None
     reencoded: bool = False
@@ -165,6 +171,12 @@ def read(model: dict[str, Any]) -> Facts:
         spacing_um=None if spacing is None else spacing * 1000,
         objective_power=_number(_value(path, "00480112")),
         icc="00282000" in path or "00282000" in model,
+        lossy={"00": False, "01": True}.get(_text(model, "00282110") or ""),
+        focus=_text(model, "00480011"),
+        photometric=_text(model, "00280004"),
+        samples=_whole(model, "00280002"),
+        bits=_whole(model, "00280101"),
+        planar=_whole(model, "00280006"),
         ratio=_number(_value(model, "00282112")),
         scanner=" ".join(filter(None, (_text(model, "00080070"), _text(model, "00081090"))))
         or None,

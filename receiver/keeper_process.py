@@ -13,9 +13,11 @@ from pathlib import Path
 from common import audit, console, logs
 from common.errors import StorageError
 from common.settings import Receiver
+from common.space import MIB
 from receiver import index
 from receiver.changes import Changes
 from receiver.child import attended
+from receiver.deriving import Deriving
 from receiver.describe_process import yield_processor
 from receiver.index import Index
 from receiver.purge import Purge
@@ -56,6 +58,7 @@ class Keeper:
         self.scrub = Scrub(self.index, store, self.trail, pace)
         self.purge = Purge(self.index, store, self.trail, settings.purge_days)
         self.records = Records(self.index, data)
+        self.deriving = Deriving(self.index, store.root, settings.keep_free_mb * MIB)
 
     def _wait(self, seconds: float) -> None:
         if self.stop.wait(seconds):
@@ -74,6 +77,7 @@ class Keeper:
         except Ended:
             pass
         finally:
+            self.deriving.close()
             self._changes.close()
             self._written.close()
             self.index.close()
@@ -90,6 +94,7 @@ class Keeper:
         self.scrub.suspected()
         if self.settings.scrub_mb_per_second and self._pass_is_due(now):
             self.scrub.some()
+        self.deriving.some()
 
     def _pass_is_due(self, now: datetime) -> bool:
         """Tell whether a pass is under way, or none was begun today."""

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
@@ -21,6 +22,7 @@ from common.dicom import digest
 from common.errors import NotFound, UsageError
 from common.states import TransferState
 from receiver import index
+from receiver.derived import Shelf
 from receiver.index import Index
 from receiver.store import Store
 from receiver.transfers import TOGETHER
@@ -111,6 +113,8 @@ class Purge:
         with self.index.read() as db:
             paths = json.loads(db.execute(select(_purges.c.paths).where(same)).scalar_one())
         self.store.drop(paths)
+        for path in paths:  # what was made of them goes too
+            Shelf(self.store.root).forget(PurePosixPath(path).stem)
         with self.index.write() as db:
             db.execute(update(_purges).where(same).values(paths=None))
 

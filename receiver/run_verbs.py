@@ -58,6 +58,13 @@ def coming(known: Any, settings: Any) -> dict[str, Any]:
     }
 
 
+def made_here(folder: Path) -> dict[str, Any]:
+    """Return how far the levels have come that slides lack."""
+    from receiver.derived import Shelf
+
+    return Shelf(folder / "store").standing()
+
+
 def _say(kept: dict[str, Any]) -> None:
     """Say what a person has to know besides the transfers."""
     for one in kept["damaged"]:
@@ -71,6 +78,13 @@ def _say(kept: dict[str, Any]) -> None:
     for one in kept["alarms"]:
         console.say(f"警報 {one['at']} {one.get('institution')}: {one.get('cause')}",
                     f"alarm {one['at']} {one.get('institution')}: {one.get('cause')}")  # fmt: skip
+    made = kept["derived"]
+    if made["waiting"]:
+        left, percent = made["waiting"], made["percent"]
+        held = "、ディスクの空き待ち", ", waiting for room on the disk"
+        ja, en = held if made["held"] else ("", "")
+        console.say(f"標本の縮小レベル: 残り {left}、今のもの {percent} %{ja}",
+                    f"slide levels to derive: {left}, the present one {percent} %{en}")  # fmt: skip
     if kept["purge"]["studies"]:
         words = kept["purge"]
         console.say(f"{words['first']} から {words['studies']} 件の画像を消します",
@@ -111,6 +125,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
                 "damaged": damaged,
                 "aside": sum(1 for _ in (folder / "store" / "aside").glob("*")),
                 "alarms": audit.last(folder / "audit", "alarm", ALARMS),
+                "derived": made_here(folder),
                 "purge": coming(known, Receiver.load(folder)),
             }
         lang = console.language()

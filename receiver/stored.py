@@ -156,7 +156,7 @@ class Stored:
         list of (int, int) or None
             None where frames are no runs of bytes and need a parser.
         """
-        table = self._table(row)
+        table = self.table(row)
         if not table:
             return None
         found = [struct.unpack_from("<QQ", table, 16 * number) for number in numbers]
@@ -218,7 +218,8 @@ class Stored:
             return path.with_suffix(".dcm")
         return path
 
-    def _table(self, row: Row[Any]) -> bytes:
+    def table(self, row: Row[Any]) -> bytes:
+        """Return uint64 LE pairs of offset in the data set and length; empty without frames."""
         kept = (row.key, row.path, row.length)
         with self._lock:
             if kept in self._tables:

@@ -31,6 +31,8 @@ class ViewerServices:
         Folder of the built pages.
     refused : callable
         Told of each request that is refused: address, cause, certificate.
+    keep_tiles_seconds : int
+        How long browsers may keep frames of verified slide levels; 0: not at all.
     names : frozenset of str
         Under which browsers may reach the door, besides localhost and bare addresses.
     waiting : Waiting, optional
@@ -45,5 +47,6 @@ class ViewerServices:
     version: str
     pages: Path = PAGES
     refused: Refused = lambda *_: None
+    keep_tiles_seconds: int = 0
     names: frozenset[str] = frozenset()
     waiting: Waiting | None = None

@@ -18,11 +18,14 @@ from common.web import guard
 from common.web.accounts import ABSOLUTE_SECONDS, Accounts
 from common.web.headers import SecurityHeaders
 from common.web.hosts import KnownHosts
-from receiver import dicomweb, index, pages
+from receiver import dicomweb, index, pages, slide_levels
+from receiver.changes import Changes
 from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
 from receiver.live import Live
 from receiver.replies import body_of, failed, left, not_served, reply
+from receiver.stored import Stored
+from receiver.tiles import Tiles, TilesFirst
 from receiver.viewer_services import ViewerServices
 from receiver.worklist import Worklist
 
@@ -41,19 +44,24 @@ def viewer_app(services: ViewerServices) -> Starlette:
     ----------
     services : ViewerServices
     """
-    accounts = Accounts(services.index)
+    changes = Changes(services.index)
+    accounts = Accounts(services.index, version=changes.version)
     known = KnownFacts(services.store)
     decoders = Decoders()
+    stored = Stored(services.index, services.store)
+    tiles = Tiles(stored, changes, services.keep_tiles_seconds)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         decoders.close()
+        tiles.close()
+        changes.close()
 
     routes: list[BaseRoute] = [
         *_session_routes(services, accounts),
         *_list_routes(services, accounts, Worklist(services.index, known)),
-        *dicomweb.routes(services, known, decoders),
+        *dicomweb.routes(services, known, decoders, stored),
         *pages.routes(services.pages),
     ]
     return Starlette(
@@ -70,6 +78,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
                 passive=PASSIVE,
                 refused=services.refused,
             ),
+            Middleware(TilesFirst, tiles=tiles),
         ],
         lifespan=lifespan,
         exception_handlers={
@@ -160,6 +169,14 @@ def _list_routes(
         found = await asyncio.to_thread(worklist.coverage, request.path_params["key"])
         return reply(request, found)
 
+    async def derived(request: Request) -> Response:
+        words = request.path_params
+        where = (words["key"], words["sop"], words["factor"], words["number"] - 1)
+        tile = await asyncio.to_thread(
+            slide_levels.derived_tile, worklist.index, worklist.shelf, *where
+        )
+        return Response(tile, media_type="image/jpeg")
+
     async def opened(request: Request) -> Response:
         await asyncio.to_thread(worklist.opened, request.path_params["key"])
         return Response(status_code=204)
@@ -177,6 +194,9 @@ def _list_routes(
         Route("/api/worklist", rows, methods=["GET"]),
         Route("/api/studies/{key}", study, methods=["GET"]),
         Route("/api/studies/{key}/coverage", coverage, methods=["GET"]),
+        Route(
+            "/api/studies/{key}/derived/{sop}/{factor:int}/{number:int}", derived, methods=["GET"]
+        ),
         Route("/api/studies/{key}/opened", opened, methods=["POST"]),
         Route("/api/studies/{key}/done", done, methods=["POST"]),
         Route("/api/events", events, methods=["GET"]),

@@ -113,6 +113,7 @@ async def serve(data: Path) -> None:
         https=shown is not None,
         version=version,
         refused=refusals.at("viewer"),
+        keep_tiles_seconds=60 * settings.tile_cache_minutes,
         names=viewer_names(settings),
         waiting=waiting,
     )

@@ -20,6 +20,7 @@ from common.link import pack_bits
 from common.states import ABSENT, INSTANCE_WORDS, MOVES, WORDS, InstanceState, TransferState, move
 from receiver import index, person_name, slide_levels
 from receiver.attributes import GUESSED, TEST, first
+from receiver.derived import Shape, Shelf
 from receiver.facts import LIGHT, NOTHING, Facts, KnownFacts
 from receiver.index import Index
 
@@ -52,8 +53,9 @@ class Study:
         Instances that have arrived, and slots.
     tiles_here, tiles : int
         The same of frames.
-    instances, held :
-        For a study alone: its rows, and the frames here of levels not yet whole.
+    instances, held, derived :
+        For a study alone: its rows, the frames here of levels not yet whole, and what was
+        made here of others, by SOP Instance UID.
     transfers : list of (state, priority), of a slide case: each slide is a transfer
     """
 
@@ -65,6 +67,7 @@ class Study:
     tiles: int = 0
     damaged: int = 0
     instances: list[Row[Any]] = field(default_factory=list)
+    derived: dict[str, list[Shape]] = field(default_factory=dict)
     held: dict[int, int] = field(default_factory=dict)
     transfers: list[tuple[TransferState, str]] = field(default_factory=list)
 
@@ -100,6 +103,7 @@ class Worklist:
     def __init__(self, database: Index, known: KnownFacts) -> None:
         self.index = database
         self.known = known
+        self.shelf = Shelf(known.store)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row of every study: urgent before soon before routine, new first."""
@@ -131,8 +135,16 @@ class Worklist:
             study = self._one(db, key)
             instances = {
                 row.sop_uid: {"frames": row.frames or 0, "bitmap": self._bitmap(db, row)}
+                | ({"damaged": True} if row.state == InstanceState.DAMAGED else {})
                 for row in study.instances
             }
+        for uid, shapes in study.derived.items():
+            for one in shapes:
+                bitmap = pack_bits(range(one.frames), one.frames)
+                instances[slide_levels.derived_id(uid, one)] = {
+                    "frames": one.frames,
+                    "bitmap": bitmap,
+                }
         return {"instances": instances}
 
     def opened(self, key: str) -> None:
@@ -196,6 +208,11 @@ class Worklist:
         study.here = sum(slot.state not in ABSENT for slot in slots)
         study.damaged = sum(slot.state == InstanceState.DAMAGED for slot in slots)
         study.total = len(slots)
+        study.derived = {
+            slot.sop_uid: self.shelf.of(slot.key)
+            for slot in slots
+            if study.facts[slot.id].slide and slot.state == InstanceState.VERIFIED
+        }
         study.tiles_here = sum(study.arrived(slot) for slot in slots)
         study.tiles = sum(slot.frames or 1 for slot in slots)
         cases = db.execute(_of_cases().where(mine))
@@ -379,8 +396,8 @@ def _series(study: Study) -> list[dict[str, Any]]:
             "instances": [_instance(row, study.facts[row.id]) for row in rows],
         }
         if study.slide:
-            levels = [(row, study.facts[row.id]) for row in rows if study.facts[row.id].slide]
-            series["slide"] = slide_levels.slide(levels, study.arrived)
+            images = [(row, study.facts[row.id]) for row in rows if study.facts[row.id].slide]
+            series["slide"] = slide_levels.slide(images, study.arrived, study.derived)
         found.append(series)
     found.sort(key=lambda series: (series["number"] is None, series["number"] or 0))
     return found

@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from argon2 import PasswordHasher
@@ -45,6 +46,7 @@ TOUCH_SECONDS = 20  # a session's last use is written at most so often
 MIN_PASSWORD = 13
 MAX_PASSWORD = 256
 MAX_NAME = 64
+KEPT_SESSIONS = 1000  # in memory, each as long as nothing is written
 
 metadata = MetaData()
 users = Table(
@@ -140,11 +142,21 @@ class Accounts:
         Its tables ``users`` and ``sessions`` are made if they are not there.
     clock : callable
         Seconds since 1970; tests hand in their own.
+    version : callable
+        Gives a number that every commit to the database changes, or None for "unknown":
+        a session is looked up once for each.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float] = time.time,
+        version: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self.database = database
         self.clock = clock
+        self._version = version
+        self._kept: OrderedDict[str, tuple[int, Any]] = OrderedDict()
         # 19 MiB, two passes: OWASP's figure for a server that signs many in; RFC 9106 section 4
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
         self._nobody = self._hasher.hash(secrets.token_hex(16))
@@ -278,18 +290,32 @@ class Accounts:
             No session, an ended one, or one of a disabled account.
         """
         now = self.clock()
-        with self.database.read() as db:
-            row = db.execute(
-                select(users.c.name, users.c.display, sessions.c.made_at, sessions.c.used_at)
-                .join(users, users.c.name == sessions.c.user)
-                .where(sessions.c.digest == _digest(number), users.c.disabled.is_(False))
-            ).one_or_none()
+        row = self._session_row(_digest(number))
         # a use in the future is one before the clock was set back
         if row is None or abs(now - row.used_at) > IDLE_SECONDS:
             raise NotSignedIn
         if now - row.made_at > ABSOLUTE_SECONDS:
             raise NotSignedIn
         return User(row.name, row.display), now - row.used_at > TOUCH_SECONDS
+
+    def _session_row(self, digest: str) -> Any:
+        """Return the row of a session and its user, from memory while nothing was written."""
+        version = self._version()  # before the rows are read, or an old row would be kept as new
+        kept = self._kept.get(digest)
+        if kept is not None and version is not None and kept[0] == version:
+            return kept[1]
+        with self.database.read() as db:
+            row = db.execute(
+                select(users.c.name, users.c.display, sessions.c.made_at, sessions.c.used_at)
+                .join(users, users.c.name == sessions.c.user)
+                .where(sessions.c.digest == digest, users.c.disabled.is_(False))
+            ).one_or_none()
+        self._kept.pop(digest, None)
+        if row is not None and version is not None:
+            self._kept[digest] = (version, row)
+            while len(self._kept) > KEPT_SESSIONS:
+                self._kept.popitem(last=False)
+        return row
 
     def touch(self, number: str) -> None:
         """Note that a session was used just now."""
@@ -334,6 +360,7 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFKC", name).strip().casefold()
 
 
+@lru_cache(256)  # a page asks for thousands of tiles with one number
 def _digest(number: str) -> str:
     return hashlib.sha256(number.encode()).hexdigest()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers
@@ -30,11 +31,16 @@ def cookie_name(*, https: bool) -> str:
 
 def session_number(headers: Headers, *, https: bool) -> str | None:
     """Return the session's number of a request, None without."""
+    return _cookie(headers.get("cookie", ""), cookie_name(https=https))
+
+
+@lru_cache(256)  # a page asks for thousands of tiles with one header
+def _cookie(header: str, name: str) -> str | None:
     try:
-        cookies = SimpleCookie(headers.get("cookie", ""))
+        cookies = SimpleCookie(header)
     except CookieError:
         return None
-    morsel = cookies.get(cookie_name(https=https))
+    morsel = cookies.get(name)
     return morsel.value if morsel else None
 
 

@@ -6,7 +6,6 @@ nothing else: no inline script, no other origin, no frame around them.
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -48,6 +47,9 @@ class SecurityHeaders:
         self.headers = dict(_ALWAYS)
         if https:
             self.headers["Strict-Transport-Security"] = "max-age=31536000"
+        # as ASGI sends them, lower case: made once, sent with every tile
+        self._raw = [(k.lower().encode(), v.encode()) for k, v in self.headers.items()]
+        self._names = frozenset(name for name, _ in self._raw)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and put the headers on its answer."""
@@ -57,9 +59,10 @@ class SecurityHeaders:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(self.headers)
-                headers.setdefault("Cache-Control", "private, no-store")
+                own = [pair for pair in message.get("headers", ()) if pair[0] not in self._names]
+                if not any(name == b"cache-control" for name, _ in own):
+                    own.append((b"cache-control", b"private, no-store"))
+                message["headers"] = own + self._raw
             await send(message)
 
         await self.app(scope, receive, with_headers)

@@ -52,6 +52,8 @@ class KnownHosts:
         if found is None:
             return False
         name = found[1].strip("[]")
+        if name in self.names:
+            return True
         try:
             ipaddress.ip_address(name)
         except ValueError:

@@ -233,7 +233,7 @@ class SlideCase:
     """A slide that arrives: three levels of JPEG tiles, smallest first."""
 
     TILE = 64
-    SIZES = ((96, 80), (192, 160), (384, 320))  # columns, rows
+    SIZES: tuple[tuple[int, int], ...] = ((96, 80), (192, 160), (384, 320))  # columns, rows
 
     def __init__(
         self,

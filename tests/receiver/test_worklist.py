@@ -277,3 +277,24 @@ def test_guess_reaches_the_list_and_the_file_keeps_its_bytes(viewer_server: View
             f"/dicomweb/studies/{image.StudyInstanceUID}", headers={"Accept": "multipart/related"}
         )
         assert raw in whole.content
+
+
+def test_a_level_in_another_order_is_not_laid_out_as_if_it_were_full(
+    viewer_server: ViewerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frame's number says nothing of its place in TILED_SPARSE (PS3.3 C.7.6.17.3)."""
+    header = SlideCase._header
+
+    def sparse(case: SlideCase, level: int) -> Dataset:
+        made = header(case, level)
+        made.DimensionOrganizationType = "TILED_SPARSE" if level == 2 else "TILED_FULL"
+        return made
+
+    monkeypatch.setattr(SlideCase, "_header", sparse)
+    slide = viewer_server.filled.slide()
+    for level in range(3):
+        slide.lay_out(level)
+    with client(viewer_server.url) as page:
+        said = page.get(f"/api/studies/{slide.key}").json()["series"][0]["slide"]
+    assert said["sparse"] is True
+    assert [one["sop_uid"] for one in said["levels"]] == [slide.sop_uid(1), slide.sop_uid(0)]

@@ -71,6 +71,13 @@ export interface SlideLevel {
   readonly arrived: number;
   /** There only where a tile's frame does not follow from its place in this one instance. */
   readonly parts?: readonly Part[];
+  readonly transfer_syntax: string | null;
+  readonly photometric: string | null;
+  readonly samples: number | null;
+  readonly bits: number | null;
+  readonly planar: number | null;
+  /** Made at the receiver from this level, by so much smaller; never sent by anybody. */
+  readonly derived?: { readonly of: string; readonly factor: number };
 }
 
 export interface Associated {
@@ -79,6 +86,7 @@ export interface Associated {
   readonly columns: number;
   readonly rows: number;
   readonly arrived: number;
+  readonly state: string;
 }
 
 export interface Slide {
@@ -86,6 +94,10 @@ export interface Slide {
   readonly associated: readonly Associated[];
   readonly objective_power: number | null;
   readonly icc: boolean;
+  /** Levels of another order of frames were left out. */
+  readonly sparse?: boolean;
+  readonly lossy: boolean | null;
+  readonly focus: string | null;
   readonly ratio: number | null;
   readonly scanner: string | null;
   /** Its tiles were decoded and coded again without loss by the sender. */
@@ -125,7 +137,7 @@ export interface Session {
 
 export interface Coverage {
   readonly instances: Readonly<
-    Record<string, { readonly frames: number; readonly bitmap: string }>
+    Record<string, { readonly frames: number; readonly bitmap: string; readonly damaged?: boolean }>
   >;
 }
 

@@ -84,6 +84,12 @@ export const WORDS = {
   damaged: ["破損 (表示しません)", "Damaged (not shown)"],
   "count.damaged": ["破損 {n}件", "{n} damaged"],
   missing: ["未着", "Not here yet"],
+  "tile.damaged": ["破損", "Damaged"],
+  "tile.undecodable": ["表示不可", "Cannot be shown"],
+  "tile.repair": [
+    "破損 (照合不一致のため表示しません。再送を依頼済み) E-4103",
+    "Damaged (digest differs: not shown; asked for again) E-4103",
+  ],
   "tile.missing": ["未着 (優先して取り寄せています)", "Not here yet (fetching first)"],
   "img.decode": ["この画像は表示できません", "This image cannot be shown here"],
   "img.loading": ["読み込み中", "Loading"],
@@ -129,6 +135,14 @@ export const WORDS = {
   "slide.icc": ["ICCあり (未適用)", "ICC present (not applied)"],
   "slide.noicc": ["ICCなし: 色は装置のまま", "No ICC profile: colours as scanned"],
   "slide.reencoded": ["再符号化 (可逆)", "Encoded again (lossless)"],
+  "slide.coarse": ["{u} µm/px より粗い走査", "Scan coarser than {u} µm/px"],
+  "slide.sparse": [
+    "この標本のタイルの並び方 (TILED_SPARSE) は表示できません。ほかのビューアでご覧ください",
+    "Tiles in this order (TILED_SPARSE) cannot be shown here. Use another viewer",
+  ],
+  "slide.derived": ["作成レベル (受信側で縮小)", "Derived level (reduced by the receiver)"],
+  "slide.autofocus": ["焦点 自動", "Focus: auto"],
+  "slide.manualfocus": ["焦点 手動", "Focus: manual"],
   "slide.arrived": ["到着 {p} %", "{p} % here"],
 } as const satisfies Record<string, readonly [string, string]>;
 

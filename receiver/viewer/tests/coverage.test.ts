@@ -24,4 +24,11 @@ describe("coverage", () => {
     expect(changed.has("a", 3)).toBe(false);
     expect(changed.count("a")).toBe(2);
   });
+
+  it("knows what is damaged from what has not come", () => {
+    const some = Coverage.from({ instances: { a: { frames: 10, bitmap }, b: { frames: 1, bitmap: "", damaged: true } } });
+    expect([some.why("a", 1), some.why("b", 0)]).toEqual(["missing", "damaged"]);
+    some.refuse("a", 0, "undecodable");
+    expect([some.has("a", 0), some.why("a", 0), some.why("a", 1)]).toEqual([false, "undecodable", "missing"]);
+  });
 });

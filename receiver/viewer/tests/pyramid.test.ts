@@ -11,6 +11,11 @@ const level = (sop: string, columns: number, rows: number): SlideLevel => ({
   frames: Math.ceil(columns / 240) * Math.ceil(rows / 240),
   spacing_um: columns === 46000 ? 0.499 : null,
   flavor: "VOLUME",
+  transfer_syntax: "1.2.840.10008.1.2.4.50",
+  photometric: "RGB",
+  samples: 3,
+  bits: 8,
+  planar: 0,
   arrived: 0,
 });
 // the sizes of an Aperio CMU-1: each level is rounded down
@@ -19,6 +24,8 @@ const slide: Slide = {
   associated: [],
   objective_power: 20,
   icc: true,
+      lossy: true,
+      focus: null,
   ratio: null,
   scanner: null,
   reencoded: false,

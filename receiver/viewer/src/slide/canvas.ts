@@ -4,12 +4,15 @@ import OpenSeadragon from "openseadragon";
 import * as api from "../api";
 import { isCurrent, Late, within, type ReadingContext } from "../context";
 import { Coverage } from "./coverage";
-import { GROUND, Hatch, missing, type Lie } from "./hatch";
+import { accepts } from "./decoding";
+import { GROUND, Hatch, missing, type Gap, type Lie } from "./hatch";
 import { LEAST_RATIO, micrometres, Pyramid } from "./pyramid";
 import { SlideSource } from "./tile_source";
 
 const ASK_AT_ONCE = 24; // missing frames in view that are asked for, so that they come first
 const ASK_AGAIN_MS = 20_000;
+const REST_MS = 60; // after which the view stands still
+const WAITING_MS = 5000; // that one looks for what was asked for as often as one can
 const OVERVIEW_TILES = 4000;
 /** A magnification this near to the scan's own shows the scan's own pixels, unscaled. */
 const NEARLY_FULL = 0.02;
@@ -41,7 +44,9 @@ export class SlideCanvas {
   private readonly hatch = new Hatch();
   private readonly overviewHatch = new Hatch("hatch overview-hatch");
   private readonly asked = new Map<string, number>();
+  private readonly refusals: [sop: string, frame: number, why: "damaged" | "undecodable"][] = [];
   private coverage: Coverage;
+  private askedAt = -WAITING_MS;
   private exact = false;
   private resting = 0;
   private over = false;
@@ -54,7 +59,11 @@ export class SlideCanvas {
       pyramid: options.pyramid,
       coverage: () => this.coverage,
       address: options.address,
-      absent: (sop, frame) => this.coverage.clear(sop, frame),
+      refused: (sop, frame, why) => {
+        this.refusals.push([sop, frame, why]);
+        this.coverage.refuse(sop, frame, why);
+        this.draw();
+      },
     });
     this.viewer = OpenSeadragon(settings(options, source));
     options.area.append(this.hatch.canvas);
@@ -129,13 +138,28 @@ export class SlideCanvas {
     return this.options.pyramid.wanted(this.devicePerFull());
   }
 
+  /** True where this zoom shows a level that the receiver made. */
+  get derived(): boolean {
+    return this.options.pyramid.at(this.level()).of.derived !== undefined;
+  }
+
   /** True when all that is here and in view is drawn at its own level. */
   get settled(): boolean {
     return this.image()?.getFullyLoaded() ?? false;
   }
 
   get missingInView(): number {
-    return this.ready ? missing(this.options.pyramid, this.coverage, this.level(), this.lie()).length : 0;
+    return this.gaps().length;
+  }
+
+  /** True while something in view was asked for a moment ago. */
+  get waiting(): boolean {
+    return performance.now() - this.askedAt < WAITING_MS && this.gaps().some(({ why }) => why === "missing");
+  }
+
+  /** Tiles in view that are not shown. */
+  gaps(): Gap[] {
+    return this.ready ? missing(this.options.pyramid, this.coverage, this.level(), this.lie()) : [];
   }
 
   // --- moving -----------------------------------------------------------------------------
@@ -189,7 +213,7 @@ export class SlideCanvas {
     if (this.over || !this.ready) return;
     this.snap();
     window.clearTimeout(this.resting);
-    this.resting = window.setTimeout(() => this.ask(), 150);
+    this.resting = window.setTimeout(() => this.ask(), REST_MS);
     this.draw();
   }
 
@@ -210,6 +234,8 @@ export class SlideCanvas {
   /** Take the present coverage: tiles that have come are loaded, those that failed tried again. */
   cover(coverage: Coverage): void {
     this.coverage = coverage;
+    // what could not be decoded never can; what was damaged is judged by the receiver
+    for (const [sop, frame, why] of this.refusals) if (why === "undecodable") coverage.refuse(sop, frame, why);
     const image = this.image();
     if (!image) return;
     const { pyramid } = this.options;
@@ -251,14 +277,16 @@ export class SlideCanvas {
     const { context, pyramid, address } = this.options;
     const level = this.level();
     const now = performance.now();
-    const wanted = missing(pyramid, this.coverage, level, this.lie())
+    const wanted = this.gaps()
+      .filter(({ why }) => why === "missing")
       .flatMap(({ x, y }) => pyramid.frame(level, x, y) ?? [])
       .map(({ sop, number }) => address(sop, number))
       .filter((url) => now - (this.asked.get(url) ?? -ASK_AGAIN_MS) >= ASK_AGAIN_MS)
       .slice(0, ASK_AT_ONCE);
+    if (wanted.length > 0) this.askedAt = now;
     for (const url of wanted) {
       this.asked.set(url, now);
-      const options = { headers: { Accept: "image/jpeg" }, signal: context.signal };
+      const options = { headers: { Accept: accepts(pyramid.at(level).of) }, signal: context.signal };
       within(context, api.request(url, options)).then(
         () => this.options.grown(),
         (error: unknown) => {
@@ -271,8 +299,7 @@ export class SlideCanvas {
   private draw(): void {
     if (this.over || !this.ready) return;
     const lie = this.lie();
-    const gone = missing(this.options.pyramid, this.coverage, this.level(), lie);
-    this.hatch.draw(gone.map(({ box }) => box), lie.width, lie.height, lie, true);
+    this.hatch.draw(this.gaps(), lie.width, lie.height, lie, true);
     this.drawOverview();
     this.options.changed();
   }
@@ -291,7 +318,7 @@ export class SlideCanvas {
     let level = pyramid.levels.length - 1;
     while (level > 0 && pyramid.at(level).across * pyramid.at(level).down > OVERVIEW_TILES) level -= 1;
     const gone = missing(pyramid, this.coverage, level, lie);
-    this.overviewHatch.draw(gone.map(({ box }) => box), width, height, lie, false);
+    this.overviewHatch.draw(gone, width, height, lie, false);
   }
 }
 

@@ -3,13 +3,19 @@
 import type { Coverage as Answer, Slide } from "../types";
 import type { Frame } from "./pyramid";
 
+/** Why a frame is not shown: it has not come, it was found damaged, nothing here can decode it. */
+export type Why = "missing" | "damaged" | "undecodable";
+
 export class Coverage {
   private readonly bits = new Map<string, Uint8Array>();
+  private readonly broken = new Set<string>();
+  private readonly refused = new Set<string>();
 
   static from(answer: Answer): Coverage {
     const coverage = new Coverage();
-    for (const [sop, { bitmap }] of Object.entries(answer.instances)) {
+    for (const [sop, { bitmap, damaged }] of Object.entries(answer.instances)) {
       coverage.bits.set(sop, decode(bitmap));
+      if (damaged) coverage.broken.add(sop);
     }
     return coverage;
   }
@@ -31,6 +37,18 @@ export class Coverage {
     if (bytes?.[at] !== undefined) bytes[at] &= ~(1 << (frame & 7));
   }
 
+  /** Take a frame away that is here but cannot be shown. */
+  refuse(sop: string, frame: number, why: "damaged" | "undecodable"): void {
+    this.clear(sop, frame);
+    this.refused.add(`${sop} ${frame} ${why}`);
+  }
+
+  why(sop: string, frame: number): Why {
+    if (this.refused.has(`${sop} ${frame} undecodable`)) return "undecodable";
+    const damaged = this.broken.has(sop) || this.refused.has(`${sop} ${frame} damaged`);
+    return damaged ? "damaged" : "missing";
+  }
+
   count(sop: string): number {
     let n = 0;
     for (let byte of this.bits.get(sop) ?? []) for (; byte; byte &= byte - 1) n += 1;
@@ -39,8 +57,9 @@ export class Coverage {
 
   /** Share of all frames of the pyramid, 0 to 1. */
   share(slide: Slide): number {
-    const total = slide.levels.reduce((sum, level) => sum + level.frames, 0);
-    const instances = slide.levels.flatMap<{ sop_uid: string }>((level) => level.parts ?? [level]);
+    const sent = slide.levels.filter((level) => !level.derived);
+    const total = sent.reduce((sum, level) => sum + level.frames, 0);
+    const instances = sent.flatMap<{ sop_uid: string }>((level) => level.parts ?? [level]);
     const here = instances.reduce((sum, one) => sum + this.count(one.sop_uid), 0);
     return total === 0 ? 0 : here / total;
   }

@@ -7,8 +7,8 @@
  */
 
 import { say } from "../words";
-import type { Coverage } from "./coverage";
-import type { Box, Frame, Pyramid } from "./pyramid";
+import type { Coverage, Why } from "./coverage";
+import type { Box, Pyramid } from "./pyramid";
 
 export const GROUND = "#3a3a3a";
 export const STROKE = "#5c5c5c";
@@ -23,24 +23,34 @@ export interface Lie {
   readonly height: number;
 }
 
-/** Tiles in view that are still to come, in screen boxes (CSS pixels). */
+/** A tile in view that is not shown, and why; its box in CSS pixels of the screen. */
+export interface Gap {
+  readonly box: Box;
+  readonly x: number;
+  readonly y: number;
+  readonly why: Why;
+}
+
+const WORDS = { missing: "missing", damaged: "tile.damaged", undecodable: "tile.undecodable" } as const;
+
+/** Tiles in view that are not shown; where the scanner made no tile, none is missing. */
 export function missing(
   pyramid: Pyramid,
   coverage: Coverage,
   level: number,
   lie: Lie,
-): { box: Box; x: number; y: number }[] {
+): Gap[] {
   const view = {
     x: -lie.x / lie.scale,
     y: -lie.y / lie.scale,
     width: lie.width / lie.scale,
     height: lie.height / lie.scale,
   };
-  const gone = (frame: Frame | null): boolean => frame !== null && !coverage.holds(frame);
   return pyramid
     .tiles(level, view)
-    .filter(({ x, y }) => gone(pyramid.frame(level, x, y)))
-    .map(({ x, y }) => {
+    .flatMap(({ x, y }) => {
+      const frame = pyramid.frame(level, x, y);
+      if (frame === null || coverage.holds(frame)) return [];
       const place = pyramid.place(level, x, y);
       const box = {
         x: lie.x + place.x * lie.scale,
@@ -48,7 +58,7 @@ export function missing(
         width: place.width * lie.scale,
         height: place.height * lie.scale,
       };
-      return { box, x, y };
+      return [{ box, x, y, why: coverage.why(frame.sop, frame.number) }];
     });
 }
 
@@ -64,7 +74,7 @@ export class Hatch {
   }
 
   /** Draw boxes (CSS pixels). Words are written where there is room for them. */
-  draw(boxes: readonly Box[], width: number, height: number, anchor: Lie, words: boolean): void {
+  draw(gaps: readonly Gap[], width: number, height: number, anchor: Lie, words: boolean): void {
     const ratio = devicePixelRatio;
     const size = [Math.round(width * ratio), Math.round(height * ratio)] as const;
     if (this.canvas.width !== size[0] || this.canvas.height !== size[1]) {
@@ -73,16 +83,16 @@ export class Hatch {
     const { context } = this;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, ...size);
-    if (boxes.length === 0) return;
+    if (gaps.length === 0) return;
     const pattern = this.strokes(ratio);
     // strokes move with the slide, so that panning does not make them swim
     pattern.setTransform(new DOMMatrix([1, 0, 0, 1, Math.round(anchor.x * ratio), Math.round(anchor.y * ratio)]));
     context.fillStyle = pattern;
-    for (const { x, y, width: w, height: h } of boxes) {
+    for (const { x, y, width: w, height: h } of gaps.map(({ box }) => box)) {
       const [left, top] = [Math.floor(x * ratio), Math.floor(y * ratio)];
       context.fillRect(left, top, Math.ceil((x + w) * ratio) - left, Math.ceil((y + h) * ratio) - top);
     }
-    if (words) this.write(boxes, ratio);
+    if (words) this.write(gaps, ratio);
   }
 
   private strokes(ratio: number): CanvasPattern {
@@ -103,19 +113,20 @@ export class Hatch {
     return this.pattern;
   }
 
-  private write(boxes: readonly Box[], ratio: number): void {
+  private write(gaps: readonly Gap[], ratio: number): void {
     const { context } = this;
     context.font = `${13 * ratio}px "BIZ UDPGothic","Yu Gothic UI","Noto Sans CJK JP",sans-serif`;
     context.textAlign = "center";
     context.textBaseline = "middle";
-    const text = say("missing");
-    for (const { x, y, width, height } of boxes) {
+    for (const { box, why } of gaps) {
+      const { x, y, width, height } = box;
       if (width < 90 || height < 40) continue;
+      const text = say(WORDS[why]);
       const [cx, cy] = [(x + width / 2) * ratio, (y + height / 2) * ratio];
-      context.fillStyle = GROUND;
+      context.fillStyle = why === "missing" ? GROUND : "#d9d9d9"; // what is wrong is inverse
       const half = context.measureText(text).width / 2 + 6 * ratio;
       context.fillRect(Math.round(cx - half), Math.round(cy - 11 * ratio), Math.round(2 * half), Math.round(22 * ratio));
-      context.fillStyle = "#d9d9d9";
+      context.fillStyle = why === "missing" ? "#d9d9d9" : "#1c1c1c";
       context.fillText(text, cx, cy);
     }
   }

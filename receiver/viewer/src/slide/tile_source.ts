@@ -3,7 +3,10 @@
 import OpenSeadragon from "openseadragon";
 import { isCurrent, type ReadingContext } from "../context";
 import { request, Refused } from "../api";
+import { Undecodable } from "./colour";
 import type { Coverage } from "./coverage";
+import { accepts, decode } from "./decoding";
+import type { SlideLevel } from "../types";
 import type { Pyramid } from "./pyramid";
 
 /** What the tile source asks of the view around it. */
@@ -12,12 +15,13 @@ export interface Frames {
   readonly pyramid: Pyramid;
   coverage(): Coverage;
   address(sop: string, frame: number): string;
-  /** The receiver says that a frame is not there after all. */
-  absent(sop: string, frame: number): void;
+  /** A frame that is here cannot be shown: it is not what came, or nothing decodes it. */
+  refused(sop: string, frame: number, why: "damaged" | "undecodable"): void;
 }
 
 interface Job extends OpenSeadragon.ImageJob {
   src: string;
+  tile: OpenSeadragon.Tile;
   userData: { gone?: AbortController };
   finish(data: unknown, request: unknown, type: string): void;
   fail(message: string, request: unknown): void;
@@ -94,12 +98,20 @@ export class SlideSource extends OpenSeadragon.TileSource {
     const gone = new AbortController();
     job.userData.gone = gone;
     const signal = AbortSignal.any([gone.signal, this.frames.context.signal]);
-    fetchFrame(job.src, signal).then(
+    const { level, x, y } = job.tile;
+    const { pyramid } = this.frames;
+    const { of } = pyramid.at(level);
+    fetchFrame(of, job.src, signal).then(
       (bitmap) => {
         if (isCurrent(this.frames.context)) job.finish(bitmap, null, "imageBitmap");
         else job.fail("late", null);
       },
-      (error: unknown) => job.fail(error instanceof Refused ? `HTTP ${error.status}` : String(error), null),
+      (error: unknown) => {
+        const why = wrong(error);
+        const frame = pyramid.frame(level, x, y);
+        if (why && frame && isCurrent(this.frames.context)) this.frames.refused(frame.sop, frame.number, why);
+        job.fail(error instanceof Refused ? `HTTP ${error.status}` : String(error), null);
+      },
     );
   }
 
@@ -108,13 +120,14 @@ export class SlideSource extends OpenSeadragon.TileSource {
   }
 }
 
-const ACCEPT = { headers: { Accept: "image/jpeg" } };
+const DAMAGED = "E-4103";
 
-/** Decode a frame without touching its colours: what the scanner wrote is what is drawn. */
-async function fetchFrame(address: string, signal: AbortSignal): Promise<ImageBitmap> {
-  const response = await request(address, { ...ACCEPT, signal });
-  return createImageBitmap(await response.blob(), {
-    colorSpaceConversion: "none",
-    premultiplyAlpha: "none",
-  });
+/** What is wrong with a frame for good; null where it may come the next time. */
+function wrong(error: unknown): "damaged" | "undecodable" | null {
+  if (error instanceof Undecodable) return "undecodable";
+  return error instanceof Refused && error.number === DAMAGED ? "damaged" : null;
+}
+
+async function fetchFrame(level: SlideLevel, address: string, signal: AbortSignal): Promise<ImageBitmap> {
+  return decode(level, await request(address, { headers: { Accept: accepts(level) }, signal }));
 }

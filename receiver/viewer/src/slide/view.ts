@@ -9,13 +9,18 @@ import { publishView } from "../hook";
 import { roundLength } from "../measure";
 import type { View } from "../pages/study";
 import { persist, tellOpened } from "../trouble";
-import type { Series, Slide, Study } from "../types";
+import type { Associated, Series, Slide, Study } from "../types";
 import { onLanguage, say, word } from "../words";
 import { SlideCanvas, type Field } from "./canvas";
 import { Coverage } from "./coverage";
 import { magnification, Pyramid, STEPS } from "./pyramid";
 
 const COVERAGE_MS = 500;
+/** The same while a reader waits for something in view. */
+const WAITED_MS = 120;
+/** Coarser scans are said to be so (WSI-06). */
+const COARSE_UM = 0.5;
+const CHIPS = { missing: "tile.missing", damaged: "tile.repair", undecodable: "img.decode" } as const;
 type SlideSeries = Series & { readonly slide: Slide };
 
 export function showSlides(frame: Frame, context: ReadingContext): View {
@@ -33,7 +38,7 @@ class SlideView implements View {
   private reported = false;
   private readonly tray = h("nav", { class: "tray" });
   private readonly area = h("div", { class: "slide-area", "data-role": "picture" });
-  private overview = h("div", { class: "overview" });
+  private readonly overview = h("div", { class: "overview" });
   private readonly facts = h("div", { class: "facts" });
   private readonly steps = h("div", { class: "steps", role: "group" });
   private readonly bar = h("div", { class: "scale-bar", "data-role": "scale-bar" }, h("i"), h("span"));
@@ -92,7 +97,7 @@ class SlideView implements View {
       const study = this.again;
       this.again = false;
       void persist(this.context, () => this.refresh(study));
-    }, COVERAGE_MS);
+    }, this.canvas?.waiting ? WAITED_MS : COVERAGE_MS);
   }
 
   private async refresh(whole: boolean): Promise<void> {
@@ -117,15 +122,28 @@ class SlideView implements View {
     return `${this.study.dicomweb}/studies/${this.study.study_uid}/series/${series.series_uid}`;
   }
 
+  /** All levels lie in an order that this page does not know: better none than one in the wrong place. */
+  private get unordered(): boolean {
+    return this.study.series.some((series) => series.slide?.sparse);
+  }
+
+  private address(series: SlideSeries, sop: string, frame: number): string {
+    const derived = series.slide.levels.find((level) => level.sop_uid === sop)?.derived;
+    if (!derived) return `${this.base(series)}/instances/${sop}/frames/${frame + 1}`;
+    return `/api/studies/${this.context.key}/derived/${derived.of}/${derived.factor}/${frame + 1}`;
+  }
+
   private choose(index: number, field: Field | null = null): void {
     const series = this.slides[index];
     if (!series) {
-      if (this.slides.length === 0) this.area.replaceChildren(h("p", { class: "notice" }, word("study.none")));
+      if (this.slides.length === 0) this.area.replaceChildren(h("p", { class: "notice" }, word(this.unordered ? "slide.sparse" : "study.none")));
       return;
     }
     this.canvas?.close();
     this.area.replaceChildren();
-    this.freshOverview();
+    // one of its own for each: the renderer takes the element away with itself
+    const overview = h("div", { class: "overview-map" });
+    this.overview.replaceChildren(overview);
     this.current = index;
     this.levels = series.slide.levels.length;
     this.canvas = new SlideCanvas({
@@ -133,22 +151,13 @@ class SlideView implements View {
       context: this.context,
       pyramid: new Pyramid(series.slide),
       coverage: this.coverage,
-      address: (sop, frame) => `${this.base(series)}/instances/${sop}/frames/${frame + 1}`,
+      address: (sop, frame) => this.address(series, sop, frame),
       area: this.area,
-      overview: this.overview,
+      overview,
       changed: () => this.moved(),
       grown: () => this.hint(this.context.key, false),
     });
     this.redraw();
-  }
-
-  /** OpenSeadragon takes its navigator's element out of the page when it ends. */
-  private freshOverview(): void {
-    const { hidden } = this.overview;
-    this.overview.remove();
-    this.overview = h("div", { class: "overview" });
-    this.overview.hidden = hidden;
-    this.area.after(this.overview);
   }
 
   // --- what is said -----------------------------------------------------------------------
@@ -185,7 +194,7 @@ class SlideView implements View {
           alt: say(label ? "slide.label" : "slide.whole"),
           src: `${this.base(series)}/instances/${shown.sop_uid}/rendered`,
         })
-      : h("span", { class: shown ? "label-picture hatched" : "label-picture" }, shown ? say("missing") : say("slide.nolabel"));
+      : h("span", { class: shown ? "label-picture hatched" : "label-picture" }, say(noLabel(shown)));
     const title = [series.number ?? index + 1, series.description].filter(Boolean).join(" ");
     const share = this.coverage.share(series.slide);
     const button = h(
@@ -226,10 +235,14 @@ class SlideView implements View {
       parts.push(word("slide.screen", { u: um.toFixed(um < 1 ? 3 : 2) }));
       parts.push(word("slide.scan", { x: scanned, u: full.toFixed(3) }));
     }
+    if (full !== null && full > COARSE_UM * 1.01) parts.push(h("b", { class: "inverse" }, word("slide.coarse", { u: COARSE_UM })));
     parts.push(word(slide.icc ? "slide.icc" : "slide.noicc"));
     const ratio = slide.ratio === null ? "" : `${round(slide.ratio)}:1`;
-    parts.push(h("span", { class: "inverse" }, word("img.lossy", { r: ratio })));
+    if (slide.lossy === false) parts.push(word("img.lossless"));
+    else parts.push(h("span", { class: "inverse" }, word("img.lossy", { r: ratio })));
     if (slide.reencoded) parts.push(h("b", { "data-role": "reencoded" }, word("slide.reencoded")));
+    if (slide.focus) parts.push(word(slide.focus === "AUTO" ? "slide.autofocus" : "slide.manualfocus"));
+    if (canvas.derived) parts.push(h("b", { class: "inverse", "data-role": "derived" }, word("slide.derived")));
     if (slide.scanner) parts.push(h("span", {}, slide.scanner));
     parts.push(word("slide.arrived", { p: Math.floor(1000 * this.coverage.share(slide)) / 10 }));
     const zoomed = canvas.devicePerFull();
@@ -249,7 +262,9 @@ class SlideView implements View {
   }
 
   private drawChips(canvas: SlideCanvas): void {
-    const said = canvas.missingInView > 0 ? say("tile.missing") : canvas.settled ? "" : say("img.low");
+    const why = new Set(canvas.gaps().map((gap) => gap.why));
+    const words = (["damaged", "undecodable", "missing"] as const).filter((one) => why.has(one)).map((one) => say(CHIPS[one]));
+    const said = words.length > 0 ? words.join("　") : canvas.settled ? "" : say("img.low");
     put(this.chips, said);
     this.chips.hidden = said === "";
   }
@@ -292,12 +307,19 @@ class SlideView implements View {
       ready: true,
       settled: canvas.settled,
       missing: canvas.missingInView,
+      damaged: canvas.gaps().filter(({ why }) => why === "damaged").length,
+      derived: canvas.derived,
       level: canvas.level(),
       scale: canvas.devicePerFull(),
       um: canvas.umPerDevicePixel(),
       origin: [lie.x, lie.y],
     };
   }
+}
+
+function noLabel(label: Associated | undefined): "missing" | "tile.damaged" | "slide.nolabel" {
+  if (!label) return "slide.nolabel";
+  return label.state === "damaged" ? "tile.damaged" : "missing";
 }
 
 const round = (figure: number): string => String(Math.round(figure * 100) / 100);
