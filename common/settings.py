@@ -13,70 +13,29 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from common import durable
-from common.case_from import check_case_from
 from common.errors import SettingsError, TodokeError
-from common.tls import PROFILES
+from common.setting_checks import (
+    Check,
+    check_aet,
+    check_aet_or_derived,
+    check_associations,
+    check_case_from,
+    check_classes,
+    check_compression,
+    check_named_interface,
+    check_not_negative,
+    check_port,
+    check_positive,
+    check_profile,
+)
 
 VERSION = 1
-Check = Callable[[Any], str | None]
-
-
-def _port(value: int) -> str | None:
-    return None if 0 <= value <= 65535 else "0-65535"
-
-
-def _profile(value: str) -> str | None:
-    return None if value in PROFILES else " | ".join(PROFILES)
-
-
-def check_associations(value: int) -> str | None:
-    """Say what is wrong with a number of parallel associations, or None."""
-    return None if 1 <= value <= 16 else "1-16"
-
-
-def _positive(value: int) -> str | None:
-    return None if value > 0 else "> 0"
-
-
-def check_aet(value: str) -> str | None:
-    """Say what is wrong with an AE title (PS3.5 section 6.2, VR AE), or None."""
-    fine = re.fullmatch(r"[\x20-\x5b\x5d-\x7e]{1,16}", value) and value == value.strip()
-    return None if fine else "AE: 1-16 ASCII"
-
-
-def _not_negative(value: int) -> str | None:
-    return None if value >= 0 else "0以上 / 0 or more"
-
-
-def _compression(value: str) -> str | None:
-    names = "auto", "off", "htj2k", "jpegls"
-    return None if value in names else " / ".join(names)
-
-
-def _aet_or_derived(value: str) -> str | None:
-    return check_aet(value) if value else None
-
-
-def _named_interface(value: str) -> str | None:
-    # modalities speak without TLS: never on every interface, one of which may be the WAN (NET-10)
-    if value in {"0.0.0.0", "::", "*"}:  # noqa: S104 - refused here
-        return (
-            "LAN側のアドレスを1つ書いてください / one address of the LAN side, not every interface"
-        )
-    return None
-
-
-def _classes(value: tuple[str, ...]) -> str | None:
-    from common.dicom import uids  # it looks up our version: only where the option is used
-
-    wrong = [one for one in value if not uids.is_other_class(one)]
-    return f"{', '.join(wrong)}: UID, UID." if wrong else None
 
 
 def option(default: Any, ja: str, en: str, check: Check | None = None) -> Any:
@@ -90,7 +49,7 @@ def _keep_free() -> Any:
         "ディスクに残す空き (MB)。これを割り込む前に受け取りを断り、空きができると自動で続ける",
         "Room that stays free on the disk, MB: what would use it up is refused before the disk"
         " is full, and goes on by itself when there is room",
-        _not_negative,
+        check_not_negative,
     )
 
 
@@ -173,17 +132,17 @@ class Receiver(Settings):
         "DICOM、リンク、組み合わせの待受アドレス (いずれもTLS)",
         "Address that DICOM, link and pairing listen at (TLS, all of them)",
     )
-    dicom_port: int = option(2762, "DICOM (TLS) のポート", "Port of DICOM over TLS", _port)
-    link_port: int = option(8443, "リンク (HTTPS) のポート", "Port of the link (HTTPS)", _port)
+    dicom_port: int = option(2762, "DICOM (TLS) のポート", "Port of DICOM over TLS", check_port)
+    link_port: int = option(8443, "リンク (HTTPS) のポート", "Port of the link (HTTPS)", check_port)
     pairing_port: int = option(
-        8444, "組み合わせ (HTTPS) のポート", "Port of pairing (HTTPS)", _port
+        8444, "組み合わせ (HTTPS) のポート", "Port of pairing (HTTPS)", check_port
     )
     viewer_bind: str = option(
         "127.0.0.1",
         "ビューアの待受アドレス。このマシン以外から見るときはhttpsになる",
         "Address the viewer listens at; https unless only this machine can reach it",
     )
-    viewer_port: int = option(8080, "ビューアのポート", "Port of the viewer", _port)
+    viewer_port: int = option(8080, "ビューアのポート", "Port of the viewer", check_port)
     web_cert: str = option(
         "",
         "ビューアの証明書 (PEM)。空なら自前のCAで発行する",
@@ -195,56 +154,56 @@ class Receiver(Settings):
         (),
         "表にないSOPクラス (装置独自のものなど) のうち受け取るもの。UIDか、点で終わる先頭の部分",
         "SOP classes outside the table that are taken too: UIDs, or beginnings that end in a dot",
-        _classes,
+        check_classes,
     )
     max_associations: int = option(
         100,
         "同時に開くアソシエーションの上限",
         "Most associations that are open at a time",
-        _positive,
+        check_positive,
     )
     max_associations_per_partner: int = option(
         50,
         "そのうち相手1つ (証明書1枚) の上限",
         "Most of them with one partner, that is one certificate",
-        _positive,
+        check_positive,
     )
     max_instance_gb: int = option(
         64,
         "受け取る画像1件の上限 (GB)。超えるものは断る",
         "Largest instance taken, in GB; what is larger is refused",
-        _positive,
+        check_positive,
     )
     profile: str = option(
         "jp-high13",
         "TLSの型。jp-high13 は TLS 1.3 だけ、dicom-b12 は 1.2 も受ける",
         "TLS profile: jp-high13 is TLS 1.3 alone, dicom-b12 takes 1.2 as well",
-        _profile,
+        check_profile,
     )
     tile_cache_minutes: int = option(
         0,
         "検証済みの標本をブラウザーに残してよい分数。0 なら残さない (共用の端末では 0 のまま)",
         "Minutes that browsers may keep tiles of verified slides; 0: none (so on shared desks)",
-        _not_negative,
+        check_not_negative,
     )
     keep_free_mb: int = _keep_free()
     purge_days: int = option(
         90,
         "完了から画像を消すまでの日数。0 なら消さない。証跡と監査記録は消さない",
         "Days after Done until images are purged; 0: never. Evidence and audit are never purged",
-        _not_negative,
+        check_not_negative,
     )
     purge_notice_days: int = option(
         7,
         "消す何日前から予告するか",
         "Days ahead that a purge is announced",
-        _not_negative,
+        check_not_negative,
     )
     scrub_mb_per_second: int = option(
         10,
         "保存した画像を読み直して確かめる速さ (MB/秒)。0 なら読み直さない",
         "Rate at which stored images are read again and checked, MB/s; 0: they are not",
-        _not_negative,
+        check_not_negative,
     )
 
 
@@ -259,35 +218,35 @@ class Sender(Settings):
         "",
         "送信側のAEタイトル。空なら TDK + 医療機関コードの下7桁",
         "AE title of the sender; empty: TDK + the last seven digits of its code",
-        _aet_or_derived,
+        check_aet_or_derived,
     )
     modality_bind: str = option(
         "",
         "装置から受けるLAN側のアドレス (TLSなし)。空なら受けない",
         "LAN address that takes images from modalities (no TLS); empty: takes none",
-        _named_interface,
+        check_named_interface,
     )
     modality_port: int = option(
-        11112, "装置から受けるポート", "Port that takes images from modalities", _port
+        11112, "装置から受けるポート", "Port that takes images from modalities", check_port
     )
     other_storage_classes: tuple[str, ...] = option(
         (),
         "表にないSOPクラス (装置独自のものなど) のうち送るもの。UIDか、点で終わる先頭の部分",
         "SOP classes outside the table that are sent too: UIDs, or beginnings that end in a dot",
-        _classes,
+        check_classes,
     )
     max_instance_gb: int = option(
         64,
         "受け取る画像1件の上限 (GB)。超えるものは断る",
         "Largest instance taken, in GB; what is larger is refused",
-        _positive,
+        check_positive,
     )
     watch: tuple[str, ...] = option((), "見張るフォルダー", "Folders watched for new images")
     settle_seconds: int = option(
         10,
         "ファイルの書き込みが止まってから送るまでの秒数",
         "Seconds without a change before a file is taken from a watched folder",
-        _positive,
+        check_positive,
     )
     watch_case_from: str = option(
         "sidecar",
@@ -322,13 +281,13 @@ class Sender(Settings):
         10,
         "保管確約の返事がないとき、もう一度求めるまでの分数",
         "Minutes without a report of Storage Commitment before it is asked for again",
-        _positive,
+        check_positive,
     )
     profile: str = option(
         "jp-high13",
         "TLSの型。相手が TLS 1.2 しか話せないときだけ dicom-b12",
         "TLS profile; dicom-b12 only where a partner speaks nothing newer than TLS 1.2",
-        _profile,
+        check_profile,
     )
     compression: str = option(
         "auto",
@@ -336,13 +295,13 @@ class Sender(Settings):
         "相手が todoke のときだけ",
         "Lossless compression in flight: auto (by measured line and machine), off, htj2k, jpegls;"
         " only to a partner that runs todoke",
-        _compression,
+        check_compression,
     )
     spare_cores: int = option(
         1,
         "圧縮に使わず装置の仕事に残すプロセッサーのコア数",
         "Processor cores that compression leaves to the workstation's own work",
-        _not_negative,
+        check_not_negative,
     )
     keep_free_mb: int = _keep_free()
 

@@ -14,7 +14,7 @@ from common.addresses import join_address, split_address
 from common.errors import NotFound, UsageError
 from common.proof import certificates, revocation
 from common.proof.identity import Institution, Node, check_not_own
-from common.settings import check_aet
+from common.setting_checks import check_aet
 from receiver import index
 from receiver.index import Index
 

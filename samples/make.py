@@ -173,6 +173,8 @@ def make_slide(
             step=step,
         )
     return _made("slide", folder, path, study)
+
+
 def _make_formats(folder: Path, seed: int) -> Iterator[Made]:
     from samples import formats
 

@@ -40,7 +40,8 @@ from common.proof.identity import (
 )
 from common.proof.invitation import OTHER_CA, OTHER_INSTITUTION, Invitation
 from common.proof.role import Role
-from common.settings import Sender, check_aet
+from common.setting_checks import check_aet
+from common.settings import Sender
 from sender.partners import Partner, load_partner, partner_file
 
 MAX_ANSWER = 65_536

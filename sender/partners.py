@@ -17,7 +17,7 @@ from typing import Any
 
 from common import durable
 from common.errors import DatabaseUnsafe, NotFound, SettingsError, UsageError
-from common.settings import check_aet, check_associations
+from common.setting_checks import check_aet, check_associations
 from common.tls import Credentials
 from sender import pace
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common.case_from import check_case_from
 from common.errors import UsageError
+from common.setting_checks import check_case_from
 from common.settings import Sender
 
 

@@ -26,7 +26,7 @@ from sender.slides.icc import assumed_srgb
 from sender.slides.light import Fluorescence, illumination
 from sender.slides.slide import WSI_SOP_CLASS, Encoding, Flavor
 
-HEADER_VERSION = "1"  # of what this page writes; a change of bytes is a new number
+HEADER_VERSION = "2"  # of what this page writes; a change of bytes is a new number
 _UID_ROOT = uuid.UUID("6a2f6f8e-0d53-5b0b-9c5e-5a7f0f4f9c11")
 _NOMINAL_DEPTH_UM = 1.0  # no scanner file tells it; attributes of type 1 want a number above 0
 _WHITE = [65535, 32896, 32896]  # CIELab 100, 0, 0 (PS3.3 C.10.7.1.1)

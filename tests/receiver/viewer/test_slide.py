@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from receiver.frames import any_wanted
+from receiver.waiting import any_wanted
 from samples import names, slide
 from sender import identity
 from sender.slides import dicom

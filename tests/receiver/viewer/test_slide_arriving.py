@@ -15,7 +15,7 @@ from sqlalchemy import delete, select, update
 from common.states import InstanceState
 from receiver import index
 from receiver.deriving import Deriving
-from receiver.frames import take_wanted
+from receiver.waiting import take
 from samples import names, slide
 from tests.receiver.viewer.conftest import case_of
 from tests.receiver.viewer.room import Room, SlideOnItsWay
@@ -66,7 +66,7 @@ class Sender(threading.Thread):
         places = {by_uid[slot.uid]: n for n, slot in enumerate(self.coming.slots)}
         while not self.stop.is_set():
             with self.coming.room.index.write() as db:
-                asked = take_wanted(db, places)
+                asked = take(db, places)
             frames = [frame for place, frame in asked if place == largest and frame in self.rest]
             if frames:
                 self._take(largest, frames, waited=True)

@@ -136,15 +136,15 @@ def _telling(client: LinkClient, heard: Heard, uid_of: Callable[[str, int], str]
         lengths(transfer, place, packed)
         heard.note(Ack("level", uid(transfer, place)))
 
-    def taken(transfer: str, batch: bytes) -> list[tuple[int, int]]:
-        wanted = push(transfer, batch)
+    def taken(transfer: str, batch: bytes) -> tuple[list[tuple[int, int]], float]:
+        answer = push(transfer, batch)
         heard.note(
             *(
                 Ack("frame", uid(transfer, one.instance), one.frame, one.digest.hex())
                 for one in link.unpack_frames(batch)
             )
         )
-        return wanted
+        return answer
 
     client.lengths, client.frames = laid_out, taken  # type: ignore[method-assign]
     return client
