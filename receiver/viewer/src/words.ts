@@ -143,6 +143,7 @@ export const WORDS = {
   "slide.derived": ["作成レベル (受信側で縮小)", "Derived level (reduced by the receiver)"],
   "slide.autofocus": ["焦点 自動", "Focus: auto"],
   "slide.manualfocus": ["焦点 手動", "Focus: manual"],
+  "slide.snapshot": ["写し K", "Snapshot K"],
   "slide.arrived": ["到着 {p} %", "{p} % here"],
 } as const satisfies Record<string, readonly [string, string]>;
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import PIL.Image
 import pytest
 from playwright.sync_api import Browser
 from sqlalchemy import delete, select, update
@@ -123,6 +124,16 @@ def test_nothing_that_has_not_come_is_white_in_view_or_overview(ward: Ward) -> N
         drawn = pixels[pixels[..., 3] > 0][:, :3]
         light = (drawn > 0xE0).all(axis=1)
         assert not light.any(), selector
+    with ward.screen.page.expect_download() as saved:
+        ward.screen.press("k")
+    with PIL.Image.open(saved.value.path()) as picture:
+        snapshot = np.asarray(picture.convert("RGB"))[: covered.shape[0]]  # what is said is below
+    assert picture.height > covered.shape[0]
+    assert not (snapshot > 0xE0).all(axis=2).any(), "snapshot"
+    hatched = covered[..., 3] == 255
+    assert (snapshot[hatched] == covered[hatched][:, :3]).all(), (
+        "what is missing is hatched there too"
+    )
     assert {tuple(grey) for grey in np.unique(covered[covered[..., 3] == 255][:, :3], axis=0)} >= {
         GROUND,
         STROKE,

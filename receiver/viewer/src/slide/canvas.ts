@@ -157,6 +157,11 @@ export class SlideCanvas {
     return performance.now() - this.askedAt < WAITING_MS && this.gaps().some(({ why }) => why === "missing");
   }
 
+  /** What is painted: the tiles, and above them the hatch of what is not shown. */
+  layers(): HTMLCanvasElement[] {
+    return [this.viewer.drawer.canvas as HTMLCanvasElement, this.hatch.canvas];
+  }
+
   /** Tiles in view that are not shown. */
   gaps(): Gap[] {
     return this.ready ? missing(this.options.pyramid, this.coverage, this.level(), this.lie()) : [];

@@ -13,7 +13,9 @@ import type { Associated, Series, Slide, Study } from "../types";
 import { onLanguage, say, word } from "../words";
 import { SlideCanvas, type Field } from "./canvas";
 import { Coverage } from "./coverage";
+import { GROUND } from "./hatch";
 import { magnification, Pyramid, STEPS } from "./pyramid";
+import { draw, save } from "./snapshot";
 
 const COVERAGE_MS = 500;
 /** The same while a reader waits for something in view. */
@@ -179,6 +181,7 @@ class SlideView implements View {
           `${times}x`,
         ),
       ),
+      h("button", { type: "button", "data-role": "snapshot", onclick: () => void this.snapshot() }, word("slide.snapshot")),
     );
     this.moved();
   }
@@ -250,6 +253,23 @@ class SlideView implements View {
     return parts.filter((part): part is HTMLElement => part !== null);
   }
 
+  private snapshot(): Promise<void> {
+    const { canvas } = this;
+    if (!canvas?.ready) return Promise.resolve();
+    const said = [...this.facts.children].map((part) => part.textContent).join("　");
+    const [line, text] = this.bar.children as unknown as [HTMLElement, HTMLElement];
+    const length = Number.parseFloat(line.style.width) * devicePixelRatio;
+    const { study } = this;
+    const whose = [study.test ? say("mark.test") : "", study.patient.id, studyLine(study)].filter(Boolean).join("　");
+    const picture = draw({
+      layers: canvas.layers(),
+      ground: GROUND,
+      lines: [whose, [said, this.chips.textContent].filter(Boolean).join("　")],
+      scale: this.bar.hidden ? null : { length, words: text.textContent },
+    });
+    return save(picture);
+  }
+
   private drawBar(um: number | null): void {
     this.bar.hidden = um === null;
     if (um === null) return;
@@ -285,6 +305,7 @@ class SlideView implements View {
       NumpadAdd: () => canvas.zoomBy(Math.SQRT2),
       NumpadSubtract: () => canvas.zoomBy(Math.SQRT1_2),
       KeyJ: () => canvas.zoomTo(1),
+      KeyK: () => void this.snapshot(),
       KeyO: () => void this.overview.toggleAttribute("hidden"),
       Comma: () => this.choose(this.current - 1),
       Period: () => this.choose(this.current + 1),
