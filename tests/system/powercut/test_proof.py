@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from common import durable
+from common.errors import IntegrityError
 from tests.system.ends import Ends
 from tests.system.powercut.disk import Disk
 from tests.system.powercut.outbox_door import outbox_door
@@ -66,6 +67,12 @@ def test_the_power_cut_test_sees_what_is_taken_away(
     path = f"{MUTANTS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     env = {**os.environ, "PYTHONPATH": path, "TODOKE_POWER_FAULT": fault}
     run = Run(disk, paired, tmp_path, seed=1, instants=INSTANTS, env=env, until_red=not why)
-    verdict = DOORS[door](run)
+    try:
+        verdict = DOORS[door](run)
+    except IntegrityError as failure:
+        # frames that were acknowledged and not committed are missing at the closing too
+        assert (fault, door) == (BEFORE_COMMIT, "frames"), failure
+        print(f"without {fault}: the sender saw it before any cut: {failure}")
+        return
     print(f"without {fault}: {verdict.words()}; {why}")
     assert verdict.red == (not why), verdict.words()
