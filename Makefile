@@ -15,7 +15,7 @@ demo: setup
 
 test: setup
 	@.ci/machine
-	@$(TESTS) -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
+	@$(TESTS) -n 3 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 test-long: setup
 	@.ci/machine

@@ -25,7 +25,7 @@ from tests.system.line import Line
 from tests.system.series import write_series
 
 pytestmark = pytest.mark.system
-SEEDS = range(10)
+SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 10))]
 WINDOW = 32  # instances, see common.dicom.requestor
 RATE = 2e7  # bytes a second
 UNDER_WAY = 1_300_000  # bytes of a slide that may not be acknowledged yet

@@ -182,6 +182,7 @@ def test_setting_by_which_compression_is_turned_off_has_its_name() -> None:
 @pytest.mark.peer
 @pytest.mark.timeout(240)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.slow
 def test_a_group_over_a_line(tmp_path: Path) -> None:
     words = bench(tmp_path, "--only", "1 Gbit/s 20 ms", "--slices", "3", "--rounds", "1")
     assert tuple(words) == ("machine", "cases", "left_out")
