@@ -57,6 +57,7 @@ RULES_AGAIN = 5.0  # seconds until rules that were not right are read again
 LONGEST_WAIT = 60.0  # seconds between two tries
 ENDING = 30.0  # seconds that work under way has to end
 RANKS = {priority: rank for rank, priority in enumerate(PRIORITIES)}
+AHEAD = 1.0  # seconds after its start, in which a daemon has other things to load
 OWED_STATES = (TransferState.QUEUED, TransferState.SENDING, TransferState.DELIVERED)
 
 
@@ -110,8 +111,7 @@ class Engine:
         StorageError
             Our own disk failed: nothing more is promised.
         """
-        # a third of a second that the first study would wait for
-        threading.Thread(target=import_module, args=("pydicom",), daemon=True).start()
+        threading.Thread(target=self._load, daemon=True).start()
         try:
             while not self.stop.is_set() and self._failure is None:
                 self._scans.assign(self._unscanned)
@@ -126,6 +126,13 @@ class Engine:
             self._deliveries.close(ENDING)
         if self._failure is not None:
             raise self._failure
+
+    def _load(self) -> None:
+        """Load what the first study, or the first slide of a daemon, would wait for."""
+        import_module("pydicom")
+        if self.asks and not self.stop.wait(AHEAD):
+            for name in ("sender.slide_delivery", "sender.slides"):
+                import_module(name)
 
     def wake(self) -> None:
         """Look into the outbox now; from any thread of this process."""
