@@ -41,6 +41,8 @@ HARMLESS: dict[tuple[str, str], str] = {
     " written into its unwritten extents, commit the journal in which the name is",
 }
 INSTANTS = 30  # looked at until the first that shows it
+#: A commit whose WAL grows takes the names along, so that it shows in one cut of thirty or so.
+RARE = {("sync_folder", "DICOM"): 150}
 
 
 def test_each_sync_of_durable_is_one_of_those_that_are_taken_away() -> None:
@@ -66,7 +68,8 @@ def test_the_power_cut_test_sees_what_is_taken_away(
     why = HARMLESS.get((fault, door), "")
     path = f"{MUTANTS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     env = {**os.environ, "PYTHONPATH": path, "TODOKE_POWER_FAULT": fault}
-    run = Run(disk, paired, tmp_path, seed=1, instants=INSTANTS, env=env, until_red=not why)
+    instants = RARE.get((fault, door), INSTANTS)
+    run = Run(disk, paired, tmp_path, seed=1, instants=instants, env=env, until_red=not why)
     try:
         verdict = DOORS[door](run)
     except IntegrityError as failure:
