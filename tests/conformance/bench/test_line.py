@@ -159,7 +159,7 @@ def test_nobody_behind_the_line_is_a_broken_connection() -> None:
     with Line(Quality()) as line:
         near = line.route(nobody)
         with (
-            contextlib.suppress(ConnectionResetError),
+            contextlib.suppress(ConnectionError),  # the kernel may say it in several ways
             socket.create_connection(("127.0.0.1", near), 20) as end,
         ):
             assert end.recv(1) == b""

@@ -281,14 +281,25 @@ def test_a_slide_in_several_files_counts_as_one(tmp_path: Path) -> None:
     assert [Path(path).name for path, _ in found.refused] == ["note.txt"]
 
 
-def test_a_reader_that_dies_refuses_one_slide(tmp_path: Path) -> None:
+def test_a_reader_that_dies_refuses_one_slide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """OpenSlide runs apart: whatever becomes of it, the sender goes on."""
     path = made_slides.vms(tmp_path)
     with open_slide(path, CASE) as slide:
         base = levels(slide)[0]
         reader = base.reader.__self__._tiles.func.__self__._worker
-        os_pid = reader.pid
-        assert os_pid is not None
-        reader.kill()
-        with pytest.raises(SlideUnreadable, match="OpenSlide"):
-            base.frame(0)
+        start = reader.start
+
+        def dying() -> Any:
+            """Begin as ever; what was begun is dead before it has answered."""
+            process = start()
+            process.kill()
+            process.wait()
+            return process
+
+        with monkeypatch.context() as patched:
+            patched.setattr(reader, "start", dying)
+            with pytest.raises(SlideUnreadable, match="OpenSlide"):
+                base.frame(0)
+        assert base.frame(0), "the next one has a reader of its own"
