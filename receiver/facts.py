@@ -67,7 +67,7 @@ class Facts:
         Each frame says where it lies, and places without a tile have none.
     places : str or None
         Of a sparse one: base64 of uint32 LE, the number of each frame's place, row by row;
-        None where frames lie on no grid.
+        None where a frame lies on no grid, or does not say where.
     """
 
     modality: str | None = None
@@ -206,6 +206,10 @@ def _places(model: dict[str, Any]) -> str | None:
         if right > across or number >= 1 << 32:
             return None
         found.append(number)
+    if len(found) != (_whole(model, "00280008") or 1):
+        return (
+            None  # frames that say nothing of their place would be taken for glass without tissue
+        )
     if sys.byteorder == "big":
         found.byteswap()
     return base64.b64encode(found.tobytes()).decode("ascii")

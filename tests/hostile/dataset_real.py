@@ -41,8 +41,7 @@ Of the real samples, all that the list (MANIFEST.tsv) calls malformed (read by p
 forced, pixels that cannot be decoded, not opened by OpenSlide), and all images that the sender
 refuses.
 Numbers are those of [errors.md](errors.md). *sent*: put into the outbox as it is; *stored*: kept
-byte by byte. A file that is no data set cannot be sent over C-STORE, and no DICOM file goes over
-the frames of the link.
+byte by byte. A file that is no data set cannot be sent over C-STORE; slides go frame by frame.
 
 | file | `sender send` | C-STORE |
 |---|---|---|

@@ -92,7 +92,7 @@ def without_tables(folder: Path) -> None:
 
 
 BIG = b"II+\0\x08\0\0\0"
-E2003, E2004, E2002 = "E-2003", "E-2004", "E-2002"
+E2003, E2004, E2002, E2050 = "E-2003", "E-2004", "E-2002", "E-2050"
 
 
 @pytest.mark.requirement("WSI-14")
@@ -198,7 +198,7 @@ EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%touch bad.pwned)
             "bad.svs", png_bomb(), E2003, marks=pytest.mark.badinput(68, "PNG bomb named .svs")
         ),
         pytest.param(
-            "bad.png", png_bomb(), E2002, marks=pytest.mark.badinput(68, "PNG bomb named .svs")
+            "bad.png", png_bomb(), E2050, marks=pytest.mark.badinput(68, "PNG bomb named .svs")
         ),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
+from contextlib import closing
 from http.cookies import SimpleCookie
 from pathlib import Path
 
@@ -18,9 +19,12 @@ from typer.testing import CliRunner
 from common.errors import NotSignedIn, PasswordTooWeak, SignInFailed, UsageError
 from common.web import accounts
 from common.web.accounts import Accounts, Failures
+from receiver.deriving import Deriving
 from receiver.web_app import viewer_app
 from tests.receiver.conftest import ViewerServer
-from tests.receiver.filled import NORTH, PASSWORD, USER, Filled, client, uid
+from tests.receiver.filled import NORTH, PASSWORD, USER, Filled, SlideCase, client, uid
+from tests.receiver.test_deriving import Clock as Hours
+from tests.receiver.test_deriving import LongSlide, verify, work
 
 
 class Clock:
@@ -39,9 +43,15 @@ def guarded_routes(app: Starlette) -> list[Route]:
     return [route for route in found if route.path != "/{path:path}"]
 
 
-def in_address(path: str) -> str:
+def in_address(path: str, key: str, derived: SlideCase) -> str:
     """Fill a route's parameters with what exists."""
+    if "/derived/" in path:
+        key = derived.key
     for name, value in {
+        "key": key,
+        "sop": derived.sop_uid(0),
+        "factor:int": "4",
+        "number:int": "1",
         "institution": NORTH[1],
         "study": uid("北見/study"),
         "series": uid("北見/series"),
@@ -52,10 +62,22 @@ def in_address(path: str) -> str:
     return path
 
 
+def with_a_derived_level(filled: Filled) -> SlideCase:
+    """Let a slide arrive, and the level be made that it lacks."""
+    slide = LongSlide(filled, "long", NORTH[1])
+    slide.lay_out(0)
+    slide.send(0)
+    verify(slide)
+    clock = Hours()
+    with closing(Deriving(filled.index, filled.store.root, 0, clock)) as deriving:
+        assert work(deriving, clock) > 0
+    return slide
+
+
 @pytest.mark.requirement("AUT-01")
 def test_every_route_needs_a_session(viewer_server: ViewerServer) -> None:
     """Walks the application's own table, so that a new route is asked too."""
-    key = viewer_server.filled.ct()
+    key, slide = viewer_server.filled.ct(), with_a_derived_level(viewer_server.filled)
     routes = guarded_routes(viewer_app(viewer_server.filled.services()))
     assert len(routes) > 40
     asked = 0
@@ -64,7 +86,7 @@ def test_every_route_needs_a_session(viewer_server: ViewerServer) -> None:
         client(viewer_server.url) as reader,
     ):
         for route in routes:
-            path = in_address(route.path).replace("{key}", key)
+            path = in_address(route.path, key, slide)
             for method in sorted((route.methods or set()) - {"HEAD"}):
                 if path == "/api/sign-in":
                     continue

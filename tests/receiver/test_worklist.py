@@ -282,7 +282,10 @@ def test_guess_reaches_the_list_and_the_file_keeps_its_bytes(viewer_server: View
 def test_a_level_in_another_order_is_not_laid_out_as_if_it_were_full(
     viewer_server: ViewerServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A frame's number says nothing of its place in TILED_SPARSE (PS3.3 C.7.6.17.3)."""
+    """A frame's number says nothing of its place in TILED_SPARSE (PS3.3 C.7.6.17.3).
+
+    The frames of this one do not say either: neither full nor empty is what it may look like.
+    """
     header = SlideCase._header
 
     def sparse(case: SlideCase, level: int) -> Dataset:

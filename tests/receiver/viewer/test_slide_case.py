@@ -23,7 +23,7 @@ def test_the_slides_of_a_case_are_chosen_from_the_tray(browser: Browser, tmp_pat
     with closing(Room(tmp_path / "receiver")) as room:
         case = case_of(names.YOSHIDA, "2.25.4711")
         for number, stain in enumerate(("HE", "PAS"), 1):
-            svs = Svs(width=500 + 200 * number, height=600, macro=False, label=False)
+            svs = Svs(width=100 + 600 * number, height=600, macro=False, label=False)
             one = dataclasses.replace(
                 case, series_uid=f"2.25.4711.{number}", uid_seed=stain,
                 series_number=number, series_description=stain,
@@ -54,6 +54,6 @@ def test_the_slides_of_a_case_are_chosen_from_the_tray(browser: Browser, tmp_pat
                 assert page.locator(".overview canvas").count() >= 1
                 scale = screen.view()["scale"]
                 assert scales.setdefault(chosen, scale) == pytest.approx(scale)
-            assert scales[0] != scales[1], "they differ in width"
+            assert scales[0] != scales[1], "the whole of each is shown: they differ in width"
             assert failures == []
             page.close()

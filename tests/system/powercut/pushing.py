@@ -8,7 +8,6 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 from common import link
 from common.dicom import dataset
@@ -18,8 +17,9 @@ from common.proof.role import Role
 from common.settings import Sender
 from sender import ingest
 from sender.delivery import Delivery
-from sender.links import dicom, frames
+from sender.links import dicom
 from sender.links.http import LinkClient
+from sender.links.window import Line, Window
 from sender.outbox import Outbox
 from sender.partners import find_partner
 from tests.common.dicom.association.rig import CT_CONTEXT, outgoing
@@ -161,6 +161,15 @@ def owe_slides(sender: Path, box: Outbox, slides: Sequence[Path]) -> None:
         box.scanned(job, found.transfers, found.refused, found.files)
 
 
+class _Small(Line):
+    """A line whose batches stay small, whatever is learnt of it."""
+
+    @property
+    def batch(self) -> int:
+        """Bytes of one batch."""
+        return BATCH
+
+
 def push_slides(sender: Path, box: Outbox, heard: Heard) -> None:
     """Deliver what an outbox owes, frame by frame, until it is done or to stop."""
     delivery = Telling(
@@ -170,10 +179,9 @@ def push_slides(sender: Path, box: Outbox, heard: Heard) -> None:
         find_partner(sender),
         heard.stop,
     )
-    delivery.heard = heard
-    with mock.patch.object(frames, "BATCH", BATCH):
-        for transfer in box.owed():
-            delivery.deliver(transfer)
-            if heard.stop.is_set():
-                return
-            heard.note(Ack("receipt", transfer.id))
+    delivery.heard, delivery.window.line = heard, _Small()
+    for transfer in box.owed():
+        delivery.deliver(transfer)
+        if heard.stop.is_set():
+            return
+        heard.note(Ack("receipt", transfer.id))

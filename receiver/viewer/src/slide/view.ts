@@ -35,7 +35,7 @@ class SlideView implements View {
   private current = -1;
   private canvas: SlideCanvas | null = null;
   private coverage = Coverage.from({ instances: {} });
-  private levels = 0;
+  private laidOut = "";
   private soon = 0;
   private reported = false;
   private readonly tray = h("nav", { class: "tray" });
@@ -108,8 +108,8 @@ class SlideView implements View {
     this.coverage = Coverage.from(await within(context, api.coverage(context.key, context.signal)));
     const series = this.slides[this.current];
     if (!this.canvas || !series) this.choose(0);
-    // a level that was only announced has been laid out: the pyramid is another one now
-    else if (series.slide.levels.length !== this.levels) this.choose(this.current, this.canvas.field());
+    // a level was laid out that was only announced, or one was made here: another pyramid now
+    else if (layout(series.slide) !== this.laidOut) this.choose(this.current, this.canvas.field());
     else this.canvas.cover(this.coverage);
     this.redraw();
   }
@@ -147,7 +147,7 @@ class SlideView implements View {
     const overview = h("div", { class: "overview-map" });
     this.overview.replaceChildren(overview);
     this.current = index;
-    this.levels = series.slide.levels.length;
+    this.laidOut = layout(series.slide);
     this.canvas = new SlideCanvas({
       field,
       context: this.context,
@@ -336,6 +336,11 @@ class SlideView implements View {
       origin: [lie.x, lie.y],
     };
   }
+}
+
+/** What a pyramid is built of: by name, as a level may go in the moment in which another comes. */
+function layout(slide: Slide): string {
+  return slide.levels.flatMap(({ sop_uid: sop, parts }) => [sop, ...(parts ?? []).map((part) => part.sop_uid)]).join(" ");
 }
 
 function noLabel(label: Associated | undefined): "missing" | "tile.damaged" | "slide.nolabel" {
