@@ -128,9 +128,10 @@ class SlideDelivery:
                 return [], {}
             source = {"files": len(slide.files), "sha256": file_set.result()}
             slide.check()
-            if known not in (None, source["sha256"]):
-                raise SourceChanged(path=slide.path)
             self.outbox.digested(self.transfer, found.result())
+            # read once more behind the last frame: what changed before it was sent shows now
+            if known is not None and slide.file_digest() != known:
+                raise SourceChanged(path=slide.path)
             return found.result(), source
 
     def _push(self, slide: Slide, held: Callable[[str, int], None], leaves: Leaves) -> None:
