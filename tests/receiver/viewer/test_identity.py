@@ -16,7 +16,7 @@ from tests.receiver.viewer.screen import Screen
 pytestmark = pytest.mark.browser
 
 WATCHER = (Path(__file__).parent / "watcher.js").read_text("utf-8")
-SWITCHES = 100
+SWITCHES = [25, pytest.param(100, marks=pytest.mark.slow)]
 OF_CT = (names.TAKAHASHI, names.YAMAZAKI, names.YAMADA)
 
 
@@ -27,7 +27,10 @@ def shown_name(patient: names.Patient) -> str:
 
 @pytest.mark.timeout(180)
 @pytest.mark.requirement("DIR-06")
-def test_the_code_in_the_picture_is_of_the_name_on_the_screen(page: Page, ward: Ward) -> None:
+@pytest.mark.parametrize("switches", SWITCHES)
+def test_the_code_in_the_picture_is_of_the_name_on_the_screen(
+    page: Page, ward: Ward, switches: int
+) -> None:
     chance = random.Random(20261122)
 
     def trouble() -> float | None:
@@ -38,7 +41,7 @@ def test_the_code_in_the_picture_is_of_the_name_on_the_screen(page: Page, ward: 
     with ward.room.serve(trouble) as address:
         screen = Screen(page, address)
         screen.sign_in()
-        for _ in range(SWITCHES):
+        for _ in range(switches):
             page.locator(f"tr[data-key='{chance.choice(keys)}']").click()
             page.wait_for_timeout(chance.choice((0, 20, 80, 200, 500)))
             for _ in range(chance.randrange(4)):
@@ -47,6 +50,11 @@ def test_the_code_in_the_picture_is_of_the_name_on_the_screen(page: Page, ward: 
             page.locator("tr.row").first.wait_for()
             assert page.locator("[data-role='patient-name']").count() == 0
             assert page.locator("canvas").count() == 0
+        for key in keys:  # however slow the machine, each is looked at once in peace
+            screen.open(key)
+            screen.frames(6)
+            page.locator(".banner .home").click()
+            page.locator("tr.row").first.wait_for()
         seen = page.evaluate("window.__seen")
         page.goto("about:blank")
     name_of = {one.code: shown_name(one) for one in OF_CT}
