@@ -19,7 +19,7 @@ from sender import ingest
 from sender.delivery import Delivery
 from sender.links import dicom
 from sender.links.http import LinkClient
-from sender.links.window import Line, Window
+from sender.links.window import Line
 from sender.outbox import Outbox
 from sender.partners import find_partner
 from tests.common.dicom.association.rig import CT_CONTEXT, outgoing
