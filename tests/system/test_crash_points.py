@@ -53,7 +53,13 @@ def _sample(crashing: Crashing, flow: str, process: str) -> list[Trial]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.requirement("DAT-05", "UX-06", "DIR-07")
-@pytest.mark.parametrize(("flow", "process"), PARTS)
+@pytest.mark.parametrize(
+    ("flow", "process"),
+    [
+        pytest.param(*one, marks=[pytest.mark.slow] if one == ("slide", "web") else [])
+        for one in PARTS
+    ],
+)
 def test_each_kind_of_point_once(crashing: Crashing, flow: str, process: str) -> None:
     trials = _sample(crashing, flow, process)
     assert trials, f"{process} makes nothing safe?"

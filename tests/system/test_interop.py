@@ -207,7 +207,9 @@ def _decoded(syntax: str, data: bytes) -> Dataset:
 
 
 @pytest.mark.requirement("DCM-11", "DCM-02", "DCM-04", "NET-01")
-@pytest.mark.parametrize("product", ["storescu", "pynetdicom"])
+@pytest.mark.parametrize(
+    "product", ["storescu", pytest.param("pynetdicom", marks=pytest.mark.slow)]
+)
 def test_what_we_store_is_what_was_on_the_wire(
     ends: Ends,
     folders: list[Path],

@@ -93,6 +93,7 @@ def test_ctrl_c_keeps_the_rest_in_the_outbox(ends: Ends, lines: list[Line], tmp_
     assert _repeats(ends, name) <= WINDOW
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("UX-06")
 def test_a_receiver_that_is_restarted(ends: Ends, lines: list[Line], tmp_path: Path) -> None:
     source, known = _source("slide", tmp_path), _known(ends)

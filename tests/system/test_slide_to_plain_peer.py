@@ -117,6 +117,7 @@ def test_storescp_writes_the_same_bytes(ends: Ends, source: Path, tmp_path: Path
     assert {one.sop_uid: one.data for one in came} == _data_sets(ends, transfer["id"])
 
 
+@pytest.mark.slow
 @pytest.mark.peer
 @pytest.mark.requirement("WSI-03", "DCM-11")
 def test_orthanc_holds_the_same_elements(ends: Ends, source: Path, tmp_path: Path) -> None:

@@ -65,11 +65,11 @@ def _strace(pid: int, fault: str) -> Iterator[None]:
     ("fault", "number"),
     [
         ("fdatasync:error=EIO:when=1", "E-4010"),
-        ("fdatasync:error=EIO:when=2", "E-4010"),
-        ("fsync:error=EIO:when=1", "E-4010"),
+        pytest.param("fdatasync:error=EIO:when=2", "E-4010", marks=pytest.mark.slow),
+        pytest.param("fsync:error=EIO:when=1", "E-4010", marks=pytest.mark.slow),
         ("rename:signal=SIGKILL:when=1", ""),
         ("pwrite64:error=ENOSPC:when=1", ""),
-        ("pwrite64:error=ENOSPC:when=2", ""),
+        pytest.param("pwrite64:error=ENOSPC:when=2", "", marks=pytest.mark.slow),
     ],
 )
 def test_what_the_kernel_refuses_is_never_a_success(
