@@ -98,7 +98,9 @@ class SlideDelivery:
         Parameters
         ----------
         known : str, optional
-            Digest of the vendor's file set as it was when the job was read.
+            Digest of the vendor's file set as it was when the job was read.  It is
+            taken once more when the last frame has been sent: a tile that changes
+            behind the file's date, before it is read, is never receipted.
 
         Returns
         -------
@@ -114,7 +116,10 @@ class SlideDelivery:
         leaves = Leaves(slide)
         with ThreadPoolExecutor(2, thread_name_prefix="digest") as beside:
             found: Future[list[Digest]] = beside.submit(digests, slide, leaves)
-            file_set: Future[str] = beside.submit(_file_digest, slide, leaves)
+            # both digests from before the last frame would not tell of it, so with `known`
+            # the second is from after it; without, it is read beside the largest level
+            begin = leaves.wait_for_last if known is None else leaves.wait_for_end
+            file_set: Future[str] = beside.submit(_file_digest, slide, begin)
             progress = Progress(self.outbox, self.transfer, slide.check)
             well = False
             try:
@@ -128,10 +133,9 @@ class SlideDelivery:
                 return [], {}
             source = {"files": len(slide.files), "sha256": file_set.result()}
             slide.check()
-            self.outbox.digested(self.transfer, found.result())
-            # read once more behind the last frame: what changed before it was sent shows now
-            if known is not None and slide.file_digest() != known:
+            if known not in (None, source["sha256"]):
                 raise SourceChanged(path=slide.path)
+            self.outbox.digested(self.transfer, found.result())
             return found.result(), source
 
     def _push(self, slide: Slide, held: Callable[[str, int], None], leaves: Leaves) -> None:
@@ -139,6 +143,6 @@ class SlideDelivery:
         Push(self.client, self.transfer, slide, held, *ours, leaves).run()
 
 
-def _file_digest(slide: Slide, leaves: Leaves) -> str:
-    leaves.wait_for_last()
-    return slide.file_digest()
+def _file_digest(slide: Slide, begin: Callable[[], bool]) -> str:
+    """Body of a thread: digest the files once it may begin; "" where nobody needs it."""
+    return slide.file_digest() if begin() else ""

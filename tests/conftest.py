@@ -8,7 +8,12 @@ import tomllib
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# a machine that does much else is no fault of an example's
+hypothesis.settings.register_profile("todoke", deadline=None)
+hypothesis.settings.load_profile("todoke")
 
 HEAVY = {"system", "hostile", "viewer"}  # folders whose tests start processes or a browser
 REQUIREMENTS = Path(__file__).parent.parent / "conformance" / "requirements.toml"

@@ -40,11 +40,24 @@ class Leaves:
             self._given_up = not well
             self._changed.notify_all()
 
-    def wait_for_last(self) -> None:
-        """Wait until the largest level has begun: what is not urgent has time until then."""
+    def wait_for_last(self) -> bool:
+        """Wait until the largest level has begun: what is not urgent has time until then.
+
+        Returns
+        -------
+        bool
+            False if sending has failed.
+        """
         known = self._known[-1]
         with self._changed:
             self._changed.wait_for(lambda: self._ended or any(known))
+            return not self._given_up
+
+    def wait_for_end(self) -> bool:
+        """Wait until nothing more is read for sending; False if that has failed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended)
+            return not self._given_up
 
     def wait(self, place: int, frame: int) -> bytes | None:
         """Wait until a frame has been read for sending; None where it never was.

@@ -71,10 +71,19 @@ def test_damaged_images_and_tiles_come_again_by_themselves(ends: Ends, tmp_path:
     (store / second.path).unlink()
     level = max(rows(ends, slide), key=lambda row: row.length)
     flip(store / level.path, len(levels[level.sop_uid]) // 2)
-    said = must("receiver", "scrub", "--data", ends.receiver)  # beside the running receiver
-    assert (said["damaged"], said["vanished"]) == (2, 1)
+    # the running receiver's first pass goes on while rows come: it may find one before us
+    said = must("receiver", "scrub", "--data", ends.receiver)
+    assert said["damaged"] <= 2
+    assert said["vanished"] <= 1
     shown = must("receiver", "status", "--data", ends.receiver)
-    assert len(shown["damaged"]) == 3
+    found = sorted((one["transfer"], one["cause"]) for one in shown["damaged"])
+    assert found == sorted(
+        [
+            (images, repairs.CHANGED),
+            (images, repairs.VANISHED),
+            (slide, repairs.FRAMES),
+        ]
+    )
     assert {one["refused"] for one in shown["damaged"]} == {None}
     assert shown["aside"] == 1
     with ends.daemon():

@@ -76,15 +76,16 @@ def test_a_cut_line(ends: Ends, lines: list[Line], tmp_path: Path, kind: str) ->
 def test_ctrl_c_keeps_the_rest_in_the_outbox(ends: Ends, lines: list[Line], tmp_path: Path) -> None:
     source, known = _source("ct", tmp_path), _known(ends)
     dicom, _ = lines
-    # a person is not quick: the rest cannot be over before the key is
     dicom.hold_after(sum(file.stat().st_size for file in source.iterdir()) // 2)
     sending = ends.send(source)
     assert dicom.holding.wait(50), "the series is not being sent"
     until(lambda: _acknowledged(ends, known)[1] >= 0.3, "a third is acknowledged")
     sending.send_signal(signal.SIGINT)
+    dicom.rate = RATE / 30  # the rest would take 12 seconds: more than a key does
+    dicom.go_on()
     sending.communicate(timeout=30)
     assert sending.returncode == 130
-    dicom.go_on()
+    dicom.rate = RATE
     name, held = _acknowledged(ends, known)
     assert 0.3 <= held < 1
     with ends.daemon(), ends.outbox() as box:

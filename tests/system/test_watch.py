@@ -88,7 +88,7 @@ def _watch_once(ends: Ends, folder: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def line(ends: Ends) -> Iterator[Line]:
     """The link's line, which stops where a test says."""
-    with Line(ends.ports["link"], 50e6) as line, ends.through(link=line.port):
+    with Line(ends.ports["link"], 2e6) as line, ends.through(link=line.port):
         yield line
 
 
@@ -111,10 +111,14 @@ def scans(
 
 
 def _sending(ends: Ends, line: Line, folder: Path, name: str, patient: str) -> tuple[Path, Any]:
-    """Begin to send a slide; return once a part of it is over, and no more goes over."""
+    """Begin to send a slide; return once its largest level has begun and no more goes over.
+
+    Its last tiles have not been read then: at most twice as much is under way as has
+    been answered, in batches that are small on a slow line.
+    """
     (folder / f"{name}.csv").write_text(f"患者ID,受付番号\n{patient},{name}\n", "utf-8")
-    line.hold_after(300_000)
-    made = _slide(folder.parent / "made" / name, width=1500, height=1500, tile=256)
+    line.hold_after(430_000)
+    made = _slide(folder.parent / "made" / name, width=1800, height=1800, tile=256)
     path = made.rename(folder / f"{name}.svs")
     assert line.holding.wait(50), "the slide is not being sent"
     with ends.outbox() as box:
@@ -132,8 +136,8 @@ def _when(ends: Ends, transfer: str, state: TransferState) -> Any:
 @pytest.mark.parametrize(
     "kind",
     [
-        "grows",
         "changes behind its date",
+        pytest.param("grows", marks=pytest.mark.slow),
         pytest.param("is written over", marks=pytest.mark.slow),
         pytest.param("is cut", marks=pytest.mark.slow),
     ],
