@@ -81,8 +81,13 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
 
 
-def work(data: Path, job: int, watch: Callable[[Progress], None]) -> None:
+def work(data: Path, job: int, watch: Callable[[Progress], None], asked: threading.Event) -> None:
     """Bring a job to rest: by a running daemon, or here if there is none.
+
+    Parameters
+    ----------
+    asked : threading.Event
+        Set when the person wants it to end.
 
     Raises
     ------
@@ -98,6 +103,8 @@ def work(data: Path, job: int, watch: Callable[[Progress], None]) -> None:
                 watch(progress)
                 if progress.finished or here():
                     break
+                if asked.is_set():
+                    raise KeyboardInterrupt
                 watching.wait(0.1)
         watch(look(outbox, job))
     finally:

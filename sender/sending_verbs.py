@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -154,13 +157,35 @@ def _wait(folder: Path, job: int) -> None:
                 bar.update(task, description=words, total=progress.total, completed=progress.held)
 
         try:
-            sending.work(folder, job, watch)
+            with _interrupt() as asked:
+                sending.work(folder, job, watch, asked)
         except KeyboardInterrupt:
             console.say(
                 "中断しました。送信箱に残っています。todoke sender run で続きから送ります",
                 "Interrupted. It stays in the outbox; todoke sender run goes on where it was",
             )
             raise SystemExit(130) from None
+
+
+@contextlib.contextmanager
+def _interrupt() -> Iterator[threading.Event]:
+    """Give what Ctrl-C sets; the second one is as ever.
+
+    An exception out of nowhere is lost where Python calls back into Python (a finalizer,
+    the collector), and with it the wish.
+    """
+    asked = threading.Event()
+
+    def pressed(_signal: int, _frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, pressed)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _report(folder: Path, job: int, as_json: bool) -> None:

@@ -207,6 +207,7 @@ def wait_for(database: Index, holds: Any) -> None:
         timer.cancel()
 
 
+@pytest.mark.slow
 @pytest.mark.system
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_filler_goes_on_after_it_was_killed(filled: Filled) -> None:

@@ -18,6 +18,7 @@ from tests.system.crashes import Crashing, Trial
 pytestmark = [pytest.mark.system, pytest.mark.crashpoints]
 SEED = 4
 #: What is sent, and the process whose points are its own there.
+LONG = [("slide", "web"), ("modality", "sender")]  # with many points: all of them in the long form
 PARTS = [("ct", "dicom"), ("slide", "web"), ("modality", "sender"), ("slide", "sender")]
 FAULTS = ("kill", "EIO", "ENOSPC")
 #: More than any sweep has points; it ends where a run does not reach its point.
@@ -55,10 +56,7 @@ def _sample(crashing: Crashing, flow: str, process: str) -> list[Trial]:
 @pytest.mark.requirement("DAT-05", "UX-06", "DIR-07")
 @pytest.mark.parametrize(
     ("flow", "process"),
-    [
-        pytest.param(*one, marks=[pytest.mark.slow] if one == ("slide", "web") else [])
-        for one in PARTS
-    ],
+    [pytest.param(*one, marks=[pytest.mark.slow] if one in LONG else []) for one in PARTS],
 )
 def test_each_kind_of_point_once(crashing: Crashing, flow: str, process: str) -> None:
     trials = _sample(crashing, flow, process)

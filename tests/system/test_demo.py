@@ -180,6 +180,7 @@ def test_what_is_no_image_is_refused_with_the_reason(ran: Ran, name: str, says: 
     assert says in ran.reason(ran.tricks / name)
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("DAT-04")
 def test_the_exit_code_is_that_of_the_worst_transfer(tmp_path: Path) -> None:
     write_series(tmp_path / "sound", 2, slices=2, side=32)

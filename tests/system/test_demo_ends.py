@@ -26,6 +26,7 @@ def _running_below(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_a_demo_that_is_told_to_end_leaves_nothing_running(tmp_path: Path) -> None:
     folder = tmp_path / "temporary"

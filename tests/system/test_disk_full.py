@@ -243,7 +243,7 @@ def test_a_senders_own_doors_refuse_before_its_disk_is_full(small: Small, tmp_pa
 @pytest.mark.parametrize(
     "how",
     [
-        pytest.param("fail", marks=pytest.mark.badinput(91, "EIO")),
+        pytest.param("fail", marks=[pytest.mark.badinput(91, "EIO"), pytest.mark.slow]),
         pytest.param("read_only", marks=pytest.mark.badinput(91, "read-only remount")),
     ],
 )

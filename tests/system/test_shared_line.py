@@ -201,6 +201,7 @@ def test_a_cap_is_kept(
     assert took >= told["bytes"] * 8 / 2e6 * 0.98
 
 
+@pytest.mark.slow
 def test_dead_partners_slow_nobody(ends: Ends, tmp_path: Path) -> None:
     write_series(tmp_path / "ct", 13, slices=5)
     (alive,) = (path.stem for path in (ends.sender / "partners").glob("*.json"))

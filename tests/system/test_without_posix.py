@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.system
 @pytest.mark.timeout(180)
 def test_the_demo_is_receipted_without_posix(

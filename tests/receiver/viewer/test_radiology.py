@@ -154,6 +154,7 @@ for (const kind of [WebGLRenderingContext, WebGL2RenderingContext]) {
 }"""
 
 
+@pytest.mark.slow
 def test_a_graphics_card_draws_the_same_picture(page: Page, ward: Ward) -> None:
     page.add_init_script(_OTHER_RENDERER)
     screen = Screen(page, ward.address)

@@ -108,6 +108,7 @@ def test_answers_from_another_thread_in_any_order_within_the_window(pki: Pki) ->
     assert shelf.most_unanswered == 8
 
 
+@pytest.mark.slow
 def test_both_roles_work_without_posix(without_posix_env: dict[str, str]) -> None:
     """The same tests in a Python that also lacks poll, as Windows does."""
     code = """
