@@ -190,7 +190,7 @@ def build(case: SlideCase, scanner: Scanner, picture: Picture) -> bytes:
         _identity(case, picture),
         patient_and_study(case),
         _equipment(case, scanner),
-        _specimen(case),
+        specimen(case, code("433466003", "SCT", "Microscope slide")),
         _pixels(picture),
         _matrix(scanner, picture),
         _groups(case, scanner, picture),
@@ -266,21 +266,22 @@ def _equipment(case: SlideCase, scanner: Scanner) -> _Pairs:
     yield "SoftwareVersions", scanner.software or "UNKNOWN"
 
 
-def _specimen(case: SlideCase) -> _Pairs:
+def specimen(case: SlideCase, container_type: Items) -> _Pairs:
+    """Yield keyword and value of container and specimen (PS3.3 C.7.6.22)."""
     container = case.container_id or "UNKNOWN"
-    specimen = item(
+    found = item(
         SpecimenIdentifier=case.specimen_id or container,
         SpecimenUID=case.specimen_uid or derived_uid(case, "specimen"),
         IssuerOfTheSpecimenIdentifierSequence=Items(),
         SpecimenPreparationSequence=Items(),
     )
     if case.specimen_description:
-        put(specimen, "SpecimenShortDescription", case.specimen_description)
+        put(found, "SpecimenShortDescription", case.specimen_description)
     yield "AcquisitionContextSequence", Items()
     yield "ContainerIdentifier", container
     yield "IssuerOfTheContainerIdentifierSequence", Items()
-    yield "ContainerTypeCodeSequence", code("433466003", "SCT", "Microscope slide")
-    yield "SpecimenDescriptionSequence", Items([specimen])
+    yield "ContainerTypeCodeSequence", container_type
+    yield "SpecimenDescriptionSequence", Items([found])
 
 
 def _pixels(picture: Picture) -> _Pairs:

@@ -7,10 +7,10 @@ depth and number of elements are bounded.  Only what a slide needs is kept.
 
 from __future__ import annotations
 
-import xml.parsers.expat
 from dataclasses import dataclass, field
 
 from common.errors import SlideUnreadable
+from sender.slides import safe_xml
 
 DEEPEST = 64
 MOST_ELEMENTS = 200_000
@@ -93,23 +93,9 @@ def read(text: str) -> Ome:
         It is not well formed, or holds what no such file needs.
     """
     reading = _Reading()
-    parser = xml.parsers.expat.ParserCreate(namespace_separator=" ")
-    parser.StartElementHandler = reading.start
-    parser.EndElementHandler = reading.end
-    parser.CharacterDataHandler = reading.text
-    parser.StartDoctypeDeclHandler = _refuse
-    parser.EntityDeclHandler = _refuse
-    parser.ExternalEntityRefHandler = _refuse
-    try:
-        # declared or not, the text was decoded before
-        parser.Parse(text.encode("utf-8", "replace"), True)
-    except (xml.parsers.expat.ExpatError, LookupError, ValueError) as failure:
-        raise SlideUnreadable(cause="OME-XML that is not well formed") from failure
+    # declared or not, the text was decoded before
+    safe_xml.parse(text, reading, "OME-XML", " ")
     return reading.ome
-
-
-def _refuse(*_: object) -> int:
-    raise SlideUnreadable(cause="OME-XML with a document type or an entity")
 
 
 class _Reading:

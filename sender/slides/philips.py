@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import base64
 import re
-import xml.parsers.expat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from common.errors import SlideUnreadable, SlideUnsupported
-from sender.slides import jpeg, levels, scale
+from sender.slides import jpeg, levels, safe_xml, scale
 from sender.slides.case import SlideCase
 from sender.slides.header import Picture, Scanner, build, instance_uid, plain
 from sender.slides.slide import Flavor, Slide, SourceFile, VirtualInstance
@@ -228,22 +227,8 @@ def read(text: str) -> Description:
     SlideUnreadable
     """
     reading = _Reading()
-    parser = xml.parsers.expat.ParserCreate()
-    parser.StartElementHandler = reading.start
-    parser.EndElementHandler = reading.end
-    parser.CharacterDataHandler = reading.text
-    parser.StartDoctypeDeclHandler = _refuse
-    parser.EntityDeclHandler = _refuse
-    parser.ExternalEntityRefHandler = _refuse
-    try:
-        parser.Parse(re.sub(r"^\s*<\?xml[^>]*\?>", "", text).encode("utf-8", "replace"), True)
-    except (xml.parsers.expat.ExpatError, LookupError, ValueError) as failure:
-        raise SlideUnreadable(cause="XML that is not well formed") from failure
+    safe_xml.parse(re.sub(r"^\s*<\?xml[^>]*\?>", "", text), reading, "XML")
     return reading.found
-
-
-def _refuse(*_: object) -> int:
-    raise SlideUnreadable(cause="XML with a document type or an entity")
 
 
 class _Reading:

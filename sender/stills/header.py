@@ -16,7 +16,7 @@ from pydicom.sequence import Sequence as Items
 from common.dicom.testmark import mark_test_dataset
 from sender.slides.case import SlideCase
 from sender.slides.elements import code, item, number_text, put, written
-from sender.slides.header import derived_uid, patient_and_study
+from sender.slides.header import patient_and_study, specimen
 from sender.stills.picture import EXPLICIT_LE, Picture
 
 Kind = Literal["micro", "gross"]
@@ -60,7 +60,7 @@ def build(case: SlideCase, kind: Kind, number: int, uid: str, picture: Picture) 
         _identity(case, kind, number, uid, picture),
         patient_and_study(case),
         _equipment(case, picture),
-        _specimen(case, kind),
+        specimen(case, code(*of) if (of := KINDS[kind].container) else Items()),
         _pixels(picture),
     ):
         for keyword, value in part:
@@ -112,24 +112,6 @@ def _equipment(case: SlideCase, picture: Picture) -> _Pairs:
         ContributionDescription=picture.handling or "JPEG as stored by the camera, not decoded",
     )
     yield "ContributingEquipmentSequence", Items([made])
-
-
-def _specimen(case: SlideCase, kind: Kind) -> _Pairs:
-    container = case.container_id or "UNKNOWN"
-    specimen = item(
-        SpecimenIdentifier=case.specimen_id or container,
-        SpecimenUID=case.specimen_uid or derived_uid(case, "specimen"),
-        IssuerOfTheSpecimenIdentifierSequence=Items(),
-        SpecimenPreparationSequence=Items(),
-    )
-    if case.specimen_description:
-        put(specimen, "SpecimenShortDescription", case.specimen_description)
-    yield "AcquisitionContextSequence", Items()
-    yield "ContainerIdentifier", container
-    yield "IssuerOfTheContainerIdentifierSequence", Items()
-    of = KINDS[kind].container
-    yield "ContainerTypeCodeSequence", code(*of) if of else Items()
-    yield "SpecimenDescriptionSequence", Items([specimen])
 
 
 def _pixels(picture: Picture) -> _Pairs:
