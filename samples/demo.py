@@ -10,7 +10,6 @@ import contextlib
 import json
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ import httpx
 
 from common import console
 from common.errors import UsageError, VerbFailed
+from common.free_ports import free_ports
 
 RECEIVER = ("旭川支援病院 (試験)", "0110000001")
 SENDER = ("北見依頼病院 (試験)", "0110000002")
@@ -215,15 +215,6 @@ class FirstViews:
                 if ending:
                     return
                 self._stop.wait(0.05)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that are free on the loopback address just now."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def run(paths: list[Path], *, once: bool, as_json: bool, spacing: float | None, quick: bool) -> int:

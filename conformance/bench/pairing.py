@@ -7,8 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.free_ports import free_ports
 from conformance.bench.peers import Identity
-from conformance.bench.processes import first_object, free_ports, running, todoke, verb
+from conformance.bench.processes import first_object, running, todoke, verb
 
 OPERATOR = "bench"
 RECEIVER, SENDER, PRODUCT = "0110000001", "0110000002", "0110000003"

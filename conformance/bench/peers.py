@@ -21,15 +21,10 @@ from functools import cache
 from pathlib import Path
 
 from common.errors import NotFound
+from common.free_ports import free_ports
 from common.proof import certificates
 from common.proof.certificates import Authority
-from conformance.bench.processes import (
-    Sample,
-    await_port,
-    free_ports,
-    running,
-    timed,
-)
+from conformance.bench.processes import Sample, await_port, running, timed
 from conformance.bench.series import Series
 
 PDU = "131072"  # the longest that DCMTK takes

@@ -39,15 +39,6 @@ class Sample:
     memory: dict[str, int] = field(default_factory=dict)
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports that are free on the loopback address just now."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-
-
 def todoke(*words: object) -> list[str]:
     """Return the line of a verb with ``--json``."""
     return [sys.executable, "-m", "common.command", *map(str, words), "--json"]

@@ -14,11 +14,12 @@ from subprocess import Popen
 from typing import Any
 
 from common.errors import VerbFailed
+from common.free_ports import free_ports
 from conformance.bench.line import Quality
 from conformance.bench.ours import Ends
 from conformance.bench.pairing import LISTENERS, Pair
 from conformance.bench.peers import Products
-from conformance.bench.processes import first_object, free_ports, running
+from conformance.bench.processes import first_object, running
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ import pytest
 
 from common.dicom.association import Acceptor, Requestor
 from common.errors import PeerUnreachable
+from common.free_ports import free_ports
 from sender.links.dialling import FRESH, Dialling
 from tests.common.dicom.association.rig import (
     CT_CONTEXT,
@@ -18,7 +19,6 @@ from tests.common.dicom.association.rig import (
     accepting,
     outgoing,
 )
-from tests.system.ends import free_ports
 
 
 class Clock:

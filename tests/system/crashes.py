@@ -21,13 +21,14 @@ from common.dicom import dataset
 from common.dicom.association import Context, Outgoing, Requestor
 from common.dicom.layout import Layout
 from common.errors import TodokeError
+from common.free_ports import free_ports
 from common.states import InstanceState, TransferState
 from receiver import index
 from sender import sending
 from sender.outbox import Transfer
 from sender.slides import SlideCase, open_slide
 from tests.sender.slides.vendor_files import Svs
-from tests.system.ends import Ends, command, first_object, free_ports, must, start, until
+from tests.system.ends import Ends, command, first_object, must, start, until
 from tests.system.series import write_series
 
 LAN, AET = "127.0.0.1", "CT1"

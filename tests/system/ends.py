@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,20 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common.free_ports import free_ports
 from receiver.index import Index
 from sender.outbox import Outbox
 
 DEADLINE = 50.0  # seconds
 SENDER_CODE, RECEIVER_CODE = "0119876543", "0110123456"
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on just now."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
 
 
 def until(holds: Callable[[], bool], what: str, deadline: float = DEADLINE) -> None:

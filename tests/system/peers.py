@@ -21,9 +21,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from common.free_ports import free_ports
 from common.proof import certificates
 from common.proof.certificates import Authority
-from tests.system.ends import free_ports, until
+from tests.system.ends import until
 
 CONTEXTS = 128  # presentation contexts of one association, PS3.8 table 9-18
 #: Codings that DCMTK 3.6.7 does not know.  Its storescu and Orthanc refuse or skip them;

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from common.free_ports import free_ports
 from tests.system import peers
-from tests.system.ends import Ends, free_ports, must, until
+from tests.system.ends import Ends, must, until
 from tests.system.objects import Object
 from tests.system.series import write_series
 

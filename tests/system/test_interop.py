@@ -28,12 +28,13 @@ from sqlalchemy import select
 from common import tls
 from common.dicom import uids
 from common.dicom.dataset import file_prefix
+from common.free_ports import free_ports
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.tls import Credentials
 from receiver import index
 from tests.system import peers
-from tests.system.ends import Ends, command, free_ports, must, start, until
+from tests.system.ends import Ends, command, must, start, until
 from tests.system.interop_table import PAGE, Table
 from tests.system.objects import DEFLATED, Object, causes, differences
 from tests.system.peers import Attempt, Identity

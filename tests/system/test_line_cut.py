@@ -38,6 +38,10 @@ def _source(kind: str, folder: Path) -> Path:
     return folder / "ct"
 
 
+def _size(source: Path) -> int:
+    return sum(file.stat().st_size for file in [source, *source.glob("*")] if file.is_file())
+
+
 def _acknowledged(ends: Ends, known: set[str]) -> tuple[str, float]:
     with ends.outbox() as box:
         for name, (held, total, *_) in box.progress().items():
@@ -60,15 +64,19 @@ def _repeats(ends: Ends, name: str) -> int:
 @pytest.mark.requirement("UX-06")
 def test_a_cut_line(ends: Ends, lines: list[Line], tmp_path: Path, kind: str) -> None:
     source, known = _source(kind, tmp_path), _known(ends)
+    way = lines[kind == "slide"]
+    way.hold_after(_size(source) // 2)
     sending = ends.send(source)
+    assert way.holding.wait(50), f"the {kind} is not being sent"
     until(lambda: _acknowledged(ends, known)[1] >= 0.3, "a third is acknowledged")
     for line in lines:
         line.cut()
+    way.go_on()
     said, _ = sending.communicate(timeout=50)
     assert sending.returncode == 0, said
     (told,) = json.loads(said)["transfers"]
     assert (told["state"], told["digests_equal"]) == ("receipted", True)
-    assert told["attempts"] >= 1
+    assert told["attempts"] >= 1, "what was held back cannot have arrived before the cut"
     assert _repeats(ends, told["id"]) <= WINDOW
 
 
@@ -76,7 +84,7 @@ def test_a_cut_line(ends: Ends, lines: list[Line], tmp_path: Path, kind: str) ->
 def test_ctrl_c_keeps_the_rest_in_the_outbox(ends: Ends, lines: list[Line], tmp_path: Path) -> None:
     source, known = _source("ct", tmp_path), _known(ends)
     dicom, _ = lines
-    dicom.hold_after(sum(file.stat().st_size for file in source.iterdir()) // 2)
+    dicom.hold_after(_size(source) // 2)
     sending = ends.send(source)
     assert dicom.holding.wait(50), "the series is not being sent"
     until(lambda: _acknowledged(ends, known)[1] >= 0.3, "a third is acknowledged")

@@ -28,6 +28,7 @@ from common.dicom import uids
 from common.dicom.association import Context, Outgoing, Requestor
 from common.dicom.dataset import file_prefix, read_part10
 from common.errors import TodokeError
+from common.free_ports import free_ports
 from common.link import Opening, Slot
 from common.proof import jws
 from common.proof.identity import Node
@@ -42,7 +43,6 @@ from tests.system.ends import (
     Ends,
     command,
     first_object,
-    free_ports,
     must,
     start,
     until,

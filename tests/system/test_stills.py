@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import select
 
 from common.dicom import dataset, digest
+from common.free_ports import free_ports
 from receiver import index
 from receiver.viewer_services import PAGES
 from sender.stills import KINDS
@@ -24,7 +25,7 @@ from tests.receiver.viewer.screen import PICTURE, SLIDE, Screen
 from tests.sender.slides.vendor_files import Svs
 from tests.sender.stills.photographs import jpeg, photograph
 from tests.system import peers
-from tests.system.ends import Ends, free_ports, must
+from tests.system.ends import Ends, must
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 WHO = ("--patient-id", "0012345", "--patient-name", "TAKAHASHI^HANAKO=髙橋^花子")

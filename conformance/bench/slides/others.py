@@ -16,15 +16,10 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from common.errors import NotFound
+from common.free_ports import free_ports
 from conformance.bench import peers
 from conformance.bench.peers import PDU, Products, environment
-from conformance.bench.processes import (
-    Sample,
-    cpu_seconds,
-    free_ports,
-    timed,
-    with_listener,
-)
+from conformance.bench.processes import Sample, cpu_seconds, timed, with_listener
 from conformance.bench.site import Site
 from conformance.bench.slides.mosaic import Slide
 from conformance.bench.slides.run import Run

@@ -15,9 +15,10 @@ from typing import Any
 import httpx
 
 from common.errors import NotFound, VerbFailed
+from common.free_ports import free_ports
 from conformance.bench import peers, site
 from conformance.bench.pairing import Pair
-from conformance.bench.processes import await_port, free_ports, running
+from conformance.bench.processes import await_port, running
 from conformance.bench.slides import others
 from conformance.bench.slides.mosaic import Slide
 from conformance.bench.slides.ours import PATIENT, shown_by_https

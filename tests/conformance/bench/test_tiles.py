@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.free_ports import free_ports
 from conformance.bench.pairing import Pair
 from conformance.bench.peers import Identity
-from conformance.bench.processes import await_port, free_ports, running
+from conformance.bench.processes import await_port, running
 from conformance.bench.slides.mosaic import Slide
 from conformance.bench.slides.rows import rows
 from conformance.bench.slides.run import Outcome, Run

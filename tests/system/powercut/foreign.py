@@ -12,9 +12,9 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
 from common.dicom.association import Requestor
+from common.free_ports import free_ports
 from tests.common.dicom.association.rig import CT, CT_CONTEXT, EXPLICIT, HOST, Pki
 from tests.system import peers
-from tests.system.ends import free_ports
 from tests.system.powercut.hearing import UNDER_WAY, Heard, Taken, cut_at_random
 from tests.system.powercut.pushing import Source, store, write_studies
 from tests.system.powercut.receiver_doors import MOST_STORED, Run

@@ -22,6 +22,7 @@ from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation
 
 from common.dicom import uids
 from common.dicom.association import Acceptor, Context, Outgoing, Pieces
+from common.free_ports import free_ports
 from tests.common.dicom.association.rig import (
     DEADLINE,
     HOST,
@@ -31,7 +32,6 @@ from tests.common.dicom.association.rig import (
     calling,
 )
 from tests.system import peers, synthetic
-from tests.system.ends import free_ports
 from tests.system.objects import Object, causes, differences
 from tests.system.peers import STRANGE_TO_DCMTK, Identity
 
