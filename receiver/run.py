@@ -39,6 +39,8 @@ PROCESSES = {
 QUICK = 5.0  # seconds; a door that dies sooner ends the receiver
 BROKEN = {kind.exit_code: kind for kind in (SyncFailed, DatabaseDamaged)}
 PAUSE = 30.0  # seconds between two starts of the filler, whatever ends it
+#: Seconds after the doors have opened until the keeper begins: the first belong to who waits.
+LATER = {"keeper": 4.0}
 
 
 @dataclass(slots=True)
@@ -47,6 +49,7 @@ class _Process:
     module: str
     data: Path
     started: float = 0.0
+    due: float = 0.0
     said: str = ""
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
@@ -103,7 +106,7 @@ class _Process:
             if lived < QUICK:
                 raise StorageError(cause=f"{self.name}: {self.ended()}")
             self.start()
-        elif not self.started or lived > PAUSE:
+        elif lived > PAUSE if self.started else time.monotonic() >= self.due:
             try:
                 self.start()
             except StorageError as failure:
@@ -156,6 +159,8 @@ class Supervisor:
                     process.launch()
                 for process in doors:
                     process.wait()
+                for process in processes:
+                    process.due = time.monotonic() + LATER.get(process.name, 0.0)
                 ready(self._words(node, settings, processes))
                 self._watch(processes)
             finally:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -90,6 +94,20 @@ def first_object(running: subprocess.Popen[str]) -> Any:
     raise AssertionError(f"{running.args!r}: ended with {running.wait()}")
 
 
+def _ports() -> dict[str, int]:
+    return dict(zip(("dicom", "link", "pairing", "viewer"), free_ports(4), strict=True))
+
+
+@functools.cache
+def _pattern() -> Ends:
+    """Return two ends that were paired by their verbs and stand still."""
+    folder = tempfile.TemporaryDirectory(prefix="todoke-ends-")
+    atexit.register(folder.cleanup)
+    pattern = Ends(Path(folder.name))
+    pattern._pair_by_verbs()
+    return pattern
+
+
 @dataclass
 class Ends:
     """A sender and a receiver that are paired."""
@@ -110,9 +128,24 @@ class Ends:
         return self.folder / "receiver"
 
     def pair(self) -> None:
-        """Set both up and pair them; the receiver runs afterwards."""
-        names = ("dicom", "link", "pairing", "viewer")
-        self.ports = dict(zip(names, free_ports(4), strict=True))
+        """Set both up and pair them; the receiver runs afterwards.
+
+        Verbs do so once a process of tests; who pairs later gets a copy with ports of its own.
+        """
+        pattern = _pattern()
+        self.ports = _ports()
+        for end in ("receiver", "sender"):
+            shutil.copytree(pattern.folder / end, self.folder / end, dirs_exist_ok=True)
+        (partner,) = (self.sender / "partners").glob("*.json")
+        for words in (self.receiver / "receiver.toml", partner):
+            text = words.read_text("utf-8")
+            for name, port in pattern.ports.items():
+                text = text.replace(f" {port}", f" {self.ports[name]}")
+            words.write_text(text, "utf-8")
+        self.start_receiver()
+
+    def _pair_by_verbs(self) -> None:
+        self.ports = _ports()
         options = [word for n, port in self.ports.items() for word in (f"--{n}-port", port)]
         must(
             *("receiver", "init", "--data", self.receiver, "--name", "旭川支援病院"),
@@ -129,6 +162,7 @@ class Ends:
             *("--code", SENDER_CODE, "--address", "北見市", "--operator", "試験"),
         )
         must("sender", "join", invited["path"], "--data", self.sender)
+        self.stop_receiver()
 
     def start_receiver(self, env: dict[str, str] | None = None) -> None:
         """Start the receiver and wait until its doors are open."""

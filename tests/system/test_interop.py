@@ -31,7 +31,6 @@ from common.dicom.dataset import file_prefix
 from common.free_ports import free_ports
 from common.proof.identity import Node
 from common.proof.role import Role
-from common.tls import Credentials
 from receiver import index
 from tests.system import peers
 from tests.system.ends import Ends, command, must, start, until
@@ -132,7 +131,7 @@ def recorder(ends: Ends, product: Identity) -> Recorder:
 
 
 def client_context(product: Identity) -> Any:
-    own = Credentials(product.key, product.certificate)
+    own = tls.Credentials(product.key, product.certificate)
     return tls.client_context(own, [product.ca.read_text("ascii")])
 
 
@@ -402,7 +401,7 @@ def test_an_object_at_which_a_peer_breaks_off_holds_up_no_other(ends: Ends, tmp_
 
     ae = AE("PEER")
     ae.add_supported_context(UID(CT), ExplicitVRLittleEndian)
-    own = Credentials(identity.key, identity.certificate)
+    own = tls.Credentials(identity.key, identity.certificate)
     context = tls.server_context(own, [identity.ca.read_text("ascii")])
     handlers: Any = [(evt.EVT_C_STORE, on_store)]
     server: Any = ae.start_server(
