@@ -292,6 +292,12 @@ class SidecarOutside(InputError):
     en = "A part of the slide lies outside its folder ({cause}). Not sent; export it again"
 
 
+class LeftOut(InputError):
+    number = "E-2061"
+    ja = "患者名が写ることがある{cause}なので、設定により送りません。送るなら --label / --macro"
+    en = "A {cause} may show the patient's name; by setting it stays here. Use --label / --macro"
+
+
 class StillNotAsked(InputError):
     number = "E-2050"
     exit_code = 22

@@ -21,7 +21,7 @@ from common.errors import InputError, StillNotAsked, TodokeError
 from sender import identity, slide_case, slides, stills
 from sender.file_names import check_name, printable
 from sender.ingest import files_below
-from sender.slides import Slide
+from sender.slides import Slide, SlideCase
 from sender.stills import case as still_case
 
 #: Names of tags whose text people write, or that hold what they wrote.
@@ -80,13 +80,20 @@ class Tag:
 
 @dataclass(slots=True)
 class Checked:
-    """One file of a job."""
+    """One file of a job.
+
+    Attributes
+    ----------
+    untried : bool
+        Its format was never tried on a real file.
+    """
 
     path: str
     kind: str  # slide, dicom, micro, gross; refused
     parts: list[Part] = field(default_factory=list)
     tags: list[Tag] = field(default_factory=list)
     error: TodokeError | None = None
+    untried: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` shows it."""
@@ -95,6 +102,7 @@ class Checked:
         parts = [asdict(part) for part in self.parts]
         return {
             "path": self.path, "kind": self.kind, "parts": parts, "tags": tags, "error": error,
+            "untried": self.untried,
         }  # fmt: skip
 
 
@@ -134,7 +142,7 @@ def _image(made: Checked, options: dict[str, Any]) -> None:
     path = Path(made.path)
     if identity.read(made.path) is not None:
         made.kind = "dicom"
-        made.parts.append(_dicom(path))
+        made.parts.append(_dicom(path, slide_case.from_options(options)))
         return
     if not slides.looks_like_slide(path):
         with path.open("rb") as file:
@@ -145,6 +153,7 @@ def _image(made: Checked, options: dict[str, Any]) -> None:
     words = dict(vendor_words(path))
     made.tags = [Tag(name, value, _names(name)) for name, value in words.items()]
     with contextlib.closing(slides.open_slide(path, slide_case.from_options(options))) as slide:
+        made.untried = slide.untried
         made.parts = list(_parts(slide))
         found = _found_in(slide, words)
         made.tags = [
@@ -202,7 +211,7 @@ def vendor_words(path: Path) -> Iterator[tuple[str, str]]:
                     yield f"{number}.{tag.name}", str(tag.value)
 
 
-def _dicom(path: Path) -> Part:
+def _dicom(path: Path, case: SlideCase) -> Part:
     header, _ = open_header(path)
     kinds = [str(one) for one in header.get("ImageType") or ()]
     burned = str(header.get("BurnedInAnnotation") or "") == "YES"
@@ -210,7 +219,9 @@ def _dicom(path: Path) -> Part:
     flavor = kinds[2] if len(kinds) > 2 else ""
     size = f"{header.get('Columns', '')} x {header.get('Rows', '')}"
     named = flavor in _WSI_PICTURES or burned
-    return Part(f"{what} {flavor}".rstrip(), size, True, named, "as it is")
+    stays = not {"LABEL": case.send_label, "OVERVIEW": case.send_macro}.get(flavor, True)
+    why = "by setting" if stays else "as it is"
+    return Part(f"{what} {flavor}".rstrip(), size, not stays, named, why)
 
 
 def _still(made: Checked, options: dict[str, Any]) -> None:

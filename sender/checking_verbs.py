@@ -24,6 +24,10 @@ Micro = Annotated[
 Gross = Annotated[
     list[Path] | None, typer.Option(help="肉眼像の写真 / gross photograph (JPEG, PNG, TIFF)")
 ]
+UNTRIED = (
+    "実物で試していない形式。受信側で画像を確かめてください",
+    "a format never tried on a real file: look at the picture at the receiver",
+)
 _KINDS = {
     "slide": ("スライド", "slide"),
     "dicom": ("DICOM", "DICOM"),
@@ -111,6 +115,8 @@ def _tell(one: Checked) -> None:
     console.tell(f"{one.path}: {_KINDS[one.kind][0 if ja else 1]}")
     if one.error:
         console.tell(f"  {one.error.words(console.language())}")
+    if one.untried:
+        console.tell(f"  {UNTRIED[0 if ja else 1]}")
     goes, stays = ("送る    ", "送らない") if ja else ("sent    ", "kept    ")
     named = "  氏名が写ることがある" if ja else "  may show a name"
     for part in one.parts:

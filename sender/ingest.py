@@ -65,6 +65,7 @@ class Study:
     patient: tuple[str, ...]
     instances: list[Instance] = field(default_factory=list)
     marked: int = 0
+    left_out: int = 0
 
 
 @dataclass(slots=True)
@@ -164,7 +165,10 @@ def scan(
         except Exception as failure:  # a parser may raise anything: one file stops no other
             found.refused.append((path, InputError(cause=type(failure).__name__)))
         seen(found.files)
-    found.transfers += [_transfer(job, rules, study, studies) for study in studies.values()]
+    for study in studies.values():
+        _leave_out(job, study, found)
+    whole = [study for study in studies.values() if study.instances]
+    found.transfers += [_transfer(job, rules, study, studies) for study in whole]
     if job.options.get("stills"):
         _take_stills(job, rules, found, studies, made)
         seen(found.files)
@@ -241,11 +245,25 @@ def _transfer(
     study.instances.sort(key=lambda i: (i.series, i.number is None, i.number or 0, i.path))
     framed = _arrange(study)
     values = _common_values(job, rules, "slide" if framed else "dicom", uid, study.attributes)
-    values["test"] = study.marked == len(study.instances)
+    values["test"] = study.marked == len(study.instances) + study.left_out
     if patients > 1:
         error = MixedPatients(count=patients)
         values |= {"state": TransferState.HELD, "error": fault(error)}
     return values, study.instances
+
+
+def _leave_out(job: Job, study: Study, found: Found) -> None:
+    """Keep label and macro of DICOM slides here, unless they are to be sent (PRI-04)."""
+    if not any(instance.sop_class == uids.WHOLE_SLIDE for instance in study.instances):
+        return
+    from sender import slide_case, slide_instances
+
+    stays = slide_instances.left_out(study.instances, slide_case.from_options(job.options))
+    for one in study.instances:
+        if (error := stays.get(one.sop_uid)) is not None:
+            found.refused.append((printable(one.path), error))
+    study.instances = [one for one in study.instances if one.sop_uid not in stays]
+    study.left_out = len(stays)
 
 
 def _arrange(study: Study) -> bool:

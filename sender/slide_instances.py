@@ -9,7 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.dicom import dataset
-from common.errors import SlideUnreadable, SourceChanged, SourceGone
+from common.errors import (
+    LeftOut,
+    NotDicom,
+    SlideUnreadable,
+    SourceChanged,
+    SourceGone,
+    TodokeError,
+)
 from sender.outbox import Instance, Transfer, stamp
 from sender.slides import Slide, SlideCase, dicom, open_slide
 
@@ -62,6 +69,27 @@ def _slide(transfer: Transfer, instances: Sequence[Instance]) -> Slide:
 def _whole(one: Instance) -> dicom.Whole:
     uids = one.sop_uid, one.sop_class, one.transfer_syntax
     return dicom.Whole(Path(one.path), *uids, one.offset, one.length)
+
+
+def left_out(instances: Sequence[Instance], case: SlideCase) -> dict[str, TodokeError]:
+    """Return what of a study's slides stays here, by UID, and why (PRI-04).
+
+    That is label and macro nobody asked for, and what cannot be told from them.
+    """
+    asked = {"LABEL": case.send_label, "OVERVIEW": case.send_macro}
+    if all(asked.values()):
+        return {}
+    stays: dict[str, TodokeError] = {}
+    for one in instances:
+        if dicom.is_slide(one.sop_class):
+            try:
+                flavor = dicom.flavor(dataset.open_header(Path(one.path))[0])
+            except Exception as failure:  # a parser may raise anything
+                stays[one.sop_uid] = NotDicom(cause=type(failure).__name__)
+            else:
+                if not asked.get(flavor, True):
+                    stays[one.sop_uid] = LeftOut(cause=flavor)
+    return stays
 
 
 def arranged(instances: Sequence[Instance]) -> tuple[list[Instance], bool]:

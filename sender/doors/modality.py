@@ -210,7 +210,10 @@ class ModalityDoor:
 
     def _submit(self, taken: Path) -> int:
         aet = bytes.fromhex(taken.name.partition("@")[0]).decode()
-        job = self.outbox.submit("", [taken], {"source": f"modality:{aet}"})
+        known = self.settings
+        pictures = {"send_label": known.send_label, "send_macro": known.send_macro}
+        options = {"source": f"modality:{aet}", "slide": pictures}
+        job = self.outbox.submit("", [taken], options)
         self._submitted()
         return job
 

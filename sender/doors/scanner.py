@@ -189,7 +189,6 @@ class ScannerFolder:
     def _options(self, slide: Path) -> dict[str, Any]:
         way = self.way
         base = way.options()
-        base["slide"] = {"send_label": way.send_label, "send_macro": way.send_macro}
         if way.spacing is not None:
             base["slide"] |= {"spacing_um": way.spacing[0], "spacing_by": way.spacing[1]}
         case = way.case_of(slide)

@@ -70,7 +70,8 @@ class Way:
 
     def options(self) -> dict[str, Any]:
         """Return what every job of this folder has in its options."""
-        options: dict[str, Any] = {"source": f"folder:{self.root.name}"}
+        pictures = {"send_label": self.send_label, "send_macro": self.send_macro}
+        options: dict[str, Any] = {"source": f"folder:{self.root.name}", "slide": pictures}
         if self.priority:
             options["priority"] = self.priority
         if self.purpose:

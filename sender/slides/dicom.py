@@ -87,6 +87,11 @@ def place(header: Any) -> Place:
     return Place("VOLUME" in kind[2:3], pixels[0] * pixels[1], part)
 
 
+def flavor(header: Any) -> str:
+    """Return value 3 of Image Type (PS3.3 section C.8.12.4.1.1), empty where there is none."""
+    return "".join(_values(header.get("ImageType"))[2:3])
+
+
 def open_instances(whole: Sequence[Whole]) -> Slide | None:
     """Open the instances of one slide, in the order in which they are to be sent.
 

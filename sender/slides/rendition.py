@@ -67,6 +67,8 @@ VENDORS = {
 
 
 VENDOR = "openslide"
+#: Said where a format that no real file was there for cannot be read, after all.
+UNTRIED = "実物で試していない形式 / a format never tried on a real file"
 
 _LEICA, _TRESTLE = "http://www.leica-microsystems.com/scn", "MedScan"
 
@@ -117,12 +119,27 @@ def open_source(path: Path, case: SlideCase, source: SourceFile) -> Slide:
 
 def _slide(path: Path, case: SlideCase, sources: list[SourceFile], reader: _Reader) -> Slide:
     facts = reader.facts()
+    if (vendor := VENDORS.get(facts["vendor"])) is None:
+        raise SlideUnsupported(cause=f"OpenSlide calls it {facts['vendor']}")
+    try:
+        return _made(path, case, sources, reader, facts, vendor)
+    except SlideUnreadable as failure:
+        if vendor.shown:
+            raise
+        raise SlideUnreadable(cause=f"{failure.facts['cause']}; {UNTRIED}") from failure
+
+
+def _made(
+    path: Path,
+    case: SlideCase,
+    sources: list[SourceFile],
+    reader: _Reader,
+    facts: dict[str, Any],
+    vendor: Vendor,
+) -> Slide:
     properties: dict[str, str] = facts["properties"]
     for value in properties.values():
         case = case.marked(value)
-    vendor = VENDORS.get(facts["vendor"])
-    if vendor is None:
-        raise SlideUnsupported(cause=f"OpenSlide calls it {facts['vendor']}")
     levels, omitted = _levels(facts["levels"])
     scanner = _scanner(facts, vendor, levels[0], case)
     stored = sum(source.size for source in sources)

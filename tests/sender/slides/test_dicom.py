@@ -9,7 +9,8 @@ import pytest
 
 from common.errors import SourceChanged
 from sender import identity, slide_instances
-from sender.outbox import Instance
+from sender.ingest import scan
+from sender.outbox import Instance, Job
 from sender.slides import Slide, dicom
 from tests.sender.slides import dicom_files
 from tests.sender.slides.dicom_files import Level, Offsets
@@ -100,6 +101,27 @@ def test_the_smallest_picture_goes_first(levels: list[Level], tmp_path: Path) ->
     names = [Path(one.path).stem for one in order]
     assert names == ["label", "2", "1", "9", "8", "7"]
     assert [one.frames for one in order][-3:] == [20, 3, 1]
+
+
+@pytest.mark.requirement("PRI-04")
+@pytest.mark.parametrize("flavor", ["LABEL", "OVERVIEW"])
+def test_what_may_show_a_name_stays_unless_it_is_asked_for(
+    levels: list[Level], tmp_path: Path, flavor: str
+) -> None:
+    dicom_files.write(tmp_path / "volume.dcm", levels[2].copy(), levels[2].frames)
+    picture = levels[1].copy()
+    picture.ImageType = ["ORIGINAL", "PRIMARY", flavor, "NONE"]
+    named = dicom_files.write(tmp_path / "named.dcm", picture, levels[1].frames)
+
+    def sent(**asked: bool) -> tuple[list[int], list[tuple[str, str]]]:
+        job = Job(1, "B", [str(tmp_path)], {"slide": asked}, created="", scanned=False, found=0)
+        found = scan(job)
+        refused = [(path, error.words("ja")) for path, error in found.refused]
+        return [len(instances) for _, instances in found.transfers], refused
+
+    count, ((path, words),) = sent()
+    assert (count, path, flavor in words) == ([1], str(named), True)
+    assert sent(send_label=True, send_macro=True) == ([2], [])
 
 
 def test_a_file_that_became_another_is_not_opened(levels: list[Level], tmp_path: Path) -> None:
