@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,12 +21,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydicom.uid import UID
+from pynetdicom import AE
+from pynetdicom.association import Association
 
+from common import tls
 from common.free_ports import free_ports
 from common.proof import certificates
 from common.proof.certificates import Authority
 from tests.system.ends import until
 
+NO_CONTEXT = "no presentation context accepted"
 CONTEXTS = 128  # presentation contexts of one association, PS3.8 table 9-18
 #: Codings that DCMTK 3.6.7 does not know.  Its storescu and Orthanc refuse or skip them;
 #: storescp breaks off at one that it was told to take.
@@ -150,6 +156,54 @@ def storescu(
         elif attempts and (fault := FAULT.match(row)):
             attempts[-1].said = fault[1].replace(str(attempts[-1].path), "…")
     assert attempts, done.stderr
+    return attempts
+
+
+def client_context(product: Identity) -> ssl.SSLContext:
+    """Return the TLS of a product that speaks with one of ours by its paired certificate."""
+    own = tls.Credentials(product.key, product.certificate)
+    return tls.client_context(own, [product.ca.read_text("ascii")])
+
+
+def pynetdicom_sends(
+    _folder: Path,
+    port: int,
+    identity: Identity,
+    titles: tuple[str, str],
+    proposed: Iterable[tuple[str, str]],
+    files: Sequence[Path],
+) -> list[Attempt]:
+    """Send files with an AE of pynetdicom; as :func:`storescu`.
+
+    On a busy machine its reactor takes an answer that its sending thread waits for
+    (``Received unexpected C-STORE service message``) and it aborts: the file goes again.
+    """
+    ae = AE(titles[0])
+    ae.dimse_timeout = 10
+    for sop_class, syntax in proposed:
+        ae.add_requested_context(UID(sop_class), UID(syntax))
+
+    def associate() -> Association:
+        context = client_context(identity), "localhost"
+        made = ae.associate("localhost", port, ae_title=titles[1], tls_args=context)
+        assert made.is_established
+        return made
+
+    association, attempts = associate(), []
+    for path in files:
+        for again in (True, True, False):
+            try:
+                association.send_c_store(path)
+                said = None
+            except Exception as failure:  # it raises anything for a file it cannot send
+                said = str(failure).splitlines()[0]
+            if association.is_established:
+                break
+            assert again, path
+            association = associate()
+        known = said is not None and said.startswith("No presentation context")
+        attempts.append(Attempt(path, said is None, NO_CONTEXT if known else said or ""))
+    association.release()
     return attempts
 
 

@@ -91,7 +91,8 @@ def test_a_receiver_that_is_killed_whole_begins_with_what_is_on_the_disk(
         ),
         ("modality", "sender", "fdatasync<sender.doors.modality.finish", "sender"),
         pytest.param(
-            *("modality", "sender", "commit<sender.outbox._write", "sender"), marks=pytest.mark.slow
+            *("modality", "sender", "commit<sender.outbox_file._write", "sender"),
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -11,7 +11,7 @@ import io
 import itertools
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from tests.system import peers
 from tests.system.ends import Ends, command, must, start, until
 from tests.system.interop_table import PAGE, Table
 from tests.system.objects import DEFLATED, Object, causes, differences
-from tests.system.peers import Attempt, Identity
+from tests.system.peers import NO_CONTEXT, Attempt, Identity, client_context
 from tests.system.series import write_series
 from tests.system.wire import Recorder, Store
 
@@ -67,7 +67,6 @@ KEPT_BACK = {
     "E-2015": "not built as DICOM says",
 }
 PADDED = "elements + D2 (with the NULL of PS3.5 A.5 that the source lacks)"
-NO_CONTEXT = "no presentation context accepted"
 #: What the plain products write anew even where every length is defined; it says nothing.
 SAYS_NOTHING = {"deflated anew", "group lengths", "padding of values", "trailing padding"}
 
@@ -130,11 +129,6 @@ def recorder(ends: Ends, product: Identity) -> Recorder:
     return Recorder(inward, client_context(product), ends.ports["dicom"])
 
 
-def client_context(product: Identity) -> Any:
-    own = tls.Credentials(product.key, product.certificate)
-    return tls.client_context(own, [product.ca.read_text("ascii")])
-
-
 def stored(ends: Ends, code: str) -> dict[str, tuple[str, bytes]]:
     """Transfer syntax and data set of what the receiver holds of an institution."""
     table = index.instances
@@ -145,36 +139,6 @@ def stored(ends: Ends, code: str) -> dict[str, tuple[str, bytes]]:
         file = (ends.receiver / "store" / row.path).read_bytes()
         held[row.sop_uid] = row.transfer_syntax, file[row.prefix_length :]
     return held
-
-
-def pynetdicom_sends(
-    _folder: Path,
-    port: int,
-    identity: Identity,
-    titles: tuple[str, str],
-    proposed: Iterable[tuple[str, str]],
-    files: Sequence[Path],
-) -> list[Attempt]:
-    """Send files with an AE of pynetdicom; as :func:`peers.storescu`."""
-    ae = AE(titles[0])
-    for sop_class, syntax in proposed:
-        ae.add_requested_context(UID(sop_class), UID(syntax))
-    association = ae.associate(
-        "localhost", port, ae_title=titles[1], tls_args=(client_context(identity), "localhost")
-    )
-    assert association.is_established
-    attempts = []
-    for path in files:
-        try:
-            association.send_c_store(path)
-            attempts.append(Attempt(path, sent=True))
-        except Exception as failure:  # it raises anything for a file it cannot send
-            assert association.is_established, path
-            words = str(failure).splitlines()[0]
-            said = NO_CONTEXT if words.startswith("No presentation context") else words
-            attempts.append(Attempt(path, said=said))
-    association.release()
-    return attempts
 
 
 def why_refused(source: Object, store: Store, held: dict[str, tuple[str, bytes]]) -> str:
@@ -220,7 +184,11 @@ def test_what_we_store_is_what_was_on_the_wire(
 ) -> None:
     known: dict[str, tuple[Callable[..., list[Attempt]], str, str]] = {
         "storescu": (peers.storescu, "0112345678", peers.version("storescu")),
-        "pynetdicom": (pynetdicom_sends, "0112345686", f"pynetdicom {pynetdicom.__version__}"),
+        "pynetdicom": (
+            peers.pynetdicom_sends,
+            "0112345686",
+            f"pynetdicom {pynetdicom.__version__}",
+        ),
     }
     sends, code, version = known[product]
     if folders[0].name not in FOLDERS:
@@ -255,7 +223,7 @@ def test_what_we_store_is_what_was_on_the_wire(
 @pytest.mark.requirement("DCM-11", "NET-01")
 @pytest.mark.parametrize(
     ("sends", "code"),
-    [(peers.storescu, "0112345694"), (pynetdicom_sends, "0112345702")],
+    [(peers.storescu, "0112345694"), (peers.pynetdicom_sends, "0112345702")],
     ids=["storescu", "pynetdicom"],
 )
 def test_a_product_reaches_our_own_door(
