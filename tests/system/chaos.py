@@ -87,11 +87,14 @@ class Chaos(Line):
 
     def _drip(self, source: socket.socket, target: socket.socket, piece: bytes, at: int) -> bool:
         target.sendall(piece[:at])
-        for byte in piece[at:]:
-            target.sendall(bytes([byte]))
-            if self._closed.wait(1.0):
-                return False
-        return True
+        rest = piece[at:]
+        while rest:  # what comes behind it as well: a line that is good again is no fault
+            for byte in rest:
+                target.sendall(bytes([byte]))
+                if self._closed.wait(1.0):
+                    return False
+            rest = source.recv(PIECE)
+        return False
 
     def _flip(self, source: socket.socket, target: socket.socket, piece: bytes, at: int) -> bool:
         target.sendall(piece[:at] + bytes([piece[at] ^ 0x10]) + piece[at + 1 :])
