@@ -18,7 +18,6 @@ VALUES = {
     0x00181016: "SecondaryCaptureDeviceManufacturer",
     0x00181022: "VideoImageFormatAcquired",
     0x00280301: "BurnedInAnnotation",
-    0x00282110: "LossyImageCompression",
     0x00282112: "LossyImageCompressionRatio",
     0x00282114: "LossyImageCompressionMethod",
 }
@@ -114,7 +113,7 @@ def of_values(
         manufacturers=tuple(one for one in makers if one),
         video_format=said.get("VideoImageFormatAcquired", ""),
         burned_in=said.get("BurnedInAnnotation", "").upper(),
-        lossy=said.get("LossyImageCompression", ""),
+        lossy=str(values.get("LossyImageCompression") or ""),
         ratio=_largest(said.get("LossyImageCompressionRatio", "")),
         method=said.get("LossyImageCompressionMethod", ""),
         samples=_number(values.get("SamplesPerPixel")),

@@ -446,4 +446,3 @@ def words_of(judgement: Judgement) -> Words:
     return Words(
         f"{head.ja}、等級{grade}: {basis['ja']}", f"{head.en}, grade {grade}: {basis['en']}"
     )
-
