@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -139,15 +139,15 @@ def not_direct(judgement: Judgement) -> NotDirect:
 
 
 def with_roles(
-    instances: Iterable[Instance], found: Iterable[Facts], of: SetName
+    instances: Iterable[Instance], found: Sequence[Facts], of: SetName
 ) -> list[Instance]:
     """Return instances that know what each is among those of its study."""
-    known: dict[Facts, str] = {}
+    known: dict[int, str] = {}  # by object: hashing facts takes longer than the rest
     made = []
     for instance, one in zip(instances, found, strict=True):
-        if one not in known:
-            known[one] = judging.role_of(one, of)
-        made.append(instance.with_role(known[one]))
+        if (role := known.get(id(one))) is None:
+            role = known[id(one)] = judging.role_of(one, of)
+        made.append(instance.with_role(role))
     return made
 
 
@@ -170,6 +170,10 @@ def of_files(instances: Iterable[Instance]) -> list[Facts]:
     return [one.facts for one in found if one is not None]
 
 
-def counted(found: Iterable[Facts]) -> Counter[Facts]:
+def counted(found: Sequence[Facts]) -> Counter[Facts]:
     """Return how many instances have the same facts."""
-    return Counter(found)
+    kinds: Counter[Facts] = Counter()
+    objects = {id(one): one for one in found}
+    for name, count in Counter(map(id, found)).items():
+        kinds[objects[name]] += count
+    return kinds

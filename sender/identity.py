@@ -35,6 +35,14 @@ _DESCRIBING = (  # what D3 says of the samples
     "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation",
 )  # fmt: skip
 _COMPLETE = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+_TOLD = (
+    "SOPClassUID",
+    "Modality",
+    "LossyImageCompression",
+    "SamplesPerPixel",
+    "BitsStored",
+    "Rows",
+)
 _JUDGED = ("Modality", "LossyImageCompression")
 _ASKED = (*_COMPLETE, *_PATIENT, *_DESCRIBING, *_JUDGED, "InstanceNumber")
 #: What the rules look at besides, read in the same pass.
@@ -43,7 +51,7 @@ _JPEG = "1.2.840.10008.1.2.4."
 _EXIF = b"Exif\0\0"
 _CAMERA = 1 << 12  # bytes of a codestream in which a camera's words begin
 _facts: dict[tuple[object, ...], Facts] = {}  # thousands of slices say the same
-_MOST_FACTS = 4096
+_MOST_FACTS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +125,22 @@ def _identity(path: str, fd: int, start: bytes) -> Identity:
     dataset.pixels_in(partial(_bytes, fd, start), pixels_at, known.st_size, syntax)
     patient = tuple(str(found.get(keyword) or "") for keyword in _PATIENT)
     study = str(found.get("StudyInstanceUID"))
-    judged = _facts_of(found, syntax, start[pixels_at : pixels_at + _CAMERA])
+    exif = syntax.startswith(_JPEG) and _EXIF in start[pixels_at : pixels_at + _CAMERA]
+    judged = _facts_of(found, syntax, exif=exif)
     return Identity(_instance(path, part10, found, known), study, patient, found.marked, judged)
 
 
-def _facts_of(found: elements.Elements, syntax: str, pixels: bytes) -> Facts:
-    exif = syntax.startswith(_JPEG) and _EXIF in pixels
-    values = found.values
-    asked = ("SOPClassUID", *_JUDGED, "SamplesPerPixel", "BitsStored", "Rows")
-    said = tuple(values.get(keyword) for keyword in asked)
-    there = tuple(tag for tag in facts.PRESENT if found.raw.get(tag, b"").strip(b" \0"))
-    key = (syntax, exif, *said, there, *(found.raw.get(tag) for tag in facts.VALUES))
-    if key not in _facts:
+def _facts_of(found: elements.Elements, syntax: str, *, exif: bool) -> Facts:
+    """Return the facts of a file: one and the same object for what says the same."""
+    values, raw = found.values, found.raw
+    key = (syntax, exif, *map(values.get, _TOLD), *raw, *raw.values())
+    known = _facts.get(key)
+    if known is None:
         if len(_facts) >= _MOST_FACTS:
             _facts.clear()
-        _facts[key] = facts.of_values(values, found.raw, syntax, exif=exif)
-    return _facts[key]
+        made = facts.of_values(values, raw, syntax, exif=exif)
+        known = _facts[key] = next((one for one in _facts.values() if one == made), made)
+    return known
 
 
 def _bytes(fd: int, start: bytes, size: int, at: int) -> bytes:
