@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -29,7 +30,9 @@ from common.errors import (
     TodokeError,
 )
 from common.states import TransferState
-from sender import identity, sidecars
+from sender import declaring, identity, judging, sidecars
+from sender.declaring import House
+from sender.facts import Facts
 from sender.file_names import check_name, printable
 from sender.identity import Identity
 from sender.outbox import Instance, Job, fault, stamp
@@ -64,6 +67,7 @@ class Study:
     attributes: dict[str, Any]
     patient: tuple[str, ...]
     instances: list[Instance] = field(default_factory=list)
+    facts: list[Facts] = field(default_factory=list)
     marked: int = 0
     left_out: int = 0
 
@@ -118,6 +122,7 @@ def scan(
     begun: Callable[[], None] = lambda: None,
     made: Path | None = None,
     sent: Callable[[str, str], str | None] = lambda _digest, _patient: None,
+    house: House = declaring.NOBODY,
 ) -> Found:
     """Read what a job's paths hold.
 
@@ -136,6 +141,8 @@ def scan(
     sent : callable
         Given digest and Patient ID of a watched folder's slide, the transfer that has
         carried it, or None.
+    house : House
+        By what the rules of direct transmission are asked.
 
     Returns
     -------
@@ -156,7 +163,7 @@ def scan(
                     begun()
                 _take_dicom(image, studies, first, others)
             else:
-                found.transfers.append(take_slide(Path(path), job, rules, sent))
+                found.transfers.append(take_slide(Path(path), job, rules, sent, house))
         except TodokeError as error:
             found.refused.append((printable(path), error))
         except OSError as failure:
@@ -168,9 +175,9 @@ def scan(
     for study in studies.values():
         _leave_out(job, study, found)
     whole = [study for study in studies.values() if study.instances]
-    found.transfers += [_transfer(job, rules, study, studies) for study in whole]
+    found.transfers += [_transfer(job, rules, study, studies, house) for study in whole]
     if job.options.get("stills"):
-        _take_stills(job, rules, found, studies, made)
+        _take_stills(job, rules, found, studies, made, house)
         seen(found.files)
     return found
 
@@ -197,6 +204,7 @@ def _take_dicom(
     study = studies[key]
     instance = _sharing(instance, study.instances[-1:])
     study.instances.append(instance)
+    study.facts.append(image.facts)
     study.marked += image.marked
     first[instance.sop_uid] = instance
 
@@ -238,10 +246,16 @@ def _study_level(path: str) -> dict[str, Any]:
 
 
 def _transfer(
-    job: Job, rules: Sequence[Rule], study: Study, studies: dict[tuple[str, ...], Study]
+    job: Job,
+    rules: Sequence[Rule],
+    study: Study,
+    studies: dict[tuple[str, ...], Study],
+    house: House,
 ) -> tuple[dict[str, Any], list[Instance]]:
     uid = study.attributes["0020000D"]["Value"][0]
     patients = sum(key[0] == uid for key in studies)
+    kinds = declaring.counted(study.facts)
+    study.instances = declaring.with_roles(study.instances, study.facts, judging.set_of(kinds))
     study.instances.sort(key=lambda i: (i.series, i.number is None, i.number or 0, i.path))
     framed = _arrange(study)
     values = _common_values(job, rules, "slide" if framed else "dicom", uid, study.attributes)
@@ -249,7 +263,7 @@ def _transfer(
     if patients > 1:
         error = MixedPatients(count=patients)
         values |= {"state": TransferState.HELD, "error": fault(error)}
-    return values, study.instances
+    return values | declaring.judged(job, house, values, kinds), study.instances
 
 
 def _leave_out(job: Job, study: Study, found: Found) -> None:
@@ -262,7 +276,9 @@ def _leave_out(job: Job, study: Study, found: Found) -> None:
     for one in study.instances:
         if (error := stays.get(one.sop_uid)) is not None:
             found.refused.append((printable(one.path), error))
-    study.instances = [one for one in study.instances if one.sop_uid not in stays]
+    kept = [one.sop_uid not in stays for one in study.instances]
+    study.instances = list(itertools.compress(study.instances, kept))
+    study.facts = list(itertools.compress(study.facts, kept))
     study.left_out = len(stays)
 
 
@@ -313,12 +329,13 @@ def take_slide(
     job: Job,
     rules: Sequence[Rule],
     sent: Callable[[str, str], str | None] = lambda _digest, _patient: None,
+    house: House = declaring.NOBODY,
 ) -> tuple[dict[str, Any], list[Instance]]:
     """Read a slide as a transfer: its values, and its levels as instances.
 
     Parameters
     ----------
-    sent : callable
+    sent, house
         As for :func:`scan`.
 
     Raises
@@ -344,6 +361,8 @@ def take_slide(
         values = _common_values(job, rules, "slide", case.study_uid, level)
         values |= {"slide": json.dumps(case.to_json()), "test": slide.test}
         values |= slide_case.decided(job.options, case, slide, values, sent)
+        found = declaring.of_slide(slide)
+        values |= declaring.judged(job, house, values, declaring.counted(found), "pathology")
         known = path.stat()
         instances = [
             Instance(
@@ -354,7 +373,7 @@ def take_slide(
             )
             for number, level in enumerate(slide.instances, 1)
         ]  # fmt: skip
-        return values, instances
+        return values, declaring.with_roles(instances, found, "pathology")
 
 
 def _take_stills(
@@ -363,6 +382,7 @@ def _take_stills(
     found: Found,
     studies: dict[tuple[str, ...], Study],
     folder: Path | None,
+    house: House,
 ) -> None:
     """Take what the job names as photographs of pathology: one transfer more of their case."""
     from sender import slide_case
@@ -389,4 +409,8 @@ def _take_stills(
     if made:
         level = slide_case.study_level(case)
         values = _common_values(job, rules, "dicom", case.study_uid, level)
+        shown = declaring.of_files(made)
+        kinds = declaring.counted(shown)
+        values |= declaring.judged(job, house, values, kinds, "pathology")
+        made = declaring.with_roles(made, shown, "pathology")
         found.transfers.append((values | {"test": case.test}, made))
