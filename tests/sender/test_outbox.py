@@ -181,13 +181,16 @@ def test_outbox_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
         db.execute("ALTER TABLE transfers DROP COLUMN judgement")
         db.execute("ALTER TABLE instances DROP COLUMN role")
         db.execute("DROP TABLE statements")
-        db.execute("DROP TABLE cases")
+        for table in ("cases", "records", "anchors", "recorded_since"):
+            db.execute(f"DROP TABLE {table}")
         for kind in ("opening", "closing", "receipt"):
             db.execute(f"ALTER TABLE transfers ADD COLUMN {kind} TEXT")
         db.execute("UPDATE transfers SET opening='signed'")
         db.execute("PRAGMA user_version=1")
         db.commit()
     with closing(Outbox(tmp_path)) as box:
+        assert not box.unrecorded("p")
+        assert not box.records()
         assert box.transfer(name).delivered is None
         assert box.transfer(name).judgement == {}
         assert box.instances(name)[0].role == ""
