@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import httpx
 
-from common import link
+from common import link, news
 from common.dicom import greeting
 from common.errors import (
     DiskFull,
@@ -152,16 +152,15 @@ class LinkClient:
         except (KeyError, TypeError, ValueError, AttributeError) as failure:
             raise ProtocolError(cause="missing") from failure
 
-    def wanted(self) -> list[tuple[str, list[str]]]:
-        """Ask what was damaged there after it came: per transfer its SOP Instance UIDs."""
-        words = self._words("GET", "/wanted")
-        try:
-            return [
-                (str(one["transfer"]), [link.check_uid(uid) for uid in one["instances"]])
-                for one in words["wanted"]
-            ]
-        except (KeyError, TypeError) as failure:
-            raise ProtocolError(cause="wanted") from failure
+    def news(self, since: str = "") -> news.News:
+        """Ask what was damaged there after it came, and what readers did since a moment.
+
+        Parameters
+        ----------
+        since : str
+            What the answer before named as `until`; empty at first.
+        """
+        return news.read(self._words("GET", "/wanted", params={"since": since}))
 
     def gone(self, transfer: str, uids: list[str]) -> None:
         """Say that wanted instances are no longer at their source as they were."""
@@ -223,7 +222,15 @@ class LinkClient:
             raise ProtocolError(cause="receipt")
         return receipt
 
-    def _words(self, method: str, path: str, body: bytes | Said | None = None) -> dict[str, Any]:
+    def _words(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Said | None = None,
+        params: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
+        if params:
+            path = f"{path}?{httpx.QueryParams(params)}"
         return self._said(method, path, body)[0]
 
     def _said(
