@@ -15,12 +15,6 @@ from common.news import READINGS, Reading
 from common.states import TransferState, move
 from sender.watched import Watched
 
-#: What version 6 of the outbox adds: when a receiver first said so, by its own clock.
-TABLE = """
-CREATE TABLE heard(
-  transfer TEXT PRIMARY KEY REFERENCES transfers, opened TEXT, done TEXT);
-CREATE TABLE heard_until(partner TEXT PRIMARY KEY, until TEXT NOT NULL);
-"""
 _KEEP = """
 INSERT INTO heard(transfer, opened, done) VALUES(?, ?, ?)
 ON CONFLICT(transfer) DO UPDATE SET
@@ -59,6 +53,11 @@ class Heard(Watched):
                     db.execute("UPDATE transfers SET state=? WHERE id=?", (new, one.transfer))
             if until:
                 db.execute("INSERT OR REPLACE INTO heard_until VALUES(?, ?)", (partner, until))
+
+    def sizes(self, transfers: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Return by transfer how many instances it has, and their bytes together."""
+        sums = "SELECT COUNT(*), COALESCE(SUM(length), 0) FROM instances WHERE transfer=?"
+        return {one: tuple(self._rows(sums, one)[0]) for one in transfers}
 
     def readings(self) -> dict[str, dict[str, Any]]:
         """Return by transfer when it was opened and done, as its receiver said."""

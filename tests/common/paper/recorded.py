@@ -73,7 +73,12 @@ def recorded(sender: Node, receiver: Node, *, test: bool = False) -> record.Reco
 
 
 def recorded_file(
-    requesting: Node, supporting: Node, view: str = "inside", *, countersigned: bool = True, **other: Any
+    requesting: Node,
+    supporting: Node,
+    view: str = "inside",
+    *,
+    countersigned: bool = True,
+    **other: Any,
 ) -> dict[str, Any]:
     """Return a record file as ``sender show --record`` writes it, signed by both nodes."""
     made = replace(recorded(requesting, supporting), **other)
