@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from common import durable
 from common.errors import IntegrityError
 from common.paper import font, words
+from common.paper import patient as patients
 from common.paper.sheet import Cell, Sheet
 from common.proof import jws
 from common.proof import record as records
@@ -21,6 +24,19 @@ from common.states import WORDS, TransferState
 LONGEST = 300  # letters of a value; the rest is in the machine's record
 CODE = "todoke-record:{}"
 _THIRD = (0.11, 0.11, 0.66, 0.12)
+
+
+def save(path: Path, file: Mapping[str, Any], model: Mapping[str, Any]) -> None:
+    """Write the page of a record file, whole or not at all; raises as :func:`pdf`.
+
+    Parameters
+    ----------
+    model : mapping
+        Patient and study level as DICOM JSON; printed with the view ``inside`` alone.
+    """
+    inside = file.get("view") == "inside"
+    made = pdf(file, patients.words(model) if inside else None)
+    durable.save(path.absolute(), made, private=inside)
 
 
 def pdf(file: Mapping[str, Any], patient: Mapping[str, str] | None = None) -> bytes:
@@ -111,6 +127,8 @@ def _subject(
         sheet.fact(
             "患者ID", of_patient.get("PatientID", "なし"), "検査UID", known.get("study", "なし")
         )
+        if known.get("said"):
+            sheet.fact("理由 (記入)", _short(known["said"]))
     sheet.fact("患者 (HMAC)", record.subject["patient"])
     sheet.fact("検査 (HMAC)", record.subject["study"])
 

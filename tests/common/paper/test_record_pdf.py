@@ -10,6 +10,7 @@ import pytest
 from common.errors import IntegrityError
 from common.paper import font
 from common.paper import record as page
+from common.proof import jws
 from common.proof import record as records
 from common.proof.identity import Institution, Node
 from common.proof.role import Role
@@ -79,7 +80,7 @@ def test_even_the_longest_record_is_one_page_and_nothing_leaves_it(
     long = {"code": "0110000002", "name": "社会福祉法人" + "髙﨑𠮷田記念" * 40}
     released = {"by": "責任 者子" * 30, "reason": "理由" * 300, "at": "2026-11-27T02:00:00+00:00"}
     file = recorded_file(*nodes)
-    made = records.read_record(page.jws.verify(file["record"], nodes[0].signing_certificate))
+    made = records.read_record(jws.verify(file["record"], nodes[0].signing_certificate))
     rules = [{**rule, "ja": str(rule["ja"]) * 3} for rule in made.declaration["rules"]]
     declaration = {**made.declaration, "released": released, "rules": rules}
     reason = {"number": "E-2001", "ja": "失敗の理由 " * 30, "en": "", "said": ""}
@@ -128,3 +129,28 @@ def test_the_font_covers_the_names_that_systems_lose() -> None:
 def test_equal_records_make_equal_files(nodes: tuple[Node, Node]) -> None:
     file = recorded_file(*nodes)
     assert page.pdf(file) == page.pdf(file)
+
+
+MODEL = {
+    "00100010": {
+        "vr": "PN",
+        "Value": [{"Alphabetic": "YOSHIDA^KEN", "Ideographic": "𠮷田^健", "Phonetic": "ﾖｼﾀﾞ^ｹﾝ"}],
+    },
+    "00100030": {"vr": "DA", "Value": ["19580312"]},
+    "00100040": {"vr": "CS", "Value": ["M"]},
+}
+
+
+@pytest.mark.requirement("EVD-03", "PRI-05")
+def test_the_patient_is_printed_for_the_hospital_alone(
+    nodes: tuple[Node, Node], tmp_path: Path
+) -> None:
+    shown = {}
+    for view in ("inside", "outside"):
+        path = tmp_path / f"{view}.pdf"
+        page.save(path, recorded_file(*nodes, view), MODEL)
+        shown[view] = read(path.read_bytes())[1]
+    assert "𠮷田 健 (ﾖｼﾀﾞ ｹﾝ / YOSHIDA KEN)" in shown["inside"]
+    assert "1958-03-12 男" in " ".join(shown["inside"].split())
+    for part in ("𠮷田 健", "YOSHIDA", "ﾖｼﾀﾞ", "1958"):
+        assert part not in shown["outside"]
