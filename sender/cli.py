@@ -7,6 +7,7 @@ import typer
 from sender import (
     checking_verbs,
     pairing_verbs,
+    record_verbs,
     reporting_verbs,
     sending_verbs,
     watching_verbs,
@@ -20,4 +21,5 @@ pairing_verbs.register(app)
 sending_verbs.register(app)
 checking_verbs.register(app)
 watching_verbs.register(app)
+record_verbs.register(app)
 reporting_verbs.register(app)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: What version 6 of the outbox adds: when a receiver first said so, by its own clock.
+#: What version 7 of the outbox adds: when a receiver first said so, by its own clock.
 TABLE = """
 CREATE TABLE heard(
   transfer TEXT PRIMARY KEY REFERENCES transfers, opened TEXT, done TEXT);

@@ -24,6 +24,7 @@ from common.link import Digest
 from common.states import AT_REST, TransferState, move
 from sender import outbox_file, statements
 from sender.heard import Heard
+from sender.recorded import Recorded
 
 now = outbox_file.now
 
@@ -132,7 +133,7 @@ class Job:
 _OF_TRANSFER = ", ".join(field.name for field in fields(Transfer))
 
 
-class Outbox(Heard):
+class Outbox(Heard, Recorded):
     """The outbox of a data directory; safe from several threads and processes.
 
     Whatever is asked of it raises StorageError or DiskFull where trying again can

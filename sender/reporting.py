@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from common import usage
-from common.errors import IntegrityError, SettingsError
-from common.proof import jws
+from common.errors import IntegrityError, ProtocolError, SettingsError
+from common.proof import jws, record
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.states import TransferState
 from common.usage import Month, Use
 from sender.outbox import Outbox, Transfer
 from sender.partners import Partner, load_partners
+from sender.recorded import Row
 
 SOURCES = {
     "sent": (
@@ -26,8 +27,8 @@ SOURCES = {
         "this sender's outbox (every image reached the partner)",
     ),
     "countersigned": (
-        "相手の署名鍵で確かめた受領証",
-        "receipts that verify under the partner's signing key",
+        "相手の署名鍵で確かめた副署または受領証",
+        "countersigned records, or receipts, that verify under the partner's signing key",
     ),
     "opened": (
         "相手が伝えた、読影者による開封 (受領とは数えない)",
@@ -103,6 +104,8 @@ def _use(
 
 def _countersigned(outbox: Outbox, row: Transfer, partner: Partner | None) -> bool:
     """Tell whether the partner's receipt is here and is the partner's."""
+    if any(_below(one) for one in outbox.records_of(row.id)):
+        return True
     if partner is None or not partner.signing_certificate:
         return False
     receipt = outbox.statement(row.id, "receipt")
@@ -112,3 +115,14 @@ def _countersigned(outbox: Outbox, row: Transfer, partner: Partner | None) -> bo
         return bool(jws.verify(receipt, partner.signing_certificate)["transfer"] == row.id)
     except IntegrityError:
         return False
+
+
+def _below(one: Row) -> bool:
+    """Tell whether the partner countersigned a record of images that it read back itself."""
+    if one.countersignature is None or one.countersigner is None:
+        return False
+    try:
+        signed = record.read_countersignature(jws.verify(one.countersignature, one.countersigner))
+    except (IntegrityError, ProtocolError):
+        return False
+    return signed.record == one.name and signed.count > 0
