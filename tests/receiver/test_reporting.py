@@ -12,7 +12,7 @@ from sqlalchemy import insert, update
 
 from common import news, usage
 from common.states import TransferState
-from receiver import index, reporting, transfers
+from receiver import index, record_page, reporting, transfers
 from receiver.facts import KnownFacts
 from receiver.worklist import Worklist
 from tests.receiver.filled import EAST, NORTH, Filled, ct_image
@@ -71,6 +71,12 @@ def test_another_institutions_readings_are_not_told(linked: Linked) -> None:
     filled.arrive(images, EAST[1])
     readers(filled).opened(study)
     assert told(linked).states == ()
+    with filled.index.read() as db:
+        of = index.instances.c.sop_uid == str(images[0].SOPInstanceUID)
+        transfer = db.execute(index.instances.select().where(of)).one().transfer
+    name = record_page.model(filled.index, transfer)["00100010"]["Value"][0]
+    assert name["Ideographic"] == images[0].PatientName.ideographic
+    assert record_page.model(filled.index, "0" * 32) == {}
 
 
 @pytest.mark.requirement("SUB-10", "EVD-04", "DIR-12", "DIR-07")
