@@ -227,7 +227,7 @@ def kept(outbox: Outbox, row: Row) -> record_file.Kept:
 
 def _anchors(outbox: Outbox, row: Row) -> list[dict[str, Any]]:
     for one in outbox.anchors(row.partner):
-        if one.day == row.day:
+        if one.first <= row.number <= one.last:
             names = [r.name for r in outbox.records(row.partner, one.first) if r.number <= one.last]
             place = row.number - one.first
             made = record_file.anchor_entry(one.statement, one.countersignature, names, place)

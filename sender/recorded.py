@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from common.errors import TodokeError
+from common.errors import ClockOff, TodokeError
 from sender.outbox_file import OutboxFile, now
 
 #: Of these the sender has ended what it owed; others are on their way, or may still be let go.
@@ -131,6 +131,11 @@ class Recorded(OutboxFile):
         -------
         bool
             False where the transfer has another end, or a record of this one, by now.
+
+        Raises
+        ------
+        ClockOff
+            Its day has been anchored: our clock was set back.
         """
         with self._write() as db:
             same = "SELECT 1 FROM transfers WHERE id=? AND finished=?"
@@ -144,6 +149,10 @@ class Recorded(OutboxFile):
                 (partner,),
             ).fetchone() or (0, "")
             made = sign(last[0] + 1, last[1])
+            closed = "SELECT MAX(day) FROM anchors WHERE partner=?"
+            (day,) = db.execute(closed, (partner,)).fetchone()
+            if day is not None and made.day <= day:  # what is anchored takes no more records
+                raise ClockOff(cause=f"{made.day} <= {day}")
             db.execute(
                 "INSERT INTO records(partner, number, transfer, ended, name, day, state,"
                 " statement, certificate, said) VALUES(?,?,?,?,?,?,?,?,?,?)",

@@ -37,12 +37,17 @@ def test_a_record_is_printed_and_a_reader_is_heard(ends: Ends, tmp_path: Path) -
     must("sender", "show", sent["id"], "--record", file, "--pdf", inside, *here)
     must("sender", "show", sent["id"], "--pdf", outside, "--view", "outside", *here)
     kept = json.loads(file.read_text("utf-8"))
-    for page in (inside, outside):
+    theirs = tmp_path / "theirs.pdf"
+    must("receiver", "record", sent["id"], "--pdf", theirs, "--data", ends.receiver)
+    for page in (inside, outside, theirs):
         assert record.name(kept["record"]) in "".join(read(page).split())
         assert "支援側が読み直した 2 件のMerkle根: 一致" in " ".join(read(page).split())
     patient = kept["subject"]["patient"]["PatientID"]
     assert patient in read(inside)
     assert patient not in read(outside)
+    named = read(inside).split("氏名 ")[1].splitlines()[0]
+    assert named in read(theirs)  # as the images here name it
+    assert named not in read(outside)
     assert verb("sender", "show", sent["id"], "--pdf", inside, "--view", "x", *here).code == 2
 
     with ends.index() as index:
