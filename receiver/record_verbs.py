@@ -43,12 +43,8 @@ def _opened(data: Path | None) -> Iterator[tuple[Path, Index]]:
 
 def record(
     transfer: Annotated[str, typer.Argument(help="番号の初め / beginning of its id")],
-    file: Annotated[
-        Path | None, typer.Argument(help="書き出すファイル / file to write")
-    ] = None,
-    pdf: Annotated[
-        Path | None, typer.Option(help="A4一枚に印刷する / as one A4 page")
-    ] = None,
+    file: Annotated[Path | None, typer.Argument(help="書き出すファイル / file to write")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="A4一枚に印刷する / as one A4 page")] = None,
     view: Annotated[str, typer.Option(help="inside 院内用 | outside 提出用")] = "inside",
     instance: Annotated[
         str | None, typer.Option(help="この1枚だけを示す証明を添える / with the proof of this UID")
