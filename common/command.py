@@ -17,7 +17,14 @@ from common import console
 
 OURS = ("sender", "receiver", "conformance", "samples")
 
-SHORT = {"demo": ("samples", "demo"), "bench": ("conformance", "bench")}
+SHORT = {
+    "demo": ("samples", "demo"),
+    "bench": ("conformance", "bench"),
+    "selftest": ("samples", "selftest"),
+}
+
+#: Verbs that belong to no room: they speak of the installation.
+ALONE = {"inventory": "common.inventory_verb"}
 
 HELP_JA = """todoke (届け): 医用画像を病院から病院へ直接届けます
 
@@ -27,6 +34,8 @@ HELP_JA = """todoke (届け): 医用画像を病院から病院へ直接届け�
   todoke conformance ...     試験: receiver list
   todoke samples make DIR    合成サンプルを作る
   todoke bench dicom         速さを測る
+  todoke selftest            送信から受領までを試し、検収記録を書く (--acceptance)
+  todoke inventory           導入されたソフトウェアの一覧
 
   どの動詞も --help と --json があります。言語は --lang ja|en
 """
@@ -39,6 +48,8 @@ HELP_EN = """todoke: carries medical images straight from one hospital to anothe
   todoke conformance ...     tests: receiver list
   todoke samples make DIR    make synthetic samples
   todoke bench dicom         measure speed
+  todoke selftest            send samples to the end; --acceptance writes the record
+  todoke inventory           what is installed on this machine
 
   Every verb has --help and --json. Language: --lang ja|en
 """
@@ -77,6 +88,9 @@ def main() -> None:
 
 
 def _room(name: str) -> Callable[..., Any] | None:
+    if name in ALONE:
+        alone: Callable[..., Any] = import_module(ALONE[name]).app
+        return alone
     if name in OURS:
         found: Callable[..., Any] = import_module(f"{name}.cli").app
         return found

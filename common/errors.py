@@ -107,6 +107,20 @@ class NotInitialised(UsageError):
     en = "{path} is not initialised. Run todoke {room} init first"
 
 
+class DocumentTooLong(UsageError):
+    number = "E-1020"
+    exit_code = 2
+    ja = "「{title}」は読める文字では1ページに収まりません。--record か --json で出してください"
+    en = "{title} does not fit on one page in readable letters. Use --record or --json"
+
+
+class FontMissing(UsageError):
+    number = "E-1021"
+    exit_code = 2
+    ja = "文書のフォント {path} がありません。python hatch_build.py を実行してください"
+    en = "No font of documents at {path}. Run python hatch_build.py"
+
+
 class AlreadyInitialised(UsageError):
     number = "E-1004"
     ja = "{path} は初期設定済みです。鍵を守るため上書きしません。別の --data を指定してください"

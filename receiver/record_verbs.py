@@ -43,7 +43,8 @@ def _opened(data: Path | None) -> Iterator[tuple[Path, Index]]:
 
 def record(
     transfer: Annotated[str, typer.Argument(help="番号の初め / beginning of its id")],
-    file: Annotated[Path, typer.Argument(help="書き出すファイル / file to write")],
+    file: Annotated[Path | None, typer.Argument(help="書き出すファイル / file to write")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="A4一枚に印刷する / as one A4 page")] = None,
     view: Annotated[str, typer.Option(help="inside 院内用 | outside 提出用")] = "inside",
     instance: Annotated[
         str | None, typer.Option(help="この1枚だけを示す証明を添える / with the proof of this UID")
@@ -55,11 +56,13 @@ def record(
     from sqlalchemy import select
 
     from common.proof import record_file
-    from receiver import evidence_files, index
+    from receiver import evidence_files, index, record_page
 
     with console.verb(as_json=as_json), _opened(data) as (folder, known):
         if view not in record_file.VIEWS or not transfer.isalnum():
             raise UsageError(cause=f"{transfer}, --view {view}")
+        if file is None and pdf is None:
+            raise UsageError(cause="FILE, --pdf")
         table = index.evidence
         with known.read() as db:
             query = select(table).where(table.c.transfer.startswith(transfer))
@@ -69,7 +72,11 @@ def record(
         kept = evidence_files.kept(known, folder, rows[-1])
         if instance is not None and instance not in {one["uid"] for one in kept.leaves or ()}:
             raise NotFound(thing=instance)
-        record_file.save(file, record_file.build(kept, view, [instance] if instance else []))
+        made = record_file.build(kept, view, [instance] if instance else [])
+        if file is not None:
+            record_file.save(file, made)
+        if pdf is not None:
+            record_page.save(known, rows[-1].transfer, made, pdf)
         if as_json:
             console.emit({"transfer": rows[-1].transfer, "number": rows[-1].number})
 

@@ -81,3 +81,39 @@ def demo(
         code = room.run(source or [], once=once, as_json=as_json, spacing=spacing, quick=quick)
     if code:
         raise SystemExit(code)
+
+
+@app.command()
+def selftest(
+    acceptance: Annotated[
+        bool, typer.Option("--acceptance", help="検収記録を書く / write the acceptance record")
+    ] = False,
+    operator_name: Annotated[
+        str | None, typer.Option("--operator", help="確認する者 / who accepts")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="導入した送信側。なければ試験用に設ける / an installed sender"),
+    ] = None,
+    to: Annotated[str | None, typer.Option(help="相手 (1つなら省ける) / partner")] = None,
+    out: Annotated[Path, typer.Option(help="書き出し先 / where to write")] = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="JSON を stdout へ")] = False,
+) -> None:
+    """送信から受領までを試す / send samples to the end, and see what holds."""
+    from common.console import language, tell
+    from common.verbs import operator
+    from samples import acceptance as room
+
+    with verb(as_json=as_json):
+        say("合成サンプルで送受信を確かめています…", "Checking a transfer with synthetic samples…")
+        made = room.run(operator(operator_name), data, to)
+        written = room.write(made, out) if acceptance else []
+        if as_json:
+            emit({**made.as_json(), "written": [str(path) for path in written]})
+        else:
+            for point in made.as_json()["points"]:
+                tell(f"{'○' if point['holds'] else '×'} {point[language()]}  {point['detail']}")
+        for path in written:
+            say(f"書き出しました: {path}", f"Written: {path}")
+        if made.failed:
+            raise SystemExit(1)

@@ -1,8 +1,9 @@
 """What a receiver lost after its receipt, sent again from the source if it is still what it was.
 
 A receiver reads what it stores again and again; what its disk has damaged it asks for.
-It cannot dial: we ask it, on a connection that we open.  The transfer stays receipted,
-as it was; only where the source is gone or changed does it go to inquiry (照会).
+It cannot dial: we ask it, on a connection that we open, and hear what its readers did.
+The transfer stays as it was; only where the source is gone or changed does it go to
+inquiry (照会).
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def send_wanted(delivery: Delivery) -> int:
     """
     sent = 0
     with contextlib.closing(delivery.connect()) as client:
-        for transfer_id, uids in client.wanted():
+        news = client.news(delivery.outbox.heard_until(delivery.partner.key))
+        delivery.outbox.hear(delivery.partner.key, news.states, news.until)
+        for transfer_id, uids in news.wanted:
             transfer = _ours(delivery, transfer_id)
             if transfer is None:
                 client.gone(transfer_id, uids)

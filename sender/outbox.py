@@ -23,8 +23,8 @@ from common.errors import NotFound, TodokeError, UsageError
 from common.link import Digest
 from common.states import AT_REST, TransferState, move
 from sender import outbox_file, statements
+from sender.heard import Heard
 from sender.recorded import Recorded
-from sender.watched import Watched
 
 now = outbox_file.now
 
@@ -143,7 +143,7 @@ class Job:
 _OF_TRANSFER = ", ".join(column.name for column in fields(Transfer))
 
 
-class Outbox(Watched, Recorded):
+class Outbox(Heard, Recorded):
     """The outbox of a data directory; safe from several threads and processes.
 
     Whatever is asked of it raises StorageError or DiskFull where trying again can

@@ -14,7 +14,7 @@ from sender.sending_verbs import AsJson, Data, data_of
 
 if TYPE_CHECKING:
     from common.proof.ledger import Finding, Ledger
-    from sender.outbox import Outbox
+    from sender.outbox import Outbox, Transfer
     from sender.recorded import Row
 
 app = typer.Typer(no_args_is_help=True, help="証跡記録 / evidence records")
@@ -194,7 +194,21 @@ def anchor(
 
 
 def write_file(outbox: Outbox, transfer: str, path: Path, view: str, uid: str | None) -> None:
-    """Write the newest record of a transfer as a file for somebody else.
+    """Write the newest record of a transfer as a file for somebody else; raises as `built`."""
+    from common.proof import record_file
+
+    record_file.save(path, built(outbox, transfer, view, uid))
+
+
+def write_page(outbox: Outbox, transfer: Transfer, path: Path, view: str) -> None:
+    """Write the newest record of a transfer as one A4 page; raises as `built`."""
+    from common.paper import record
+
+    record.save(path, built(outbox, transfer.id, view), transfer.attributes)
+
+
+def built(outbox: Outbox, transfer: str, view: str, uid: str | None = None) -> dict[str, Any]:
+    """Return the newest record of a transfer as a record file.
 
     Raises
     ------
@@ -212,4 +226,4 @@ def write_file(outbox: Outbox, transfer: str, path: Path, view: str, uid: str | 
     kept = record_sending.kept(outbox, rows[-1])
     if uid is not None and uid not in {one["uid"] for one in kept.leaves or ()}:
         raise NotFound(thing=uid)
-    record_file.save(path, record_file.build(kept, view, [uid] if uid else []))
+    return record_file.build(kept, view, [uid] if uid else [])

@@ -309,6 +309,9 @@ def show(
     record: Annotated[
         Path | None, typer.Option(help="証跡記録をこのファイルに書く / write its record here")
     ] = None,
+    pdf: Annotated[
+        Path | None, typer.Option(help="証跡記録をA4一枚に印刷 / its record as one A4 page")
+    ] = None,
     view: Annotated[str, typer.Option(help="inside 院内用 | outside 提出用")] = "inside",
     instance: Annotated[
         str | None, typer.Option(help="この1枚だけを示す証明を添える / with the proof of this UID")
@@ -327,6 +330,10 @@ def show(
                 from sender.record_verbs import write_file
 
                 write_file(outbox, row.id, record, view, instance)
+            if pdf is not None:
+                from sender.record_verbs import write_page
+
+                write_page(outbox, row, pdf, view)
             words = sending.describe(outbox, row)
             words["records"] = [one.number for one in outbox.records_of(row.id)]
             words["receipt"] = outbox.statement(row.id, "receipt")

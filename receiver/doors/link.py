@@ -40,7 +40,7 @@ from common.proof import jws
 from common.refusals import Refused
 from common.states import ABSENT, InstanceState
 from common.web.peer import peer_certificate
-from receiver import index, partners, repairs, statements, transfers, waiting
+from receiver import index, partners, readings, repairs, statements, transfers, waiting
 from receiver.doors import evidence as records
 from receiver.doors.answers import body_of, text, words_of
 from receiver.evidence import Evidence
@@ -348,10 +348,12 @@ class _Door:
                 or (slot.frames and transfers.count_frames(db, here.id) < slot.frames)
             ]
 
-    def wanted(self, _request: Request, partner: Partner, _body: bytearray) -> Response:
-        """Say which instances were damaged here after they came: they are asked for again."""
+    def wanted(self, request: Request, partner: Partner, _body: bytearray) -> Response:
+        """Say which instances are asked for again, damaged here, and what readers did since."""
+        since = request.query_params.get("since", "")
         with self.services.index.read() as db:
-            return words_of({"wanted": repairs.wanted(db, partner.code)})
+            done = readings.since(db, partner.code, since)
+            return words_of({"wanted": repairs.wanted(db, partner.code), **done})
 
     def gone(self, request: Request, partner: Partner, body: bytearray) -> Response:
         """Take it that wanted instances no longer are at their source as they were."""

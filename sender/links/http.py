@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import httpx
 
-from common import link, tls
+from common import link, news, tls
 from common.dicom import greeting
 from common.errors import (
     ClockOff,
@@ -169,16 +169,15 @@ class LinkClient:
         except (KeyError, TypeError, ValueError, AttributeError) as failure:
             raise ProtocolError(cause="missing") from failure
 
-    def wanted(self) -> list[tuple[str, list[str]]]:
-        """Ask what was damaged there after it came: per transfer its SOP Instance UIDs."""
-        words = self._words("GET", "/wanted")
-        try:
-            return [
-                (str(one["transfer"]), [link.check_uid(uid) for uid in one["instances"]])
-                for one in words["wanted"]
-            ]
-        except (KeyError, TypeError) as failure:
-            raise ProtocolError(cause="wanted") from failure
+    def news(self, since: str = "") -> news.News:
+        """Ask what was damaged there after it came, and what readers did since a moment.
+
+        Parameters
+        ----------
+        since : str
+            What the answer before named as `until`; empty at first.
+        """
+        return news.read(self._words("GET", f"/wanted?{httpx.QueryParams(since=since)}"))
 
     def gone(self, transfer: str, uids: list[str]) -> None:
         """Say that wanted instances are no longer at their source as they were."""

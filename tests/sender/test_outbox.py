@@ -181,7 +181,7 @@ def test_outbox_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
         db.execute("ALTER TABLE transfers DROP COLUMN judgement")
         db.execute("ALTER TABLE instances DROP COLUMN role")
         db.execute("DROP TABLE statements")
-        for table in ("cases", "records", "anchors", "recorded_since"):
+        for table in ("cases", "heard", "heard_until", "records", "anchors", "recorded_since"):
             db.execute(f"DROP TABLE {table}")
         for kind in ("opening", "closing", "receipt"):
             db.execute(f"ALTER TABLE transfers ADD COLUMN {kind} TEXT")
