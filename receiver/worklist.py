@@ -15,10 +15,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, func, select, update
 
+from common.dicom import person_name
 from common.errors import NotFound
 from common.link import pack_bits
 from common.states import ABSENT, INSTANCE_WORDS, MOVES, WORDS, InstanceState, TransferState, move
-from receiver import index, person_name, slide_levels
+from receiver import index, slide_levels
 from receiver.attributes import GUESSED, TEST, first
 from receiver.derived import Shape, Shelf
 from receiver.facts import LIGHT, NOTHING, Facts, KnownFacts
@@ -335,7 +336,7 @@ def study_row(study: Study) -> dict[str, Any]:
         "kind": "slide" if study.slide else "dicom",
         "patient": _patient(model, row.institution, date),
         "modalities": modalities or [m for m in [first(model, "00080060")] if m],
-        "description": first(model, "00081030") or "",
+        "description": _described(model),
         "study_date": date,
         "study_time": _time(first(model, "00080030")),
         "accession_number": first(model, "00080050") or "",
@@ -356,6 +357,11 @@ def study_row(study: Study) -> dict[str, Any]:
         "request": json.loads(row.request or "{}"),
         "dicomweb": f"/dicomweb/at/{row.institution}",
     }
+
+
+def _described(model: dict[str, Any]) -> str:
+    words = str(first(model, "00081030") or "")
+    return f"{words} (推定)" if words and "00081030" in model.get(GUESSED, []) else words
 
 
 def _progress(study: Study) -> tuple[int, int | None]:
