@@ -17,7 +17,7 @@ from typing import Any, cast
 import pydicom
 from pydicom.tag import Tag
 
-from common.dicom import dataset, misdeclared
+from common.dicom import dataset, misdeclared, person_name
 from common.dicom.testmark import is_test_dataset
 
 #: Patient and study level (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2), and what a list shows of the rest.
@@ -30,7 +30,7 @@ _STUDY_LEVEL = """
 STUDY_TAGS = _STUDY_LEVEL.split()
 
 #: Keys beside the tags: tags whose text was decoded by a guess, and the mark 試験.
-GUESSED = "guessed"
+GUESSED = person_name.GUESSED
 TEST = "test"
 
 _SMALL = 4096  # bytes; binary values above are kept without their value

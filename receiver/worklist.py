@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, func, select, update
 
-from common.dicom import person_name
+from common.dicom import burned_in, patient, person_name
 from common.errors import NotFound
 from common.link import pack_bits
 from common.states import ABSENT, INSTANCE_WORDS, MOVES, WORDS, InstanceState, TransferState, move
@@ -28,6 +28,7 @@ from receiver.index import Index
 _studies, _transfers, _partners = index.studies, index.transfers, index.partners
 _instances, _frames = index.instances, index.frames
 
+_BURNED = ("", burned_in.UNKNOWN, burned_in.DECLARED).index
 _URGENCY = {"urgent": 0, "soon": 1, "routine": 2}
 _READ = {TransferState.DONE: 2, TransferState.READING: 1, TransferState.OPENED: 1}
 _ORDER = list(TransferState)  # as a transfer goes through them
@@ -354,6 +355,7 @@ def study_row(study: Study) -> dict[str, Any]:
         "arrived_at": row.opened_at or row.changed_at,
         "changed_at": row.changed_at,
         "test": bool(row.test) or bool(model.get(TEST)) or any(one.test for one in facts),
+        "burned_in": max((one.burned for one in facts if one.burned), key=_BURNED, default=None),
         "request": json.loads(row.request or "{}"),
         "dicomweb": f"/dicomweb/at/{row.institution}",
     }
@@ -377,6 +379,7 @@ def _patient(model: dict[str, Any], institution: str, study_date: str | None) ->
     return {
         "id": first(model, "00100020") or "",
         "issuer": institution,
+        "issued_by": patient.of_model(model)[1],
         **name.as_json(),
         "birth_date": born,
         "sex": first(model, "00100040") or "",

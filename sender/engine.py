@@ -26,6 +26,7 @@ from common.errors import (
     DatabaseDamaged,
     DiskFull,
     NotFound,
+    PatientBlocked,
     PeerError,
     PeerFull,
     SettingsError,
@@ -49,6 +50,9 @@ from sender.outbox import Job, Outbox, Transfer, fault, now
 from sender.pace import Pace
 from sender.pace import read as read_limits
 from sender.partners import find_partner
+from sender.safety.basis import basis
+from sender.safety.blocked import Blocked
+from sender.safety.checks import Checks
 from sender.turns import Claim, Crew, GaveWay, Turn
 
 log = logging.getLogger("todoke.sender")
@@ -93,6 +97,7 @@ class Engine:
         self.outbox = Outbox(data)
         upkeep.finish(data)
         self.stop = threading.Event()
+        self._blocked = Blocked(data)
         self._bell = Bell(data)
         self._due: dict[str, float] = {}
         self._paces: dict[str, Pace] = {}
@@ -215,6 +220,7 @@ class Engine:
                 others=self.settings.other_storage_classes,
                 begun=partial(self._dial, job.partner),
                 sent=self.outbox.sent_already,
+                checks=self._checks(job),
                 made=self.data / "stills",
             )
             if not any(goes_out(values) for values, _ in found.transfers):
@@ -226,6 +232,9 @@ class Engine:
             return
         self._due.pop(f"job {job.id}", None)
         log.info("job %s: %s files, %s refused", job.id, found.files, len(found.refused))
+
+    def _checks(self, job: Job) -> Checks:
+        return Checks(self._blocked, self.outbox.left, basis(self.settings, job.options))
 
     def _dial(self, key: str) -> None:
         """Connect to the partner of a job that has images, while the rest is read."""
@@ -311,6 +320,8 @@ class Engine:
                 *ours, partner, self.stop, turn=turn, pace=pace, window=window, dialled=dialled
             )
             try:
+                if transfer.state is not TransferState.DELIVERED:  # then it has all gone
+                    self._blocked.check(transfer.attributes)
                 work.deliver(transfer)
             finally:
                 if dialled is not None:
@@ -319,7 +330,7 @@ class Engine:
             raise
         except (DiskFull, PeerFull) as error:
             self._try_again(transfer, error)
-        except (SourceChanged, StorageError, NotFound) as error:
+        except (SourceChanged, StorageError, NotFound, PatientBlocked) as error:
             self._end(transfer, TransferState.HELD, error)
         except TodokeError as error:
             if self.stop.is_set():

@@ -30,6 +30,8 @@ from common.states import AT_REST, WORDS, TransferState
 from sender import bell
 from sender.outbox import Outbox, Transfer, now
 from sender.partners import find_partner
+from sender.safety import notes
+from sender.safety.blocked import Blocked
 
 QUICK = 5.0  # seconds; a daemon that fails sooner ends
 STOPPED = (TransferState.HELD, TransferState.FAILED)
@@ -206,6 +208,8 @@ def describe(outbox: Outbox, transfer: Transfer, *, named: bool = True) -> dict[
         "digests_equal": bool(transfer.digests_equal),
         "attempts": transfer.attempts,
         "error": error,
+        "notes": notes.of(transfer.request),
+        "basis": transfer.request.get("basis"),
         "created": transfer.created,
         "started": transfer.started,
         "delivered": transfer.delivered,
@@ -234,21 +238,23 @@ def retry(data: Path, name: str) -> Transfer:
     ------
     UsageError
         It is neither.
+    PatientBlocked
     """
     with contextlib.closing(Outbox(data)) as outbox:
         transfer = outbox.transfer(name)
         if transfer.state not in STOPPED:
             raise UsageError(cause=f"{transfer.id}: {transfer.state}")
-        _of_somebody(transfer)
+        _of_somebody(data, transfer)
         outbox.set_state(transfer.id, TransferState.QUEUED, finished=None, error=None, attempts=0)
         bell.ring(data)
         return outbox.transfer(transfer.id)
 
 
-def _of_somebody(transfer: Transfer) -> None:
-    """Refuse to send what is held for want of its patient: nobody's name can stand in for it."""
+def _of_somebody(data: Path, transfer: Transfer) -> None:
+    """Refuse what no name can stand in for: its patient is not known, or objects."""
     if transfer.error and transfer.error["number"] in NAMELESS:
         raise UsageError(cause=f"todoke sender request {transfer.id[:8]} --patient-id")
+    Blocked(data).check(transfer.attributes)
 
 
 def release(data: Path, name: str, *, by: str, reason: str, to: str | None = None) -> Transfer:
@@ -263,6 +269,7 @@ def release(data: Path, name: str, *, by: str, reason: str, to: str | None = Non
     ------
     UsageError
         It is not held, or no person or reason is named.
+    PatientBlocked
     """
     if not by.strip() or not reason.strip():
         raise UsageError(cause="--by, --reason")
@@ -270,7 +277,7 @@ def release(data: Path, name: str, *, by: str, reason: str, to: str | None = Non
         transfer = outbox.transfer(name)
         if transfer.state is not TransferState.HELD:
             raise UsageError(cause=f"{transfer.id}: {transfer.state}")
-        _of_somebody(transfer)
+        _of_somebody(data, transfer)
         if not (to or transfer.partner):
             raise UsageError(cause="--to")
         request = transfer.request | {"released": {"by": by, "reason": reason, "at": now()}}

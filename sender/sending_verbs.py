@@ -15,6 +15,7 @@ import typer
 
 from common import console, descriptors, durable, logs
 from common.errors import DiskFull, UsageError
+from common.setting_checks import check_legal_basis
 from common.settings import data_folder
 from sender.checking_verbs import Gross, Label, Macro, Micro, photographs, preview
 
@@ -57,6 +58,10 @@ def send(
     attest: Annotated[
         str | None, typer.Option(help="媒体からの取込を確認した人 / who attests a media import")
     ] = None,
+    basis: Annotated[
+        str | None,
+        typer.Option(help="送信の根拠 posted | explicit | emergency | law / legal basis"),
+    ] = None,
     patient_id: Annotated[str | None, typer.Option(help="スライドの患者ID / of a slide")] = None,
     patient_name: Annotated[
         str | None, typer.Option(help="スライドの患者名 ROMAJI=漢字=カナ / of a slide")
@@ -89,6 +94,8 @@ def send(
         folder = data_of(data)
         if priority not in PRIORITIES or purpose not in PURPOSES:
             raise UsageError(cause=f"{priority}, {purpose}")
+        if basis is not None and (wrong := check_legal_basis(basis)):
+            raise UsageError(cause=f"--basis {basis}: {wrong}")
         settings = Sender.load(folder)
         slide: dict[str, Any] = {
             "patient_id": patient_id,
@@ -111,6 +118,7 @@ def send(
         options: dict[str, Any] = {
             "priority": priority,
             "purpose": purpose,
+            "basis": basis,
             "request": request,
             "slide": slide,
             "stills": stills,
@@ -206,10 +214,16 @@ def _report(folder: Path, job: int, as_json: bool) -> None:
             line = f"{one[f'state_{lang}']}  {one['held']}/{one['of']}  {one['id'][:8]}"
             error = one["error"][lang] if one["error"] else ""
             console.tell(f"{line}  {error}".rstrip())
+            _tell_notes(one)
         for row in refused:
             console.say(f"送らない: {row['path']}: {row['ja']}", f"{row['path']}: {row['en']}")
     if code := sending.exit_code(transfers):
         raise SystemExit(code)
+
+
+def _tell_notes(row: dict[str, Any]) -> None:
+    for note in row["notes"]:
+        console.say(f"  注意: {note['ja']}", f"  note: {note['en']}")
 
 
 def run(data: Data = None, as_json: AsJson = False) -> None:
@@ -275,7 +289,9 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
             held = f"{row['held']}/{row['of']}"
             table.add_row(
                 row["id"][:8], row["partner"], row[f"state_{lang}"], held, row["created"][:19],
-                row["error"][lang] if row["error"] else "",
+                "  ".join(
+                    [row["error"][lang]] * bool(row["error"]) + [n[lang] for n in row["notes"]]
+                ),
             )  # fmt: skip
         Console().print(table)
         for one in partners:
@@ -306,11 +322,13 @@ def show(
     """1件の詳細 / one transfer, with its instances."""
     from sender import sending
     from sender.outbox import Outbox
+    from sender.safety import reading
 
     with console.verb(as_json=as_json):
         with contextlib.closing(Outbox(data_of(data))) as outbox:
             row = outbox.transfer(transfer)
             words = sending.describe(outbox, row)
+            words["patient"] = reading.of(row.attributes)
             words["receipt"] = outbox.statement(row.id, "receipt")
             words["instances"] = [
                 {"uid": i.sop_uid, "acked": i.acked, "of": max(1, i.frames),
@@ -322,8 +340,11 @@ def show(
             return
         lang = console.language()
         console.tell(f"{words[f'state_{lang}']}  {words['held']}/{words['of']}  {words['id']}")
+        of = words["patient"]
+        console.tell(f"{of['name']}  {of['birth_date']}  ID {of['id']}".rstrip())
         if words["error"]:
             console.tell(words["error"][lang])
+        _tell_notes(words)
 
 
 def retry(

@@ -11,11 +11,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydicom import Dataset
-from pydicom.dataelem import RawDataElement
-from pydicom.tag import Tag
+if TYPE_CHECKING:  # it is loaded by then, and not sooner
+    from pydicom import Dataset
 
 #: Elements whose text is looked at, with their VR: what tells a reader of whom and what.
 TEXTS = {
@@ -24,7 +23,6 @@ TEXTS = {
     "00081030": "LO",  # Study Description
     "00100010": "PN",  # Patient's Name
 }
-_TAGS = {tag: Tag(int(tag, 16)) for tag in TEXTS}
 _ESCAPE = b"\x1b"
 #: Escape sequences of two-byte sets, and the term that has to be declared for each.
 _TWO_BYTE = {
@@ -67,7 +65,12 @@ def guess(raw: bytes, declared: Sequence[str]) -> str | None:
     if _ESCAPE not in raw and raw.isascii():
         return None
     sets = {name.strip() for name in declared} or {""}
-    return _best(raw) if _contradicts(raw, sets) else None
+    if not _contradicts(raw, sets):
+        return None
+    text = _best(raw)
+    if text and "ISO_IR 192" in sets and _chance(text):
+        return None  # broken UTF-8 rather than another set
+    return text
 
 
 def _contradicts(raw: bytes, sets: set[str]) -> bool:
@@ -106,6 +109,14 @@ def _japanese(text: str) -> bool:
     )
 
 
+def _chance(text: str) -> bool:
+    """Whether text is no name but what Shift_JIS makes of any bytes: kana in halves among kanji."""
+    return not _japanese(text) or any(
+        re.search("[\uff61-\uff9f]", part) and re.search("[\u3400-\u9fff]", part)
+        for part in re.split("[\\^= ]", text)
+    )
+
+
 def _decoded(raw: bytes, codec: str) -> str | None:
     try:
         text = raw.decode(codec)
@@ -134,18 +145,15 @@ def raw_texts(ds: Dataset) -> dict[str, bytes]:
     To be asked before anything of the data set is decoded.
     """
     found = {}
-    for name, tag in _TAGS.items():
-        if tag in ds and (raw := _raw(ds, tag)):
-            found[name] = raw
+    for tag in TEXTS:
+        if (number := int(tag, 16)) in ds and (raw := _raw(ds, number)):
+            found[tag] = raw
     return found
 
 
-def _raw(ds: Dataset, tag: Any) -> bytes | None:
-    element = ds.get_item(tag)
-    if isinstance(element, RawDataElement):
-        return element.value
-    value = element.value if element is not None else None
-    original = getattr(value, "original_string", None)  # a PN keeps it
+def _raw(ds: Dataset, tag: int) -> bytes | None:
+    value = getattr(ds.get_item(tag), "value", None)
+    original = getattr(value, "original_string", value)  # a PN keeps it when it is decoded
     return original if isinstance(original, bytes) else None
 
 

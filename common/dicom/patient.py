@@ -17,9 +17,9 @@ from typing import Any
 #: What tells two patients apart, as DICOM keywords.
 TELLING = ("PatientID", "IssuerOfPatientID", "PatientBirthDate")
 _WORDS = {
-    "PatientID": ("患者ID", "Patient ID"),
-    "IssuerOfPatientID": ("患者IDの発行者", "its issuer"),
-    "PatientBirthDate": ("生年月日", "birth date"),
+    "PatientID": "患者ID / Patient ID",
+    "IssuerOfPatientID": "患者IDの発行者 / its issuer",
+    "PatientBirthDate": "生年月日 / birth date",
 }
 _TAGS = ("00100020", "00100021", "00100030")
 _QUALIFIERS, _UNIVERSAL = "00100024", "00400032"
@@ -83,7 +83,6 @@ def _folded(value: str) -> str:
     return unicodedata.normalize("NFKC", value).casefold().lstrip("0")
 
 
-def words(keywords: Iterable[str], lang: str) -> str:
-    """Return what differs in the words of a language, 'ja' or 'en'."""
-    named = [_WORDS[keyword][lang == "en"] for keyword in keywords]
-    return ("、" if lang == "ja" else ", ").join(named)
+def words(keywords: Iterable[str]) -> str:
+    """Return keywords of :data:`TELLING` as a person reads them, in both languages."""
+    return ", ".join(_WORDS[keyword] for keyword in keywords)

@@ -13,6 +13,8 @@ from typing import Any
 
 #: Tag of the name that lists and pages are made of.
 PATIENT_NAME = "00100010"
+#: Key beside the tags of a DICOM JSON model: tags that hold a guess.
+GUESSED = "guessed"
 
 
 @dataclass(frozen=True, slots=True)
