@@ -242,11 +242,14 @@ def study_level(path: str) -> dict[str, Any]:
 
     header, _ = dataset.open_header(Path(path))
     raws, charset = misdeclared.raw_texts(header), misdeclared.charsets(header)
-    level = pydicom.Dataset()
+    model: dict[str, Any] = {}
     for keyword in STUDY_LEVEL:
-        if keyword in header:
-            level[keyword] = header[keyword]
-    model = dict(level.to_json_dict())
+        # pydicom raises anything where a value is not as its VR says: the file keeps it
+        with contextlib.suppress(Exception):
+            if keyword in header:
+                one = pydicom.Dataset()
+                one[keyword] = header[keyword]
+                model |= one.to_json_dict()
     if guessed := misdeclared.mend(model, raws, charset):
         model[GUESSED] = guessed
     return model
