@@ -31,18 +31,18 @@ class Sent:
 def other_content(instances: Iterable[Instance], before: Mapping[str, list[Sent]]) -> list[str]:
     """Return the transfers that sent other content under the UID of one of these instances.
 
+    What went once in these very bytes may go again, whatever else went besides.
     Instances are compared by D1, and so only in the same transfer syntax: the same
     image may have been compressed meanwhile, which the receiver can tell (by D3).
     """
     if not before:
         return []
-    found = (
-        sent.transfer
-        for one in instances
-        for sent in before.get(one.sop_uid, ())
-        if _differ(one, sent.instance)
-    )
-    return sorted(set(found))
+    found: set[str] = set()
+    for one in instances:
+        sent = before.get(one.sop_uid, ())
+        if sent and all(_differ(one, earlier.instance) for earlier in sent):
+            found.update(earlier.transfer for earlier in sent)
+    return sorted(found)
 
 
 def _differ(one: Instance, sent: Instance) -> bool:
