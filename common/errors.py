@@ -361,6 +361,18 @@ class MixedPatients(InputError):
     en = "More than one patient in one study ({count}). Split them"
 
 
+class PatientsDiffer(MixedPatients):
+    number = "E-2123"
+    ja = (
+        "1つの検査の中で患者が食い違います ({count}通り。違う項目: {on})。"
+        "元の画像を確かめ、患者ごとに分けてください"
+    )
+    en = (
+        "The images of one study are not of one patient ({count}; what differs: {on}). "
+        "Check them at their source, and split them by patient"
+    )
+
+
 class NoRoute(InputError):
     number = "E-2105"
     exit_code = 26
@@ -393,6 +405,45 @@ class TakenAgain(InputError):
     exit_code = 24
     ja = "元のファイルが変わったため、送信 {transfer} として送り直しました。こちらは操作不要です"
     en = "The source changed; it was taken again as transfer {transfer}. Nothing to do for this one"
+
+
+class PatientBlocked(InputError):
+    number = "E-2120"
+    exit_code = 26
+    ja = (
+        "この患者の画像は送れません。外部への送信に同意しない旨の申出が登録されています。"
+        "申出が取り下げられたときは todoke sender block remove で外してください"
+    )
+    en = (
+        "Images of this patient cannot be sent: an objection is on the list. "
+        "If it was withdrawn, take it off with todoke sender block remove"
+    )
+
+
+class ProgramToo(NotDicom):
+    number = "E-2121"
+    exit_code = 22
+    ja = (
+        "DICOMファイルの先頭が別の種類のファイルにもなっています ({cause})。送りません。"
+        "開かずに、出どころを情報担当者に確かめてもらってください"
+    )
+    en = (
+        "The beginning of this DICOM file makes it another kind of file too ({cause}). Not sent; "
+        "do not open it, and have its source looked into"
+    )
+
+
+class SentOtherwise(InputError):
+    number = "E-2122"
+    exit_code = 25
+    ja = (
+        "同じUIDの画像を違う中身ですでに送っています (送信 {transfer})。"
+        "装置の設定を確かめ、新しいUIDで出し直してください"
+    )
+    en = (
+        "Images with these UIDs were sent before with other content (transfer {transfer}). "
+        "Check the device, and export them again under new UIDs"
+    )
 
 
 class AlreadySent(InputError):

@@ -9,6 +9,8 @@ from typing import Any
 from common.tls import PROFILES
 
 Check = Callable[[Any], str | None]
+#: Codes of what a transmission may rest on; their words stand in `sender.safety.basis`.
+LEGAL_BASES = ("posted", "explicit", "emergency", "law")
 
 
 def check_port(value: int) -> str | None:
@@ -46,6 +48,11 @@ def check_compression(value: str) -> str | None:
     """Say what is wrong with a way of compressing, or None."""
     names = "auto", "off", "htj2k", "jpegls"
     return None if value in names else " / ".join(names)
+
+
+def check_legal_basis(value: str) -> str | None:
+    """Say what is wrong with the code of a legal basis (PRI-01), or None."""
+    return None if value in LEGAL_BASES else " | ".join(LEGAL_BASES)
 
 
 def check_aet_or_derived(value: str) -> str | None:

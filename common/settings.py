@@ -28,6 +28,7 @@ from common.setting_checks import (
     check_case_from,
     check_classes,
     check_compression,
+    check_legal_basis,
     check_named_interface,
     check_not_negative,
     check_port,
@@ -286,6 +287,14 @@ class Sender(Settings):
         "写真のファイルを元のまま添える (場所や人名を含むことがある)。falseなら画素だけ",
         "Send the files of photographs as they are (they may name place and person);"
         " false: their pixels alone",
+    )
+    legal_basis: str = option(
+        "posted",
+        "送信の根拠: posted (院内掲示による黙示の同意)、explicit (本人の明示の同意)、"
+        "emergency (生命・身体の保護)、law (法令)",
+        "Legal basis of transmissions: posted (consent implied by what is posted in the hospital),"
+        " explicit (the patient's), emergency (protection of life), law",
+        check_legal_basis,
     )
     commit_minutes: int = option(
         10,

@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import pydicom
-from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
-from common.dicom import dataset
+from common.dicom import dataset, misdeclared, person_name
 from common.dicom.testmark import is_test_dataset
-from receiver import person_name
 
 #: Patient and study level (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2), and what a list shows of the rest.
 _STUDY_LEVEL = """
@@ -32,10 +30,9 @@ _STUDY_LEVEL = """
 STUDY_TAGS = _STUDY_LEVEL.split()
 
 #: Keys beside the tags: tags whose text was decoded by a guess, and the mark 試験.
-GUESSED = "guessed"
+GUESSED = person_name.GUESSED
 TEST = "test"
 
-_PATIENT_NAME = Tag(0x0010, 0x0010)
 _SMALL = 4096  # bytes; binary values above are kept without their value
 _LARGE = 1 << 18  # bytes; tables of colours and grey values, which a viewer needs
 _LOOKUP_TABLES = {
@@ -59,8 +56,8 @@ def study_attributes(ds: pydicom.Dataset) -> dict[str, Any]:
         whose declared character set cannot be right (CHR-05), ``test`` is true for
         what carries the mark 試験.
     """
-    raw_name = _raw(ds, _PATIENT_NAME)
-    model, guessed = _model(_part(ds, STUDY_TAGS), raw_name, _charset(ds))
+    raws = misdeclared.raw_texts(ds)
+    model, guessed = _model(_part(ds, STUDY_TAGS), raws, misdeclared.charsets(ds))
     if guessed:
         model[GUESSED] = guessed
     if is_test_dataset(ds):
@@ -68,7 +65,7 @@ def study_attributes(ds: pydicom.Dataset) -> dict[str, Any]:
     return model
 
 
-def instance_attributes(ds: pydicom.Dataset) -> bytes:
+def instance_attributes(ds: pydicom.Dataset, tags: Iterable[str] | None = None) -> bytes:
     """Return zlib of the instance's DICOM JSON model in UTF-8.
 
     Sequences stay; binary values above 4 KB (tables: 256 KB) stay as elements
@@ -79,8 +76,15 @@ def instance_attributes(ds: pydicom.Dataset) -> bytes:
     ----------
     ds : pydicom.Dataset
         Read with ``stop_before_pixels``; its ``file_meta`` is used if it has one.
+    tags : iterable of str, optional
+        All that is needed of it, as eight hexadecimal digits.
     """
-    model, _ = _model(ds, _raw(ds, _PATIENT_NAME), _charset(ds))
+    raws, charset = misdeclared.raw_texts(ds), misdeclared.charsets(ds)
+    if tags is not None:
+        kept = set(tags)
+        ds = _part(ds, kept)
+        raws = {tag: raw for tag, raw in raws.items() if tag in kept}
+    model, _ = _model(ds, raws, charset)
     model["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}  # of the JSON itself, F.1.2
     return zlib.compress(encoded(model), 6)
 
@@ -107,7 +111,7 @@ def of_file(
     """
     try:
         header, _ = dataset.open_header(path, oddities)
-        return instance_attributes(header if tags is None else _part(header, tags))
+        return instance_attributes(header, tags)
     except OSError:
         return None
     except Exception as failure:  # pydicom raises anything on hostile bytes
@@ -144,11 +148,15 @@ def told_attributes(model: dict[str, Any]) -> dict[str, Any]:
 
     Lists are made of it for everybody, so nothing else of it is kept.
     """
-    return {
+    told: dict[str, Any] = {
         tag: {"vr": element["vr"], "Value": element["Value"]}
         for tag, element in model.items()
         if tag in STUDY_TAGS and _well_formed(element)
     }
+    guessed = model.get(GUESSED)
+    if isinstance(guessed, list) and (kept := [tag for tag in told if tag in guessed]):
+        told[GUESSED] = kept
+    return told
 
 
 def _well_formed(element: Any) -> bool:
@@ -171,17 +179,13 @@ def first(model: dict[str, Any], tag: str) -> Any:
 
 
 def _model(
-    ds: pydicom.Dataset, raw_name: bytes | None, charset: list[str]
+    ds: pydicom.Dataset, raws: dict[str, bytes], charset: list[str]
 ) -> tuple[dict[str, Any], list[str]]:
     model = _elements(ds)
     for tag in [tag for tag in model if tag.startswith("7FE0") or tag.endswith("0000")]:
         del model[tag]
     _clean(model)
-    guess = person_name.guess(raw_name, charset) if raw_name else None
-    if guess is None:
-        return model, []
-    model[person_name.PATIENT_NAME] = {"vr": "PN", "Value": [guess]}
-    return model, [person_name.PATIENT_NAME]
+    return model, misdeclared.mend(model, raws, charset)
 
 
 def _elements(ds: pydicom.Dataset) -> dict[str, Any]:
@@ -221,20 +225,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
-
-
-def _raw(ds: pydicom.Dataset, tag: Any) -> bytes | None:
-    """Return the undecoded bytes of an element, as far as they are still known."""
-    if tag not in ds:
-        return None
-    element = ds.get_item(tag)
-    if isinstance(element, RawDataElement):
-        return element.value
-    value = element.value if element is not None else None
-    original = getattr(value, "original_string", None)
-    return original if isinstance(original, bytes) else None
-
-
-def _charset(ds: pydicom.Dataset) -> list[str]:
-    value = ds.get("SpecificCharacterSet") or ""
-    return [value] if isinstance(value, str) else [str(one) for one in value]

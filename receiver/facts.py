@@ -14,15 +14,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from common.dicom import burned_in
 from receiver import attributes, descriptions, index
 
 KEPT = 50_000  # instances; about 300 bytes each
 _instances = index.instances
 
 _READ = """
-    00080008 00080060 00080070 0008103E 00081090 00082111 00110010 00180015 00200011 00209161
-    00209162 00209228 00209311 00280002 00280004 00280006 00280010 00280011 00280030 00280101
-    00282000 00282110 00282112 00480006 00480007 00480011 00480105 52009229 52009230
+    00080008 00080016 00080060 00080070 0008103E 00081090 00082111 00110010 00180015 00200011
+    00209161 00209162 00209228 00209311 00280002 00280004 00280006 00280010 00280011 00280030
+    00280101 00280301 00282000 00282110 00282112 00480006 00480007 00480011 00480105 52009229
+    52009230
 """
 #: All that :func:`read` looks at.
 TAGS = _READ.split()
@@ -68,6 +70,9 @@ class Facts:
     places : str or None
         Of a sparse one: base64 of uint32 LE, the number of each frame's place, row by row;
         None where a frame lies on no grid, or does not say where.
+    burned : str or None
+        Text that may name the patient stands in the pixels: an id of
+        `common.dicom.burned_in`.
     """
 
     modality: str | None = None
@@ -97,6 +102,7 @@ class Facts:
     first_frame: int | None = None
     sparse: bool = False
     places: str | None = None
+    burned: str | None = None
 
     @property
     def slide(self) -> bool:
@@ -187,6 +193,7 @@ def read(model: dict[str, Any]) -> Facts:
         first_frame=_whole(model, "00209228"),
         sparse=sparse,
         places=_places(model) if sparse else None,
+        burned=burned_in.finding(_text(model, "00080016") or "", _text(model, "00280301")),
     )
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+from common.dicom import person_name
 from common.errors import UsageError
-from receiver import person_name
 
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 200

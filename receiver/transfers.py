@@ -11,7 +11,7 @@ from typing import Any
 from pydicom.filereader import read_dataset
 from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
 
-from common.dicom import budget
+from common.dicom import budget, patient
 from common.dicom.dataset import EXPLICIT_LE
 from common.errors import (
     MixedPatients,
@@ -23,15 +23,13 @@ from common.errors import (
 from common.link import Opening, Slot
 from common.states import InstanceState, TransferState, move
 from receiver import index, statements
-from receiver.attributes import first, instance_attributes, study_attributes, told_attributes
+from receiver.attributes import instance_attributes, study_attributes, told_attributes
 from receiver.facts import LIGHT
 from receiver.store import Store
 
 #: Key beside the tags of a study of which no image is here: they are what the opening says.
 ANNOUNCED = "announced"
 TOGETHER = 500  # rows of a statement: it holds all their values, several times over
-#: Patient ID, its issuer, birth date: what tells two patients of one institution apart (DAT-04).
-_PATIENT = ("00100020", "00100021", "00100030")
 
 _transfers, _studies, _instances = index.transfers, index.studies, index.instances
 
@@ -326,11 +324,8 @@ def check_patient(
 
 def disagree(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Tell whether two models are of two patients; what one does not say is no disagreement."""
-    for tag in _PATIENT:
-        here, there = (str(first(m, tag) or "").strip() for m in (one, other))
-        if here and there and here != there:
-            return True
-    return False
+    both = zip(patient.of_model(one), patient.of_model(other), strict=True)
+    return any(here and there and here != there for here, there in both)
 
 
 def study_key(db: Connection, institution: str, study_uid: str) -> str:

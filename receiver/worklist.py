@@ -15,10 +15,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, func, select, update
 
+from common.dicom import burned_in, patient, person_name
 from common.errors import NotFound
 from common.link import pack_bits
 from common.states import ABSENT, INSTANCE_WORDS, MOVES, WORDS, InstanceState, TransferState, move
-from receiver import index, person_name, slide_levels
+from receiver import index, slide_levels
 from receiver.attributes import GUESSED, TEST, first
 from receiver.derived import Shape, Shelf
 from receiver.facts import LIGHT, NOTHING, Facts, KnownFacts
@@ -27,6 +28,7 @@ from receiver.index import Index
 _studies, _transfers, _partners = index.studies, index.transfers, index.partners
 _instances, _frames = index.instances, index.frames
 
+_BURNED = ("", burned_in.UNKNOWN, burned_in.DECLARED).index
 _URGENCY = {"urgent": 0, "soon": 1, "routine": 2}
 _READ = {TransferState.DONE: 2, TransferState.READING: 1, TransferState.OPENED: 1}
 _ORDER = list(TransferState)  # as a transfer goes through them
@@ -336,7 +338,7 @@ def study_row(study: Study) -> dict[str, Any]:
         "kind": "slide" if study.slide else "dicom",
         "patient": _patient(model, row.institution, date),
         "modalities": modalities or [m for m in [first(model, "00080060")] if m],
-        "description": first(model, "00081030") or "",
+        "description": _described(model),
         "study_date": date,
         "study_time": _time(first(model, "00080030")),
         "accession_number": first(model, "00080050") or "",
@@ -354,9 +356,15 @@ def study_row(study: Study) -> dict[str, Any]:
         "arrived_at": row.opened_at or row.changed_at,
         "changed_at": row.changed_at,
         "test": bool(row.test) or bool(model.get(TEST)) or any(one.test for one in facts),
+        "burned_in": max((one.burned for one in facts if one.burned), key=_BURNED, default=None),
         "request": json.loads(row.request or "{}"),
         "dicomweb": f"/dicomweb/at/{row.institution}",
     }
+
+
+def _described(model: dict[str, Any]) -> str:
+    words = str(first(model, "00081030") or "")
+    return f"{words} (推定)" if words and "00081030" in model.get(GUESSED, []) else words
 
 
 def _progress(study: Study) -> tuple[int, int | None]:
@@ -372,6 +380,7 @@ def _patient(model: dict[str, Any], institution: str, study_date: str | None) ->
     return {
         "id": first(model, "00100020") or "",
         "issuer": institution,
+        "issued_by": patient.of_model(model)[1],
         **name.as_json(),
         "birth_date": born,
         "sex": first(model, "00100040") or "",

@@ -16,6 +16,7 @@ from common.errors import (
     InputError,
     NotFound,
     NotRepairable,
+    PatientBlocked,
     PeerRefused,
     TodokeError,
     UsageError,
@@ -23,6 +24,7 @@ from common.errors import (
 from common.states import TransferState
 from sender import sources
 from sender.outbox import Instance, Transfer, fault
+from sender.safety.blocked import Blocked
 
 if TYPE_CHECKING:
     from sender.delivery import Delivery
@@ -66,7 +68,13 @@ def _ours(delivery: Delivery, transfer_id: str) -> Transfer | None:
     except NotFound:
         return None
     same = transfer.id == transfer_id and transfer.partner == delivery.partner.key
-    return transfer if same else None
+    if not same:
+        return None
+    try:
+        Blocked(delivery.outbox.path.parent).check(transfer.attributes)
+    except PatientBlocked:  # an objection made since holds for what is sent again as well
+        return None
+    return transfer
 
 
 def _send(delivery: Delivery, client: LinkClient, transfer: Transfer, uids: list[str]) -> list[str]:

@@ -16,11 +16,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common.dicom import burned_in
 from common.dicom.dataset import open_header
+from common.dicom.person_name import GUESSED
 from common.errors import InputError, StillNotAsked, TodokeError
 from sender import identity, slide_case, slides, stills
 from sender.file_names import check_name, printable
-from sender.ingest import files_below
+from sender.ingest import files_below, study_level
+from sender.safety import notes, reading
 from sender.slides import Slide, SlideCase
 from sender.stills import case as still_case
 
@@ -94,6 +97,7 @@ class Checked:
     tags: list[Tag] = field(default_factory=list)
     error: TodokeError | None = None
     untried: bool = False
+    notes: list[dict[str, Any]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` shows it."""
@@ -103,6 +107,7 @@ class Checked:
         return {
             "path": self.path, "kind": self.kind, "parts": parts, "tags": tags, "error": error,
             "untried": self.untried,
+            "notes": self.notes,
         }  # fmt: skip
 
 
@@ -140,9 +145,13 @@ def _guarded(path: str, kind: str, look: Any) -> Checked:
 
 def _image(made: Checked, options: dict[str, Any]) -> None:
     path = Path(made.path)
-    if identity.read(made.path) is not None:
+    if (image := identity.read(made.path)) is not None:
         made.kind = "dicom"
         made.parts.append(_dicom(path, slide_case.from_options(options)))
+        attributes = study_level(made.path)
+        made.notes = notes.made([*image.noted, *notes.of_guesses(attributes)])
+        if attributes.get(GUESSED):
+            made.tags.append(Tag("PatientName", reading.of(attributes)["name"], True, "as it is"))
         return
     if not slides.looks_like_slide(path):
         with path.open("rb") as file:
@@ -214,11 +223,11 @@ def vendor_words(path: Path) -> Iterator[tuple[str, str]]:
 def _dicom(path: Path, case: SlideCase) -> Part:
     header, _ = open_header(path)
     kinds = [str(one) for one in header.get("ImageType") or ()]
-    burned = str(header.get("BurnedInAnnotation") or "") == "YES"
+    burned = burned_in.finding(str(header.SOPClassUID), header.get("BurnedInAnnotation"))
     what = str(header.SOPClassUID.name)
     flavor = kinds[2] if len(kinds) > 2 else ""
     size = f"{header.get('Columns', '')} x {header.get('Rows', '')}"
-    named = flavor in _WSI_PICTURES or burned
+    named = flavor in _WSI_PICTURES or burned is not None
     stays = not {"LABEL": case.send_label, "OVERVIEW": case.send_macro}.get(flavor, True)
     why = "by setting" if stays else "as it is"
     return Part(f"{what} {flavor}".rstrip(), size, not stays, named, why)

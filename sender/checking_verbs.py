@@ -117,6 +117,8 @@ def _tell(one: Checked) -> None:
         console.tell(f"  {one.error.words(console.language())}")
     if one.untried:
         console.tell(f"  {UNTRIED[0 if ja else 1]}")
+    for note in one.notes:
+        console.say(f"  注意: {note['ja']}", f"  note: {note['en']}")
     goes, stays = ("送る    ", "送らない") if ja else ("sent    ", "kept    ")
     named = "  氏名が写ることがある" if ja else "  may show a name"
     for part in one.parts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from sender import (
+    blocking_verbs,
     checking_verbs,
     pairing_verbs,
     record_verbs,
@@ -23,3 +24,4 @@ checking_verbs.register(app)
 watching_verbs.register(app)
 record_verbs.register(app)
 reporting_verbs.register(app)
+blocking_verbs.register(app)

@@ -26,6 +26,7 @@ from common.errors import (
     DatabaseDamaged,
     DiskFull,
     NotFound,
+    PatientBlocked,
     PeerError,
     PeerFull,
     SettingsError,
@@ -51,6 +52,9 @@ from sender.pace import Pace
 from sender.pace import read as read_limits
 from sender.partners import find_partner
 from sender.recorded import today
+from sender.safety.basis import basis
+from sender.safety.blocked import Blocked
+from sender.safety.checks import Checks
 from sender.turns import Claim, Crew, GaveWay, Turn
 
 log = logging.getLogger("todoke.sender")
@@ -95,6 +99,7 @@ class Engine:
         self.outbox = Outbox(data)
         upkeep.finish(data)
         self.stop = threading.Event()
+        self._blocked = Blocked(data)
         self._bell = Bell(data)
         self._due: dict[str, float] = {}
         self._paces: dict[str, Pace] = {}
@@ -221,6 +226,7 @@ class Engine:
                 others=self.settings.other_storage_classes,
                 begun=partial(self._dial, job.partner),
                 sent=self.outbox.sent_already,
+                checks=self._checks(job),
                 made=self.data / "stills",
                 house=declaring.house(self.outbox, self.settings, self.node.institution.code),
             )
@@ -233,6 +239,9 @@ class Engine:
             return
         self._due.pop(f"job {job.id}", None)
         log.info("job %s: %s files, %s refused", job.id, found.files, len(found.refused))
+
+    def _checks(self, job: Job) -> Checks:
+        return Checks(self._blocked, self.outbox.left, basis(self.settings, job.options))
 
     def _dial(self, key: str) -> None:
         """Connect to the partner of a job that has images, while the rest is read."""
@@ -356,6 +365,8 @@ class Engine:
                 *ours, partner, self.stop, turn=turn, pace=pace, window=window, dialled=dialled
             )
             try:
+                if transfer.state is not TransferState.DELIVERED:  # then it has all gone
+                    self._blocked.check(transfer.attributes)
                 work.deliver(transfer)
             finally:
                 if dialled is not None:
@@ -364,7 +375,7 @@ class Engine:
             raise
         except (DiskFull, PeerFull) as error:
             self._try_again(transfer, error)
-        except (SourceChanged, StorageError, NotFound) as error:
+        except (SourceChanged, StorageError, NotFound, PatientBlocked) as error:
             self._end(transfer, TransferState.HELD, error)
         except TodokeError as error:
             if self.stop.is_set():

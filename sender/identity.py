@@ -7,7 +7,6 @@ looked at here.  Digests are taken while the bytes are read for sending.
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass
 from functools import partial
@@ -15,22 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from common import durable
-from common.dicom import dataset, digest, elements, testmark
-from common.errors import NotAnImage, NotDicom
+from common.dicom import burned_in, dataset, digest, elements, patient, testmark
+from common.dicom.patient import Patient
+from common.errors import NotAnImage, NotDicom, ProgramToo
 from sender import facts
 from sender.facts import Facts
 from sender.outbox import Instance, stamp
+from sender.safety import notes, preamble
 
 DICOMDIR = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 annex I
-#: What a preamble begins with that makes a program, an archive or a page of the file too; a
-#: TIFF may be one (PS3.10 section 7.1).
-_POLYGLOT = (
-    b"MZ", b"\x7fELF", b"#!", b"PK", b"%PDF", b"<", b"{",
-    b"\xfe\xed\xfa", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe",
-)  # fmt: skip
-log = logging.getLogger("todoke.ingest")
 _FIRST = 1 << 14  # bytes that hold most headers
-_PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate")
+_PATIENT = (*patient.TELLING, "IssuerOfPatientIDQualifiersSequence")
 _DESCRIBING = (  # what D3 says of the samples
     "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation",
 )  # fmt: skip
@@ -44,7 +38,7 @@ _TOLD = (
     "Rows",
 )
 _JUDGED = ("Modality", "LossyImageCompression")
-_ASKED = (*_COMPLETE, *_PATIENT, *_DESCRIBING, *_JUDGED, "InstanceNumber")
+_ASKED = (*_COMPLETE, *_PATIENT, *_DESCRIBING, *_JUDGED, "InstanceNumber", "BurnedInAnnotation")
 #: What the rules look at besides, read in the same pass.
 BESIDES = elements.besides((*facts.VALUES, *facts.PRESENT))
 _JPEG = "1.2.840.10008.1.2.4."
@@ -68,13 +62,16 @@ class Identity:
         It carries the mark 試験.
     facts : Facts
         What the rules of direct transmission look at.
+    noted : tuple of str
+        What a person has to know of it (:mod:`sender.safety.notes`).
     """
 
     instance: Instance
     study: str
-    patient: tuple[str, ...]
+    patient: Patient
     marked: bool
     facts: Facts
+    noted: tuple[str, ...] = ()
 
 
 def read(path: str) -> Identity | None:
@@ -89,6 +86,8 @@ def read(path: str) -> Identity | None:
     ------
     NotDicom
         It says it is one, and is not sound.
+    ProgramToo
+        Its preamble makes it a program or a document too.
     NotAnImage
         It is a DICOMDIR.
     OSError
@@ -110,10 +109,8 @@ def _identity(path: str, fd: int, start: bytes) -> Identity:
         part10 = dataset.part10_of(start, known.st_size)
     except NotDicom:  # a long group 0002
         part10 = dataset.read_part10(Path(path))
-    if start.startswith(_POLYGLOT):
-        # the preamble is not transmitted (PS3.7 section 6.3.1), so it goes no further than here
-        uid = part10.sop_instance_uid
-        log.warning("the file of %s is something else too; only its data set is sent", uid)
+    if (kind := preamble.program(start)) is not None:
+        raise ProgramToo(cause=kind)
     if part10.sop_class_uid == DICOMDIR:
         raise NotAnImage(cause="DICOMDIR")
     syntax, whole = part10.transfer_syntax_uid, known.st_size == len(start)
@@ -123,11 +120,14 @@ def _identity(path: str, fd: int, start: bytes) -> Identity:
     pixels_at = len(start) if found.pixels_at is None else found.pixels_at
     # one whose pixels are cut is refused here, alone, and not by the receiver with its study
     dataset.pixels_in(partial(_bytes, fd, start), pixels_at, known.st_size, syntax)
-    patient = tuple(str(found.get(keyword) or "") for keyword in _PATIENT)
-    study = str(found.get("StudyInstanceUID"))
+    instance, study = _instance(path, part10, found, known), str(found.get("StudyInstanceUID"))
+    burned = burned_in.finding(instance.sop_class, found.get("BurnedInAnnotation"))
+    noted = [notes.TIFF_TOO] if preamble.tiff(start) else []
+    noted += [burned] if burned else []
     exif = syntax.startswith(_JPEG) and _EXIF in start[pixels_at : pixels_at + _CAMERA]
     judged = _facts_of(found, syntax, exif=exif)
-    return Identity(_instance(path, part10, found, known), study, patient, found.marked, judged)
+    of = patient.of_values(found)
+    return Identity(instance, study, of, found.marked, judged, tuple(noted))
 
 
 def _facts_of(found: elements.Elements, syntax: str, *, exif: bool) -> Facts:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from common import link
-from common.dicom import dataset, uids
+from common.dicom import dataset, misdeclared, uids
+from common.dicom.patient import Patient
+from common.dicom.person_name import GUESSED
 from common.errors import (
     InputError,
-    MixedPatients,
     NoRoute,
     NotAnImage,
     NotCarried,
@@ -37,6 +38,8 @@ from sender.file_names import check_name, printable
 from sender.identity import Identity
 from sender.outbox import Instance, Job, fault, stamp
 from sender.routing import Rule, choose
+from sender.safety import notes
+from sender.safety.checks import ALONE, Checks, differ
 
 log = logging.getLogger("todoke.ingest")
 #: Patient and study level that the opening tells, as DICOM keywords.
@@ -52,6 +55,7 @@ STUDY_LEVEL = (
     "PatientName",
     "PatientID",
     "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
     "PatientBirthDate",
     "PatientSex",
     "PatientAge",
@@ -65,11 +69,12 @@ class Study:
     """Instances of one study of one patient, as they are found."""
 
     attributes: dict[str, Any]
-    patient: tuple[str, ...]
+    patient: Patient
     instances: list[Instance] = field(default_factory=list)
     facts: list[Facts] = field(default_factory=list)
     marked: int = 0
     left_out: int = 0
+    noted: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -123,6 +128,7 @@ def scan(
     made: Path | None = None,
     sent: Callable[[str, str], str | None] = lambda _digest, _patient: None,
     house: House = declaring.NOBODY,
+    checks: Checks = ALONE,
 ) -> Found:
     """Read what a job's paths hold.
 
@@ -143,6 +149,8 @@ def scan(
         carried it, or None.
     house : House
         By what the rules of direct transmission are asked.
+    checks : Checks, optional
+        What the site checks before anything is sent.
 
     Returns
     -------
@@ -179,6 +187,8 @@ def scan(
     if job.options.get("stills"):
         _take_stills(job, rules, found, studies, made, house)
         seen(found.files)
+    for values, instances in found.transfers:
+        checks.look(values, instances)
     return found
 
 
@@ -200,12 +210,13 @@ def _take_dicom(
         raise (SameInstance if _same(before, instance) else SameUidOtherContent)(path=before.path)
     key = (image.study, *image.patient)
     if key not in studies:
-        studies[key] = Study(_study_level(instance.path), image.patient)
+        studies[key] = Study(study_level(instance.path), image.patient)
     study = studies[key]
     instance = _sharing(instance, study.instances[-1:])
     study.instances.append(instance)
     study.facts.append(image.facts)
     study.marked += image.marked
+    study.noted += image.noted
     first[instance.sop_uid] = instance
 
 
@@ -233,16 +244,23 @@ def _check_uid(uid: str) -> None:
         raise NotDicom(cause=f"UID {uid[:64]}") from failure
 
 
-def _study_level(path: str) -> dict[str, Any]:
+def study_level(path: str) -> dict[str, Any]:
     """Return the patient and study level as DICOM JSON (PS3.18 annex F)."""
     import pydicom
 
     header, _ = dataset.open_header(Path(path))
-    level = pydicom.Dataset()
+    raws, charset = misdeclared.raw_texts(header), misdeclared.charsets(header)
+    model: dict[str, Any] = {}
     for keyword in STUDY_LEVEL:
-        if keyword in header:
-            level[keyword] = header[keyword]
-    return dict(level.to_json_dict())
+        # pydicom raises anything where a value is not as its VR says: the file keeps it
+        with contextlib.suppress(Exception):
+            if keyword in header:
+                one = pydicom.Dataset()
+                one[keyword] = header[keyword]
+                model |= one.to_json_dict()
+    if guessed := misdeclared.mend(model, raws, charset):
+        model[GUESSED] = guessed
+    return model
 
 
 def _transfer(
@@ -253,16 +271,16 @@ def _transfer(
     house: House,
 ) -> tuple[dict[str, Any], list[Instance]]:
     uid = study.attributes["0020000D"]["Value"][0]
-    patients = sum(key[0] == uid for key in studies)
+    patients = [other.patient for key, other in studies.items() if key[0] == uid]
     kinds = declaring.counted(study.facts)
     study.instances = declaring.with_roles(study.instances, study.facts, judging.set_of(kinds))
     study.instances.sort(key=lambda i: (i.series, i.number is None, i.number or 0, i.path))
     framed = _arrange(study)
     values = _common_values(job, rules, "slide" if framed else "dicom", uid, study.attributes)
     values["test"] = study.marked == len(study.instances) + study.left_out
-    if patients > 1:
-        error = MixedPatients(count=patients)
-        values |= {"state": TransferState.HELD, "error": fault(error)}
+    notes.add(values, [*study.noted, *notes.of_guesses(study.attributes)])
+    if len(patients) > 1:
+        values |= {"state": TransferState.HELD, "error": fault(differ(patients))}
     return values | declaring.judged(job, house, values, kinds), study.instances
 
 

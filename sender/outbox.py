@@ -269,6 +269,26 @@ class Outbox(Heard, Recorded):
         )  # fmt: skip
         return [json.loads(row[0]) for row in rows]
 
+    def left(self, study: str) -> tuple[list[dict[str, Any]], list[tuple[str, Instance]]]:
+        """Return what of a study has left this sender, or is about to.
+
+        Returns
+        -------
+        list of dict
+            Patient and study level of its transfers.
+        list of (str, Instance)
+            Its instances, each with its transfer.
+        """
+        gone = "t.study=? AND (t.state IN ('queued', 'sending') OR t.delivered IS NOT NULL)"
+        told = self._rows(f"SELECT t.attributes FROM transfers t WHERE {gone}", study)
+        some = ", ".join(f"i.{column}" for column in _COLUMNS)
+        rows = self._rows(
+            f"SELECT t.id, {some} FROM transfers t JOIN instances i ON i.transfer=t.id"
+            f" WHERE t.study=? AND (i.acked > 0 OR {gone})",
+            study, study,
+        )  # fmt: skip
+        return [json.loads(row[0]) for row in told], [(r[0], Instance(*r[1:])) for r in rows]
+
     def statement(self, transfer: str, kind: str) -> str | None:
         """Return what was signed of a transfer: its opening, closing or receipt."""
         with self._lock, database.named(self.path):

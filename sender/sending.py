@@ -31,6 +31,8 @@ from common.states import AT_REST, WORDS, TransferState
 from sender import bell, judging
 from sender.outbox import Outbox, Transfer, fault, now
 from sender.partners import find_partner
+from sender.safety import notes
+from sender.safety.blocked import Blocked
 
 QUICK = 5.0  # seconds; a daemon that fails sooner ends
 STOPPED = (TransferState.HELD, TransferState.FAILED)
@@ -216,6 +218,8 @@ def describe(outbox: Outbox, transfer: Transfer, *, named: bool = True) -> dict[
         "judgement": transfer.judgement,
         "direct_ja": judging.words_of(transfer.judgement).ja,
         "direct_en": judging.words_of(transfer.judgement).en,
+        "notes": notes.of(transfer.request),
+        "basis": transfer.request.get("basis"),
         "created": transfer.created,
         "started": transfer.started,
         "delivered": transfer.delivered,
@@ -244,12 +248,13 @@ def retry(data: Path, name: str) -> Transfer:
     ------
     UsageError
         It is neither.
+    PatientBlocked
     """
     with contextlib.closing(Outbox(data)) as outbox:
         transfer = outbox.transfer(name)
         if transfer.state not in STOPPED:
             raise UsageError(cause=f"{transfer.id}: {transfer.state}")
-        _of_somebody(transfer)
+        _of_somebody(data, transfer)
         if judging.holds(transfer.judgement):
             raise UsageError(cause=f"todoke sender release {transfer.id[:8]} --as 参考")
         outbox.set_state(transfer.id, TransferState.QUEUED, finished=None, error=None, attempts=0)
@@ -257,10 +262,11 @@ def retry(data: Path, name: str) -> Transfer:
         return outbox.transfer(transfer.id)
 
 
-def _of_somebody(transfer: Transfer) -> None:
-    """Refuse to send what is held for want of its patient: nobody's name can stand in for it."""
+def _of_somebody(data: Path, transfer: Transfer) -> None:
+    """Refuse what no name can stand in for: its patient is not known, or objects."""
     if transfer.error and transfer.error["number"] in NAMELESS:
         raise UsageError(cause=f"todoke sender request {transfer.id[:8]} --patient-id")
+    Blocked(data).check(transfer.attributes)
 
 
 def release(
@@ -280,6 +286,7 @@ def release(
     ------
     UsageError
         It is not held, no person or reason is named, or it is no guess that holds it.
+    PatientBlocked
     """
     if not by.strip() or not reason.strip():
         raise UsageError(cause="--by, --reason")
@@ -287,7 +294,7 @@ def release(
         transfer = outbox.transfer(name)
         if transfer.state is not TransferState.HELD:
             raise UsageError(cause=f"{transfer.id}: {transfer.state}")
-        _of_somebody(transfer)
+        _of_somebody(data, transfer)
         if not (to or transfer.partner):
             raise UsageError(cause="--to")
         partner = find_partner(data, to).key if to else transfer.partner

@@ -15,6 +15,7 @@ import typer
 
 from common import console, descriptors, durable, logs
 from common.errors import DiskFull, UsageError
+from common.setting_checks import check_legal_basis
 from common.settings import data_folder
 from sender.checking_verbs import Gross, Label, Macro, Micro, photographs, preview
 
@@ -62,6 +63,10 @@ def send(
     attest: Annotated[
         str | None, typer.Option(help="媒体からの取込を確認した人 / who attests a media import")
     ] = None,
+    basis: Annotated[
+        str | None,
+        typer.Option(help="送信の根拠 posted | explicit | emergency | law / legal basis"),
+    ] = None,
     patient_id: Annotated[str | None, typer.Option(help="スライドの患者ID / of a slide")] = None,
     patient_name: Annotated[
         str | None, typer.Option(help="スライドの患者名 ROMAJI=漢字=カナ / of a slide")
@@ -94,6 +99,8 @@ def send(
         folder = data_of(data)
         if priority not in PRIORITIES or purpose not in PURPOSES:
             raise UsageError(cause=f"{priority}, {purpose}")
+        if basis is not None and (wrong := check_legal_basis(basis)):
+            raise UsageError(cause=f"--basis {basis}: {wrong}")
         settings = Sender.load(folder)
         slide: dict[str, Any] = {
             "patient_id": patient_id,
@@ -116,6 +123,7 @@ def send(
         options: dict[str, Any] = {
             "priority": priority,
             "purpose": purpose,
+            "basis": basis,
             "request": request,
             "slide": slide,
             "stills": stills,
@@ -211,10 +219,16 @@ def _report(folder: Path, job: int, as_json: bool) -> None:
             line = f"{one[f'state_{lang}']}  {one['held']}/{one['of']}  {one['id'][:8]}"
             error = one["error"][lang] if one["error"] else ""
             console.tell(f"{line}  {error}".rstrip())
+            _tell_notes(one)
         for row in refused:
             console.say(f"送らない: {row['path']}: {row['ja']}", f"{row['path']}: {row['en']}")
     if code := sending.exit_code(transfers):
         raise SystemExit(code)
+
+
+def _tell_notes(row: dict[str, Any]) -> None:
+    for note in row["notes"]:
+        console.say(f"  注意: {note['ja']}", f"  note: {note['en']}")
 
 
 def run(data: Data = None, as_json: AsJson = False) -> None:
@@ -281,7 +295,10 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
             held = f"{row['held']}/{row['of']}"
             table.add_row(
                 row["id"][:8], row["partner"], row[f"state_{lang}"], held, row["created"][:19],
-                row[f"direct_{lang}"], row["error"][lang] if row["error"] else "",
+                row[f"direct_{lang}"],
+                "  ".join(
+                    [row["error"][lang]] * bool(row["error"]) + [n[lang] for n in row["notes"]]
+                ),
             )  # fmt: skip
         Console().print(table)
         for one in partners:
@@ -322,6 +339,7 @@ def show(
     """1件の詳細 / one transfer, with its instances."""
     from sender import sending
     from sender.outbox import Outbox
+    from sender.safety import reading
 
     with console.verb(as_json=as_json):
         with contextlib.closing(Outbox(data_of(data))) as outbox:
@@ -336,6 +354,7 @@ def show(
                 write_page(outbox, row, pdf, view)
             words = sending.describe(outbox, row)
             words["records"] = [one.number for one in outbox.records_of(row.id)]
+            words["patient"] = reading.of(row.attributes)
             words["receipt"] = outbox.statement(row.id, "receipt")
             words["instances"] = [
                 {"uid": i.sop_uid, "acked": i.acked, "of": max(1, i.frames),
@@ -347,12 +366,15 @@ def show(
             return
         lang = console.language()
         console.tell(f"{words[f'state_{lang}']}  {words['held']}/{words['of']}  {words['id']}")
+        of = words["patient"]
+        console.tell(f"{of['name']}  {of['birth_date']}  ID {of['id']}".rstrip())
         if words["error"]:
             console.tell(words["error"][lang])
         if words["judgement"]:
             console.tell(words[f"direct_{lang}"])
             for rule in words["judgement"]["rules"]:
                 console.tell(f"  {rule['id']:3}  {rule['result']:14}  {rule[lang]}")
+        _tell_notes(words)
 
 
 def retry(

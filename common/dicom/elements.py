@@ -42,11 +42,13 @@ _WANTED = {
         (0x0028, 0x0101, "BitsStored", "US"),
         (0x0028, 0x0102, "HighBit", "US"),
         (0x0028, 0x0103, "PixelRepresentation", "US"),
+        (0x0028, 0x0301, "BurnedInAnnotation", "CS"),
         (0x0028, 0x2110, "LossyImageCompression", "CS"),
     )
 }
 _PIXELS = {0x0008 << 16 | 0x7FE0, 0x0009 << 16 | 0x7FE0, 0x0010 << 16 | 0x7FE0}
 _ITEM, _END_OF_ITEM, _END = 0xE000 << 16 | 0xFFFE, 0xE00D << 16 | 0xFFFE, 0xE0DD << 16 | 0xFFFE
+_QUALIFIERS = 0x0024 << 16 | 0x0010  # of the issuer: inside a sequence, for a parser
 _STOPS = _PIXELS | {_ITEM, _END_OF_ITEM, _END}  # the latter belong to no data set's top
 _UNDEFINED = 0xFFFFFFFF
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
@@ -167,6 +169,8 @@ def _walk_explicit(
         elif vr in _LONG:
             if tag in _PIXELS:
                 break
+            if tag == _QUALIFIERS:
+                raise ValueError(vr)
             _, length, value, inner = _explicit(data, at)
             if inner is not None:
                 at = _after(data, value, length, inner, 0)
@@ -195,7 +199,7 @@ def _walk_implicit(
     creator, marked, end = b"", False, len(data)
     while at < end:
         tag, length = _IMPLICIT.unpack_from(data, at)
-        if tag in _STOPS:
+        if tag in _STOPS or tag == _QUALIFIERS:
             if tag not in _PIXELS:
                 raise ValueError(tag)
             break

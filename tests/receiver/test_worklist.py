@@ -6,9 +6,10 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import select, update
 
+from common.dicom import misdeclared, person_name
 from common.errors import MixedPatients
 from common.states import InstanceState, TransferState
-from receiver import index, person_name
+from receiver import index
 from receiver.attributes import first, study_attributes
 from tests.receiver.conftest import ViewerServer
 from tests.receiver.filled import NORTH, Filled, SlideCase, client, ct_image, uid
@@ -240,9 +241,9 @@ KANJI = "山田^春子"  # its JIS code has 3DH and 5EH in it, which are = and ^
 def test_wrongly_declared_names_are_guessed(
     raw: bytes, declared: list[str], ideographic: str, phonetic: str
 ) -> None:
-    guess = person_name.guess(raw, declared)
+    guess = misdeclared.guess(raw, declared)
     assert guess is not None
-    name = person_name.from_json(guess, guessed=True)
+    name = person_name.from_json(misdeclared.person_name(guess), guessed=True)
     assert (name.ideographic, name.phonetic) == (ideographic, phonetic)
 
 
@@ -258,7 +259,7 @@ def test_wrongly_declared_names_are_guessed(
     ],
 )
 def test_right_names_are_not_guessed(raw: bytes, declared: list[str]) -> None:
-    assert person_name.guess(raw, declared) is None
+    assert misdeclared.guess(raw, declared) is None
 
 
 @pytest.mark.requirement("CHR-05")

@@ -92,7 +92,7 @@ def test_two_patients_in_one_study_are_held_both(tmp_path: Path) -> None:
     change(files[2], PatientBirthDate="19990101")
     found = scan(tmp_path)
     assert [values["state"] for values, _ in found.transfers] == 2 * [TransferState.HELD]
-    assert all("E-2104" in values["error"] for values, _ in found.transfers)
+    assert all("E-2123" in values["error"] for values, _ in found.transfers)
 
 
 @pytest.mark.requirement("CHR-07")

@@ -177,7 +177,7 @@ def send_everything(spoken: Spoken, found: dict[str, Path]) -> None:
         said = verb("sender", "send", *paths, *request, "--data", spoken.ends.sender)
         spoken.answers[name] = json.dumps(said.words, ensure_ascii=False) + said.errors
     assert spoken.answers["sound"].count('"receipted"') == len(sound)
-    assert "E-2104" in spoken.answers["bad"], "two patients in one study"
+    assert "E-2123" in spoken.answers["bad"], "two patients in one study"
 
 
 def change_a_source(spoken: Spoken, path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from common.errors import IntegrityError
+from common.errors import IntegrityError, SentOtherwise
 from common.states import TransferState
 from receiver import transfers
 from tests.system.ends import Ends, must, until, verb
@@ -60,7 +60,15 @@ def test_verified_content_stands_against_other_content_of_its_uid(
     other.save_as(tmp_path / "second" / files[0].name, enforce_file_format=True)
     said = verb("sender", "send", tmp_path / "second", *data)
     (second,) = said.words["transfers"]
-    assert said.code == IntegrityError.exit_code
+    assert said.code == SentOtherwise.exit_code
+    assert (second["state"], second["held"]) == (TransferState.HELD, 0), "it has not left"
+    must("sender", "release", second["id"], "--by", "院長", "--reason", "試験", *data)
+    with ends.daemon(), ends.outbox() as box:
+        until(lambda: box.transfer(second["id"]).state is TransferState.HELD, "it was refused")
+        refused = box.transfer(second["id"])
+    assert refused.error is not None
+    assert refused.error["number"] == IntegrityError.number
+    second = {"state": refused.state, "digests_equal": refused.digests_equal}
     assert (second["state"], second["digests_equal"]) == (TransferState.HELD, False)
     with ends.index() as known, known.read() as db:
         now = [transfers.instance(db, row.institution, row.sop_uid) for row in rows]

@@ -34,6 +34,8 @@ export interface Row {
   readonly state_en: string;
   readonly arrived_at: string | null;
   readonly test: boolean;
+  /** Text that may name the patient stands in the pixels: said so, or nothing said of it. */
+  readonly burned_in?: "burned-in" | "maybe-burned-in" | null;
   readonly request: Readonly<Record<string, unknown>> | null;
   readonly dicomweb: string;
 }

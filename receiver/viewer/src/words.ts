@@ -5,7 +5,17 @@ export const WORDS = {
   app: ["todoke 読影室", "todoke reading room"],
   "mark.test": ["試験", "TEST"],
   "mark.guess": ["推定", "guessed"],
+  "mark.burned": ["文字焼込", "Burned-in text"],
+  "mark.maybe_burned": ["文字焼込?", "Burned-in text?"],
   "mark.noname": ["氏名なし", "No name"],
+  "id.burned": [
+    "画像の中に文字があると申告されています。氏名が写っていることがあります",
+    "The images are said to hold text; a name may be in them",
+  ],
+  "id.maybe_burned": [
+    "取り込み画像で、文字の焼き込みの有無が書かれていません",
+    "Secondary captures that do not say whether text is in them",
+  ],
   "id.guess": [
     "文字コードの推定表示です。元の値は変えていません",
     "Name shown by best guess; stored bytes unchanged",

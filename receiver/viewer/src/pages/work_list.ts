@@ -292,6 +292,11 @@ function patient(row: Row): HTMLElement[] {
   if (person.guessed) {
     first.push(" ", h("span", { class: "chip", title: say("id.guess") }, word("mark.guess")));
   }
+  if (row.burned_in) {
+    const sure = row.burned_in === "burned-in";
+    const title = say(sure ? "id.burned" : "id.maybe_burned");
+    first.push(" ", h("span", { class: "chip", title }, word(sure ? "mark.burned" : "mark.maybe_burned")));
+  }
   return [
     h("div", {}, ...first),
     h(
