@@ -387,6 +387,19 @@ class SourceGone(SourceChanged):
     en = "The source was removed while it was sent ({path}). Put it back, then retry"
 
 
+class NotDirect(InputError):
+    number = "E-2120"
+    exit_code = 28
+    ja = (
+        "直接伝送として送れないため保留しました ({why_ja})。参考として送るには、責任者が"
+        " todoke sender release 番号 --as 参考 --by 氏名 --reason 理由"
+    )
+    en = (
+        "Held, as it cannot go as direct transmission ({why_en}). To send it as reference, a"
+        " person decides: todoke sender release ID --as reference --by NAME --reason TEXT"
+    )
+
+
 class InvitationError(InputError):
     number = "E-2201"
     exit_code = 27

@@ -304,6 +304,28 @@ class Sender(Settings):
         check_not_negative,
     )
     keep_free_mb: int = _keep_free()
+    lossy_ct_mr_ratio: int = option(
+        0,
+        "非可逆圧縮されたCT・MRを、この圧縮比までは直接伝送と認める。0 なら認めない (保留する)",
+        "Up to which ratio lossy CT and MR count as direct; 0: they are held",
+        check_not_negative,
+    )
+    media_attested_by: str = option(
+        "",
+        "媒体・見張るフォルダー・手動の取り込みの出所を確かめる責任者 (send --attest が優先)",
+        "Who attests the source of what comes from media, watched folders or by hand"
+        " (send --attest goes before it)",
+    )
+    hold_unattested: bool = option(
+        False,
+        "出所を確かめた人のいない取り込みを保留する。falseなら、直接伝送と示せないものとして送る",
+        "Hold imports whose source nobody attests; false: sent as not shown to be direct",
+    )
+    accept_equal_code: bool = option(
+        False,
+        "保険医療機関コードが自院と同じ相手にも送る (同じ法人の別の施設など)",
+        "Send to a partner that has one's own institution code too",
+    )
 
 
 def data_folder(room: str, given: Path | None) -> Path:

@@ -39,7 +39,7 @@ from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Sender
 from common.states import TransferState
-from sender import again, ingest, routing, upkeep
+from sender import again, declaring, ingest, routing, upkeep
 from sender.bell import Bell
 from sender.delivery import Delivery
 from sender.links import dicom
@@ -216,6 +216,7 @@ class Engine:
                 begun=partial(self._dial, job.partner),
                 sent=self.outbox.sent_already,
                 made=self.data / "stills",
+                house=declaring.house(self.data, self.settings, self.node.institution.code),
             )
             if not any(goes_out(values) for values, _ in found.transfers):
                 self._give_up(job.partner)

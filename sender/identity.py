@@ -12,10 +12,13 @@ import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from common import durable
 from common.dicom import dataset, digest, elements, testmark
 from common.errors import NotAnImage, NotDicom
+from sender import facts
+from sender.facts import Facts
 from sender.outbox import Instance, stamp
 
 DICOMDIR = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 annex I
@@ -32,7 +35,15 @@ _DESCRIBING = (  # what D3 says of the samples
     "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation",
 )  # fmt: skip
 _COMPLETE = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
-_ASKED = (*_COMPLETE, *_PATIENT, *_DESCRIBING, "InstanceNumber")
+_JUDGED = ("Modality", "LossyImageCompression")
+_ASKED = (*_COMPLETE, *_PATIENT, *_DESCRIBING, *_JUDGED, "InstanceNumber")
+#: What the rules look at besides, read in the same pass.
+BESIDES = elements.besides((*facts.VALUES, *facts.PRESENT))
+_JPEG = "1.2.840.10008.1.2.4."
+_EXIF = b"Exif\0\0"
+_CAMERA = 1 << 12  # bytes of a codestream in which a camera's words begin
+_facts: dict[tuple[object, ...], Facts] = {}  # thousands of slices say the same
+_MOST_FACTS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +58,15 @@ class Identity:
         Patient ID, its issuer and birth date: what tells two patients apart (DAT-04).
     marked : bool
         It carries the mark 試験.
+    facts : Facts
+        What the rules of direct transmission look at.
     """
 
     instance: Instance
     study: str
     patient: tuple[str, ...]
     marked: bool
+    facts: Facts
 
 
 def read(path: str) -> Identity | None:
@@ -95,7 +109,7 @@ def _identity(path: str, fd: int, start: bytes) -> Identity:
     if part10.sop_class_uid == DICOMDIR:
         raise NotAnImage(cause="DICOMDIR")
     syntax, whole = part10.transfer_syntax_uid, known.st_size == len(start)
-    found = elements.scan(start, part10.offset, syntax, whole=whole)
+    found = elements.scan(start, part10.offset, syntax, whole=whole, also=BESIDES)
     if found is None or not all(found.get(keyword) for keyword in _COMPLETE):
         found = _parsed(path)
     pixels_at = len(start) if found.pixels_at is None else found.pixels_at
@@ -103,7 +117,22 @@ def _identity(path: str, fd: int, start: bytes) -> Identity:
     dataset.pixels_in(partial(_bytes, fd, start), pixels_at, known.st_size, syntax)
     patient = tuple(str(found.get(keyword) or "") for keyword in _PATIENT)
     study = str(found.get("StudyInstanceUID"))
-    return Identity(_instance(path, part10, found, known), study, patient, found.marked)
+    judged = _facts_of(found, syntax, start[pixels_at : pixels_at + _CAMERA])
+    return Identity(_instance(path, part10, found, known), study, patient, found.marked, judged)
+
+
+def _facts_of(found: elements.Elements, syntax: str, pixels: bytes) -> Facts:
+    exif = syntax.startswith(_JPEG) and _EXIF in pixels
+    values = found.values
+    asked = ("SOPClassUID", *_JUDGED, "SamplesPerPixel", "BitsStored", "Rows")
+    said = tuple(values.get(keyword) for keyword in asked)
+    there = tuple(tag for tag in facts.PRESENT if found.raw.get(tag, b"").strip(b" \0"))
+    key = (syntax, exif, *said, there, *(found.raw.get(tag) for tag in facts.VALUES))
+    if key not in _facts:
+        if len(_facts) >= _MOST_FACTS:
+            _facts.clear()
+        _facts[key] = facts.of_values(values, found.raw, syntax, exif=exif)
+    return _facts[key]
 
 
 def _bytes(fd: int, start: bytes, size: int, at: int) -> bytes:
@@ -121,6 +150,7 @@ def _parsed(path: str) -> elements.Elements:
     """
     header, pixels_at = dataset.open_header(Path(path))
     try:
+        raw = {tag: _raw(header.get_item(tag)) for tag in BESIDES.values() if tag in header}
         values = {keyword: header.get(keyword) for keyword in _ASKED}
         marked = testmark.is_test_dataset(header)
     except Exception as failure:  # pydicom reads values late, and raises anything
@@ -128,7 +158,13 @@ def _parsed(path: str) -> elements.Elements:
     for keyword in _DESCRIBING:
         if not isinstance(values[keyword], int | str | None):
             raise NotDicom(cause=f"{keyword}: several values")
-    return elements.Elements(values, pixels_at, marked)
+    return elements.Elements(values, pixels_at, marked, raw)
+
+
+def _raw(element: Any) -> bytes:
+    """Return a value as it lies in the file; what is not plain bytes there has at least some."""
+    value = element.value
+    return value if isinstance(value, bytes) else b"?" if value else b""
 
 
 def _instance(

@@ -29,7 +29,9 @@ from common.errors import (
     TodokeError,
 )
 from common.states import TransferState
-from sender import identity, sidecars
+from sender import declaring, identity, judging, sidecars
+from sender.declaring import House
+from sender.facts import Facts
 from sender.file_names import check_name, printable
 from sender.identity import Identity
 from sender.outbox import Instance, Job, fault, stamp
@@ -64,6 +66,7 @@ class Study:
     attributes: dict[str, Any]
     patient: tuple[str, ...]
     instances: list[Instance] = field(default_factory=list)
+    facts: list[Facts] = field(default_factory=list)
     marked: int = 0
 
 
@@ -117,6 +120,7 @@ def scan(
     begun: Callable[[], None] = lambda: None,
     made: Path | None = None,
     sent: Callable[[str, str], str | None] = lambda _digest, _patient: None,
+    house: House = declaring.NOBODY,
 ) -> Found:
     """Read what a job's paths hold.
 
@@ -135,6 +139,8 @@ def scan(
     sent : callable
         Given digest and Patient ID of a watched folder's slide, the transfer that has
         carried it, or None.
+    house : House
+        By what the rules of direct transmission are asked.
 
     Returns
     -------
@@ -155,7 +161,7 @@ def scan(
                     begun()
                 _take_dicom(image, studies, first, others)
             else:
-                found.transfers.append(take_slide(Path(path), job, rules, sent))
+                found.transfers.append(take_slide(Path(path), job, rules, sent, house))
         except TodokeError as error:
             found.refused.append((printable(path), error))
         except OSError as failure:
@@ -164,9 +170,9 @@ def scan(
         except Exception as failure:  # a parser may raise anything: one file stops no other
             found.refused.append((path, InputError(cause=type(failure).__name__)))
         seen(found.files)
-    found.transfers += [_transfer(job, rules, study, studies) for study in studies.values()]
+    found.transfers += [_transfer(job, rules, study, studies, house) for study in studies.values()]
     if job.options.get("stills"):
-        _take_stills(job, rules, found, studies, made)
+        _take_stills(job, rules, found, studies, made, house)
         seen(found.files)
     return found
 
@@ -193,6 +199,7 @@ def _take_dicom(
     study = studies[key]
     instance = _sharing(instance, study.instances[-1:])
     study.instances.append(instance)
+    study.facts.append(image.facts)
     study.marked += image.marked
     first[instance.sop_uid] = instance
 
@@ -234,10 +241,16 @@ def _study_level(path: str) -> dict[str, Any]:
 
 
 def _transfer(
-    job: Job, rules: Sequence[Rule], study: Study, studies: dict[tuple[str, ...], Study]
+    job: Job,
+    rules: Sequence[Rule],
+    study: Study,
+    studies: dict[tuple[str, ...], Study],
+    house: House,
 ) -> tuple[dict[str, Any], list[Instance]]:
     uid = study.attributes["0020000D"]["Value"][0]
     patients = sum(key[0] == uid for key in studies)
+    kinds = declaring.counted(study.facts)
+    study.instances = declaring.with_roles(study.instances, study.facts, judging.set_of(kinds))
     study.instances.sort(key=lambda i: (i.series, i.number is None, i.number or 0, i.path))
     framed = _arrange(study)
     values = _common_values(job, rules, "slide" if framed else "dicom", uid, study.attributes)
@@ -245,7 +258,7 @@ def _transfer(
     if patients > 1:
         error = MixedPatients(count=patients)
         values |= {"state": TransferState.HELD, "error": fault(error)}
-    return values, study.instances
+    return values | declaring.judged(job, house, values, kinds), study.instances
 
 
 def _arrange(study: Study) -> bool:
@@ -295,12 +308,13 @@ def take_slide(
     job: Job,
     rules: Sequence[Rule],
     sent: Callable[[str, str], str | None] = lambda _digest, _patient: None,
+    house: House = declaring.NOBODY,
 ) -> tuple[dict[str, Any], list[Instance]]:
     """Read a slide as a transfer: its values, and its levels as instances.
 
     Parameters
     ----------
-    sent : callable
+    sent, house
         As for :func:`scan`.
 
     Raises
@@ -326,6 +340,8 @@ def take_slide(
         values = _common_values(job, rules, "slide", case.study_uid, level)
         values |= {"slide": json.dumps(case.to_json()), "test": slide.test}
         values |= slide_case.decided(job.options, case, slide, values, sent)
+        found = declaring.of_slide(slide)
+        values |= declaring.judged(job, house, values, declaring.counted(found), "pathology")
         known = path.stat()
         instances = [
             Instance(
@@ -336,7 +352,7 @@ def take_slide(
             )
             for number, level in enumerate(slide.instances, 1)
         ]  # fmt: skip
-        return values, instances
+        return values, declaring.with_roles(instances, found, "pathology")
 
 
 def _take_stills(
@@ -345,6 +361,7 @@ def _take_stills(
     found: Found,
     studies: dict[tuple[str, ...], Study],
     folder: Path | None,
+    house: House,
 ) -> None:
     """Take what the job names as photographs of pathology: one transfer more of their case."""
     from sender import slide_case
@@ -371,4 +388,8 @@ def _take_stills(
     if made:
         level = slide_case.study_level(case)
         values = _common_values(job, rules, "dicom", case.study_uid, level)
+        shown = declaring.of_files(made)
+        kinds = declaring.counted(shown)
+        values |= declaring.judged(job, house, values, kinds, "pathology")
+        made = declaring.with_roles(made, shown, "pathology")
         found.transfers.append((values | {"test": case.test}, made))

@@ -13,7 +13,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class Instance:
         Transfer syntax that it is compressed to on the way, kept before it is sent, so
         that a further try sends the same; its own where it must go as it is, empty
         where each try may choose.
+    role : str
+        What it is among those of its study, as the rules have it (:mod:`sender.judging`).
     """
 
     sop_uid: str
@@ -75,9 +77,14 @@ class Instance:
     frames: int = 0
     acked: int = 0
     sent_as: str = ""
+    role: str = ""
+
+    def with_role(self, role: str) -> Instance:
+        """Return it with a role."""
+        return replace(self, role=role)
 
 
-_COLUMNS = [field.name for field in fields(Instance)]
+_COLUMNS = [column.name for column in fields(Instance)]
 _values = attrgetter(*_COLUMNS)
 _PART = 512  # instances that are read at a time
 
@@ -90,6 +97,8 @@ class Transfer:
     ----------
     delivered : str or None
         When the receiver had acknowledged every instance.
+    judgement : dict
+        What the rules of direct transmission make of it; empty for one of an older program.
     source_sha256 : str or None
         Of a slide's vendor files, where it was taken before the transfer began.
     """
@@ -114,6 +123,7 @@ class Transfer:
     delivered: str | None
     finished: str | None
     source_sha256: str | None = None
+    judgement: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +139,7 @@ class Job:
     found: int
 
 
-_OF_TRANSFER = ", ".join(field.name for field in fields(Transfer))
+_OF_TRANSFER = ", ".join(column.name for column in fields(Transfer))
 
 
 class Outbox(Watched):
@@ -373,7 +383,7 @@ def _update(db: sqlite3.Connection, transfer: str, values: dict[str, Any]) -> No
 
 def _transfer(row: sqlite3.Row) -> Transfer:
     values = {key: row[key] for key in row.keys()}  # noqa: SIM118 - Row iterates over values
-    for name in ("attributes", "request"):
+    for name in ("attributes", "request", "judgement"):
         values[name] = json.loads(values[name])
     values["error"] = json.loads(values["error"]) if values["error"] else None
     values["state"] = TransferState(values["state"])

@@ -7,7 +7,7 @@ import sqlite3
 from common.errors import DatabaseUnsafe
 from sender import statements, watched_tables
 
-VERSION = 5
+VERSION = 6
 _SCHEMA = f"""
 CREATE TABLE jobs(
   id INTEGER PRIMARY KEY, partner TEXT NOT NULL, paths TEXT NOT NULL, options TEXT NOT NULL,
@@ -21,7 +21,7 @@ CREATE TABLE transfers(
   study TEXT NOT NULL, attributes TEXT NOT NULL, request TEXT NOT NULL, test INTEGER NOT NULL,
   slide TEXT, error TEXT, digests_equal INTEGER,
   attempts INTEGER NOT NULL DEFAULT 0, created TEXT NOT NULL, started TEXT,
-  delivered TEXT, finished TEXT);
+  delivered TEXT, finished TEXT, judgement TEXT NOT NULL DEFAULT '{{}}');
 CREATE TABLE instances(
   id INTEGER PRIMARY KEY, transfer TEXT NOT NULL REFERENCES transfers, sop_uid TEXT NOT NULL,
   sop_class TEXT NOT NULL, transfer_syntax TEXT NOT NULL, series TEXT NOT NULL, number INTEGER,
@@ -29,7 +29,7 @@ CREATE TABLE instances(
   size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
   d1 TEXT, d2 TEXT, d3 TEXT, root TEXT NOT NULL DEFAULT '',
   frames INTEGER NOT NULL DEFAULT 0, acked INTEGER NOT NULL DEFAULT 0,
-  sent_as TEXT NOT NULL DEFAULT '',
+  sent_as TEXT NOT NULL DEFAULT '', role TEXT NOT NULL DEFAULT '',
   UNIQUE(transfer, sop_uid));
 CREATE TABLE watched(
   path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL);
@@ -40,6 +40,8 @@ _STEPS = (
     "ALTER TABLE instances ADD COLUMN sent_as TEXT NOT NULL DEFAULT ''",
     statements.TABLE + statements.MOVE,
     watched_tables.TABLE,
+    "ALTER TABLE transfers ADD COLUMN judgement TEXT NOT NULL DEFAULT '{}';"
+    "ALTER TABLE instances ADD COLUMN role TEXT NOT NULL DEFAULT ''",
 )
 
 

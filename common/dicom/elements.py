@@ -11,8 +11,9 @@ and the caller asks budget and parser, which take longer and know better.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from common.dicom.budget import DEPTH_LIMIT
@@ -77,19 +78,42 @@ class Elements:
         before one, so that there is none if they are the whole data set.
     marked : bool
         The data set carries the mark 試験 (:mod:`common.dicom.testmark`).
+    raw : dict
+        By tag, the values as they lie there that were asked for besides.
     """
 
     values: dict[str, Any]
     pixels_at: int | None
     marked: bool = False
+    raw: dict[int, bytes] = field(default_factory=dict)
 
     def get(self, keyword: str, default: Any = None) -> Any:
         """Return a value, as pydicom's data set gives it."""
         return self.values.get(keyword, default)
 
 
+#: Asked for besides: tag as its bytes give it, and as it is written.
+Besides = Mapping[int, int]
+
+
+def besides(tags: Iterable[int]) -> Besides:
+    """Return what makes :func:`scan` keep the raw values of further elements of its top level.
+
+    Parameters
+    ----------
+    tags : iterable of int
+        Group in the upper half, as in 0x00080008; none that holds elements itself.
+    """
+    return {(tag & 0xFFFF) << 16 | tag >> 16: tag for tag in tags}
+
+
 def scan(
-    data: bytes | memoryview, at: int, transfer_syntax_uid: str, *, whole: bool
+    data: bytes | memoryview,
+    at: int,
+    transfer_syntax_uid: str,
+    *,
+    whole: bool,
+    also: Besides = MappingProxyType({}),
 ) -> Elements | None:
     """Read a data set's top level up to its pixels.
 
@@ -101,6 +125,8 @@ def scan(
         Byte at which it begins.
     whole : bool
         Whether the data set ends with `data`.
+    also : mapping
+        Of :func:`besides`.
 
     Returns
     -------
@@ -111,19 +137,26 @@ def scan(
         return None
     walk = _walk_implicit if transfer_syntax_uid == _IMPLICIT_LE else _walk_explicit
     values: dict[str, Any] = {}
+    raw: dict[int, bytes] = {}
     start = at
     try:
-        at, marked = walk(data, at, values)
+        at, marked = walk(data, at, values, also, raw)
     except (struct.error, ValueError):
         return None
     if at - start > _LONGEST:
         return None
     if at < len(data):
-        return Elements(values, at, marked)
-    return Elements(values, None, marked) if whole and at == len(data) else None
+        return Elements(values, at, marked, raw)
+    return Elements(values, None, marked, raw) if whole and at == len(data) else None
 
 
-def _walk_explicit(data: bytes | memoryview, at: int, values: dict[str, Any]) -> tuple[int, bool]:
+def _walk_explicit(
+    data: bytes | memoryview,
+    at: int,
+    values: dict[str, Any],
+    also: Besides,
+    raw: dict[int, bytes],
+) -> tuple[int, bool]:
     """Read values until the pixels or the end; return where that is, and whether 試験 is there."""
     creator, marked, end = b"", False, len(data)
     unpack = _EXPLICIT.unpack_from
@@ -145,12 +178,20 @@ def _walk_explicit(data: bytes | memoryview, at: int, values: dict[str, Any]) ->
             if vr != _WANTED[tag][1]:
                 raise ValueError(vr)
             _keep(values, tag, data[value:at], length)
+        elif tag in also:
+            raw[also[tag]] = bytes(data[value:at])
         elif tag & 0xFFFF == TEST_GROUP:
             creator, marked = _mark(tag >> 16, data[value:at], creator, marked)
     return at, marked
 
 
-def _walk_implicit(data: bytes | memoryview, at: int, values: dict[str, Any]) -> tuple[int, bool]:
+def _walk_implicit(
+    data: bytes | memoryview,
+    at: int,
+    values: dict[str, Any],
+    also: Besides,
+    raw: dict[int, bytes],
+) -> tuple[int, bool]:
     creator, marked, end = b"", False, len(data)
     while at < end:
         tag, length = _IMPLICIT.unpack_from(data, at)
@@ -165,6 +206,8 @@ def _walk_implicit(data: bytes | memoryview, at: int, values: dict[str, Any]) ->
         at = value + length
         if tag in _WANTED:
             _keep(values, tag, data[value:at], length)
+        elif tag in also:
+            raw[also[tag]] = bytes(data[value:at])
         elif tag & 0xFFFF == TEST_GROUP:
             creator, marked = _mark(tag >> 16, data[value:at], creator, marked)
     return at, marked
