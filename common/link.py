@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from common.bitmap import pack_bits as pack_bits
+from common.bitmap import unpack_bits as unpack_bits
 from common.errors import IntegrityError, ProtocolError
 
 VERSION = 1
@@ -76,7 +78,14 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Who sends what to whom (DIR-01, UX-02)."""
+    """Who sends what to whom (DIR-01, UX-02).
+
+    Attributes
+    ----------
+    declaration : dict
+        What the sender's rules make of it (:mod:`sender.judging`); left out where empty,
+        as of a sender before the rules.
+    """
 
     transfer: str
     kind: str
@@ -90,6 +99,7 @@ class Opening:
     test: bool = False
     request: dict[str, Any] = field(default_factory=dict)
     opened_at: str = ""
+    declaration: dict[str, Any] = field(default_factory=dict)
     version: int = VERSION
 
 
@@ -160,6 +170,8 @@ def fields_of(value: Any) -> dict[str, Any]:
         del said["syntax"], said["rest"]
     if isinstance(value, Slot) and value.offsets:
         del said["offsets"]
+    if isinstance(value, Opening) and not value.declaration:
+        del said["declaration"]
     return said
 
 
@@ -180,6 +192,7 @@ def read_opening(payload: dict[str, Any]) -> Opening:
         _require(isinstance(opening.attributes, dict), "attributes")
         _require(isinstance(opening.request, dict), "request")
         _require(isinstance(opening.test, bool), "test")
+        _require(isinstance(opening.declaration, dict), "declaration")
         check_uid(opening.study)
         uids = {slot.uid for slot in opening.instances}
         _require(len(uids) == len(opening.instances), "equal SOP Instance UIDs")
@@ -419,30 +432,6 @@ def check_frame(frame: Frame, prefix: bytes) -> None:
     digest.update(frame.data)
     if digest.digest() != frame.digest:
         raise IntegrityError(cause=f"frame {frame.frame}")
-
-
-def pack_bits(present: Iterable[int], count: int) -> str:
-    """Return a bitmap in base64; bit i of byte i // 8, least significant first."""
-    bits = bytearray((count + 7) // 8)
-    for i in present:
-        bits[i >> 3] |= 1 << (i & 7)
-    return base64.b64encode(bits).decode("ascii")
-
-
-def unpack_bits(bitmap: str, count: int) -> set[int]:
-    """Return the numbers that are in a bitmap.
-
-    Raises
-    ------
-    ProtocolError
-        It has another size than `count` bits.
-    """
-    try:
-        bits = base64.b64decode(bitmap, validate=True)
-    except (TypeError, ValueError) as failure:
-        raise ProtocolError(cause="a bitmap") from failure
-    _require(len(bits) == (count + 7) // 8, "a bitmap")
-    return {i for i in range(count) if bits[i >> 3] >> (i & 7) & 1}
 
 
 def dumps(value: Any) -> bytes:

@@ -31,6 +31,8 @@ RECEIVER = ("旭川支援病院 (試験)", "0110000001")
 SENDER = ("北見依頼病院 (試験)", "0110000002")
 READER = "demo"
 SLIDE = ("TODOKE-DEMO", "HYOHON^SHIKEN=標本^試験=ヒョウホン^シケン")
+NOT_DIRECT = "E-2120"  # a transfer is held because it is no direct transmission
+STOPPED = ("held", "failed")
 PATIENCE = 60.0  # seconds for a process to open its doors
 
 
@@ -137,8 +139,13 @@ class Demo:
         with FirstViews(self.viewer, self.password) as views:
             said, code = verb("sender", "send", *paths, "--attest", READER, *options,
                               "--data", self._sender)  # fmt: skip
-        if "transfers" not in said:
-            raise VerbFailed(verb="sender send", cause=said.get("error", code))
+            if "transfers" not in said:
+                raise VerbFailed(verb="sender send", cause=said.get("error", code))
+            for one in said["transfers"]:
+                if (one["error"] or {}).get("number") == NOT_DIRECT:
+                    one |= self._as_reference(one["id"])
+                    stopped = [t["error"] for t in said["transfers"] if t["state"] in STOPPED]
+                    code = max((int(error["exit"]) for error in stopped if error), default=0)
         arrived = {
             row["id"]: row["arrived"]
             for row in must("receiver", "status", "--data", self._receiver)["transfers"]
@@ -155,11 +162,26 @@ class Demo:
         }
         return words, code
 
+    def _as_reference(self, transfer: str) -> dict[str, Any]:
+        """Let a transfer go that is no direct transmission, as 参考; return how it ended."""
+        must("sender", "release", transfer, "--as", "reference", "--by", READER,
+             "--reason", "demo", "--data", self._sender)  # fmt: skip
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            shown = must("sender", "show", transfer, "--data", self._sender)
+            if shown["finished"] or shown["state"] in STOPPED:
+                return shown
+        raise VerbFailed(verb="sender release", cause=f"{transfer}: {PATIENCE:.0f} s")
+
 
 def _transfer(
     told: dict[str, Any], arrived: dict[str, int], views: dict[str, float], language: str
 ) -> dict[str, Any]:
+    judgement = told["judgement"]
     reasons = [told["error"][language]] if told["error"] else []
+    if judgement["direct"] is not True:
+        failing = [rule[language] for rule in judgement["rules"] if rule["result"] == "fail"]
+        reasons += failing or [judgement["basis"][language]]
     view = views.get(told["study_uid"])
     return {
         "kind": told["kind"],
@@ -168,7 +190,7 @@ def _transfer(
         "stored": arrived.get(told["id"], 0),
         "digests_equal": told["digests_equal"],
         "state": told["state"],
-        "direct": None,  # the rules of direct transmission are not judged by this version
+        "direct": judgement["direct"],
         "reasons": reasons,
         "seconds": _seconds(told["started"], told["finished"]),
         "first_view_seconds": None if view is None else round(view, 3),

@@ -10,7 +10,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.dicom import elements, uids
@@ -19,7 +18,7 @@ from common.states import TransferState
 from sender import facts, identity, judging
 from sender.facts import Facts
 from sender.judging import Ends, Ingest, Judgement, Site
-from sender.outbox import Instance, Job, fault
+from sender.outbox import Instance, Job, Outbox, fault
 from sender.rule_kinds import SetName
 
 if TYPE_CHECKING:
@@ -40,12 +39,15 @@ class House:
         raises NotFound where there is no such partner.
     attested_by : str
         Who attests what is imported, where nobody is named for the import.
+    before : callable
+        Given a study and a partner's key, the judgements of what went there of it.
     """
 
     site: Site = field(default_factory=Site)
     own: str = ""
     code_of: Callable[[str], str | None] | None = None
     attested_by: str = ""
+    before: Callable[[str, str], list[Judgement]] = lambda _study, _partner: []
 
     def ends(self, partner: str) -> Ends | None:
         """Return the codes of both ends, None where there is no partner yet."""
@@ -61,12 +63,19 @@ class House:
 NOBODY = House()
 
 
-def house(data: Path, settings: Sender, own: str) -> House:
+def house(outbox: Outbox, settings: Sender, own: str) -> House:
     """Return what the sender of a data directory has decided."""
+    data = outbox.path.parent
     from sender.partners import find_partner
 
     site = Site(settings.lossy_ct_mr_ratio, settings.hold_unattested, settings.accept_equal_code)
-    return House(site, own, lambda key: find_partner(data, key).code, settings.media_attested_by)
+    return House(
+        site,
+        own,
+        lambda key: find_partner(data, key).code,
+        settings.media_attested_by,
+        outbox.judgements,
+    )
 
 
 def ingest_of(job: Job, house: House, *, scanned: bool) -> Ingest:
@@ -110,7 +119,9 @@ def judged(
     ingest = ingest_of(job, house, scanned=slides)
     prior = bool(job.options.get("request", {}).get("prior"))
     ends = house.ends(str(values["partner"]))
-    judgement = judging.judge(kinds, ingest, house.site, ends, of=of, prior=prior)
+    before = house.before(str(values["study"]), str(values["partner"]))
+    joins = any(one["direct"] and one["roles"]["acquired"] for one in before)
+    judgement = judging.judge(kinds, ingest, house.site, ends, of=of, prior=prior, joins=joins)
     gained: dict[str, Any] = {"judgement": written(judgement)}
     if judging.holds(judgement) and values["state"] != TransferState.HELD:
         gained |= {"state": TransferState.HELD, "error": fault(not_direct(judgement))}

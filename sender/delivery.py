@@ -355,6 +355,7 @@ class Delivery:
             test=transfer.test,
             request=transfer.request,
             opened_at=now(),
+            declaration=transfer.judgement,
         )
         signed = jws.sign(link.words(opening), self.node)
         self.outbox.keep(transfer.id, opening=signed)

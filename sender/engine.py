@@ -216,7 +216,7 @@ class Engine:
                 begun=partial(self._dial, job.partner),
                 sent=self.outbox.sent_already,
                 made=self.data / "stills",
-                house=declaring.house(self.data, self.settings, self.node.institution.code),
+                house=declaring.house(self.outbox, self.settings, self.node.institution.code),
             )
             if not any(goes_out(values) for values, _ in found.transfers):
                 self._give_up(job.partner)

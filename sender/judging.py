@@ -74,35 +74,6 @@ class Ends:
     partner: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class TransferFacts:
-    """What is known of a transfer's way, once it has ended.
-
-    Attributes
-    ----------
-    delivered : bool
-        The receiver acknowledged every instance.
-    compressed, lossy : int
-        Instances that travelled in another transfer syntax, and in one that loses.
-    samples_equal : bool or None
-        D3 of the compressed ones is equal at both ends; None where it is not known.
-    receipt : bool or None
-        A signed receipt agrees with the closing, or differs; None where there is none.
-    signs : bool
-        The partner is a product that signs receipts.
-    screen : bool
-        Nothing but rendered frames went to the other end.
-    """
-
-    delivered: bool = False
-    compressed: int = 0
-    lossy: int = 0
-    samples_equal: bool | None = None
-    receipt: bool | None = None
-    signs: bool = True
-    screen: bool = False
-
-
 def set_of(kinds: Mapping[Facts, int], rules: RuleSet = CURRENT) -> SetName:
     """Return by which set a transfer is judged: pathology where a microscope's image is there."""
     microscope = any(
@@ -140,6 +111,7 @@ def judge(
     *,
     of: SetName | None = None,
     prior: bool = False,
+    joins: bool = False,
     rules: RuleSet = CURRENT,
 ) -> Judgement:
     """Judge what one transfer holds, before it is sent.
@@ -154,6 +126,8 @@ def judge(
         The set, where it is known from something else than the instances.
     prior : bool
         Sent as a prior study, for comparison (過去画像).
+    joins : bool
+        Acquired images of the same study went to the same partner before.
     """
     of = of or set_of(kinds, rules)
     found: dict[str, Counter[str]] = {rule.id: Counter() for rule in rules.rules}
@@ -165,7 +139,7 @@ def judge(
             code = "prior" if prior and code in _FAILING else code
             found[rule][code] += count
     total = roles.total()
-    for rule, code in _of_study(kinds, roles, of, rules):
+    for rule, code in _of_study(kinds, roles, of, joins, rules):
         found[rule][code] += total
     found["R9"][_path(ingest.grade, site)] += total
     found["R11"][_ends(ends, site)] += total
@@ -219,7 +193,11 @@ def _of_instance(
 
 
 def _conversion(facts: Facts, rules: RuleSet) -> str:
-    return rules.conversions.get(facts.conversion, "other")
+    code = rules.conversions.get(facts.conversion, "other")
+    if code in _FAILING and facts.sop_class in rules.plausible:
+        # the attribute belongs to secondary capture; some CT scanners write it all the same
+        return "unlikely" if _plausible(facts, rules) == "plausible" else code
+    return code
 
 
 def _captured(facts: Facts, rules: RuleSet) -> bool:
@@ -262,11 +240,13 @@ def _lossy(facts: Facts, of: SetName, site: Site, rules: RuleSet) -> str:
 
 
 def _of_study(
-    kinds: Mapping[Facts, int], roles: Mapping[Role, int], of: SetName, rules: RuleSet
+    kinds: Mapping[Facts, int], roles: Mapping[Role, int], of: SetName, joins: bool, rules: RuleSet
 ) -> Iterator[tuple[str, str]]:
     if roles["acquired"]:
         return
-    if roles["accompanying"]:
+    if joins:
+        yield "R3", "joined"
+    elif roles["accompanying"]:
         yield "R3", "none-acquired"
     elif not roles["accessory"]:
         yield "R1", "no-image"
@@ -342,7 +322,7 @@ def _undecided(judgement: Judgement) -> dict[str, Any] | None:
     if "unattested" in rows["R9"]["codes"]:
         return rows["R9"]
     if not judgement["roles"]["acquired"]:
-        return rows["R3"] if "none-acquired" in rows["R3"]["codes"] else rows["R1"]
+        return rows["R3"] if {"none-acquired", "joined"} & set(rows["R3"]["codes"]) else rows["R1"]
     return None
 
 
@@ -371,7 +351,7 @@ def holds(judgement: Judgement) -> bool:
 # -- later ----------------------------------------------------------------------
 
 
-def _changed(judgement: Judgement, codes: Mapping[str, str]) -> Judgement:
+def changed(judgement: Judgement, codes: Mapping[str, str]) -> Judgement:
     """Return a judgement in which rules have other outcomes, by rule id."""
     known = RULE_SETS[judgement["rule_set"]]
     total = sum(judgement["roles"].values())
@@ -386,7 +366,7 @@ def _changed(judgement: Judgement, codes: Mapping[str, str]) -> Judgement:
 
 def towards(judgement: Judgement, ends: Ends, site: Site) -> Judgement:
     """Return the judgement for a partner that was chosen later (R11)."""
-    return _changed(judgement, {"R11": _ends(ends, site)})
+    return changed(judgement, {"R11": _ends(ends, site)})
 
 
 def released(judgement: Judgement, way: str, by: str, reason: str, at: str) -> Judgement:
@@ -399,31 +379,6 @@ def released(judgement: Judgement, way: str, by: str, reason: str, at: str) -> J
     """
     who = {"by": by, "reason": reason, "at": at}
     return _decided({**judgement, "as": way, "released": who})
-
-
-def settle(judgement: Judgement, facts: TransferFacts) -> Judgement:
-    """Return the judgement with the rules that the way decides: R7, R10 and R12."""
-    codes = {"R7": _transcoding(facts), "R10": _receipt(facts), "R12": "open"}
-    if facts.screen:
-        codes["R12"] = "screen"
-    elif facts.delivered:
-        codes["R12"] = "data"
-    return _changed(judgement, codes)
-
-
-def _transcoding(facts: TransferFacts) -> str:
-    if facts.lossy:
-        return "lossy"
-    if facts.compressed:
-        known = {True: "lossless", False: "unequal", None: "unproven"}
-        return known[facts.samples_equal]
-    return "as-it-was" if facts.delivered else "open"
-
-
-def _receipt(facts: TransferFacts) -> str:
-    if facts.receipt is not None:
-        return "receipt" if facts.receipt else "mismatch"
-    return "open" if facts.signs else "none"
 
 
 def words_of(judgement: Judgement) -> Words:

@@ -260,6 +260,14 @@ class Outbox(Watched):
             raise NotFound(thing=name)
         return _transfer(rows[0])
 
+    def judgements(self, study: str, partner: str) -> list[dict[str, Any]]:
+        """Return how what was sent of a study to a partner was judged."""
+        rows = self._rows(
+            "SELECT judgement FROM transfers WHERE study=? AND partner=? AND judgement<>'{}'"
+            " AND state NOT IN ('held','failed','recalled')", study, partner,
+        )  # fmt: skip
+        return [json.loads(row[0]) for row in rows]
+
     def statement(self, transfer: str, kind: str) -> str | None:
         """Return what was signed of a transfer: its opening, closing or receipt."""
         with self._lock, database.named(self.path):

@@ -247,7 +247,8 @@ def modality_list(data: Data = None, as_json: Json = False) -> None:
         node, _ = _node(data)
         known = load_modalities(node.data)
         for one in known:
-            say(f"{one.aet}  {one.address}", f"{one.aet}  {one.address}")
+            ja, en = ("  アーカイブ", "  archive") if one.archive else ("", "")
+            say(f"{one.aet}  {one.address}{ja}", f"{one.aet}  {one.address}{en}")
         if not known:
             say("まだ登録がありません。", "No device yet.")
         if as_json:
@@ -258,6 +259,9 @@ def modality_list(data: Data = None, as_json: Json = False) -> None:
 def modality_add(
     aet: Annotated[str, typer.Argument(help="装置のAEタイトル / its AE title")],
     address: Annotated[str, typer.Option(help="装置のIPアドレス / its IP address")],
+    archive: Annotated[
+        bool, typer.Option("--archive", help="撮影装置ではなくPACSなどの保管庫 / a PACS, no device")
+    ] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -266,7 +270,7 @@ def modality_add(
         from sender.partners import Modality, save_modality
 
         node, settings = _node(data)
-        save_modality(node.data, Modality(aet, address))
+        save_modality(node.data, Modality(aet, address, archive))
         say(f"{aet} ({address}) を登録しました。", f"Added {aet} ({address}).")
         if not settings.modality_bind:
             say(
@@ -274,7 +278,7 @@ def modality_add(
                 "Not taken yet: write the LAN address into modality_bind in sender.toml.",
             )
         if as_json:
-            emit({"aet": aet, "address": address})
+            emit({"aet": aet, "address": address, "archive": archive})
 
 
 def _addresses(lines: Sequence[str]) -> tuple[list[str], int]:

@@ -160,10 +160,17 @@ def _wrong_line(limits: tuple[str, ...], associations: int) -> tuple[str, str] |
 
 @dataclass(frozen=True, slots=True)
 class Modality:
-    """A device of this hospital that may hand us images."""
+    """A device of this hospital that may hand us images.
+
+    Attributes
+    ----------
+    archive : bool
+        It keeps what others acquired (PACS): what comes from it has grade B, not A.
+    """
 
     aet: str
     address: str
+    archive: bool = False
 
 
 def load_partners(data: Path) -> list[Partner]:

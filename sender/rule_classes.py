@@ -16,10 +16,12 @@ PROJECTIONS = _classes(
     "1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "12.1", "12.1.1", "12.2", "12.2.1",
     "12.3", "13.1.4", "13.1.5", "481.1",
 )  # fmt: skip
+#: Older editions of the standard made what is compressed with loss DERIVED.
+ULTRASOUND = _classes("3", "3.1", "6", "6.1", "6.2")
 NUCLEAR = _classes("5", "20", "128", "128.1", "130")
 #: What devices of radiology make, and endoscopes and the cameras of ophthalmology.
-RADIOLOGY = PROJECTIONS | NUCLEAR | _classes(
-    "2", "2.1", "2.2", "3", "3.1", "4", "4.1", "4.2", "4.3", "4.4", "6", "6.1", "6.2", "6.3",
+RADIOLOGY = PROJECTIONS | ULTRASOUND | NUCLEAR | _classes(
+    "2", "2.1", "2.2", "4", "4.1", "4.2", "4.3", "4.4", "6.3",
     "13.1.1", "13.1.2", "13.1.3", "14.1", "14.2", "77.1.1", "77.1.1.1", "77.1.5.1", "77.1.5.2",
     "77.1.5.4", "77.1.5.5", "77.1.5.6", "77.1.5.7", "77.1.5.8", "481.23", "481.24",
 )  # fmt: skip

@@ -48,6 +48,22 @@ class Outcome:
     confirmable: bool = False
 
 
+def outcome(
+    radiology: Result,
+    pathology: Result | None,
+    ja: str,
+    en: str,
+    *,
+    confirmable: bool = False,
+) -> Outcome:
+    """Return a row of a rule; without a result of its own, pathology has that of radiology."""
+    results: dict[SetName, Result] = {
+        "radiology": radiology,
+        "pathology": pathology or radiology,
+    }
+    return Outcome(Words(ja, en), results, confirmable)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule with what it may find, by code."""

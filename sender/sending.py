@@ -18,6 +18,7 @@ from typing import Any
 from common import durable, errors, space
 from common.errors import (
     DataInUse,
+    NotDirect,
     NotFound,
     PatientUnknown,
     PeerError,
@@ -25,10 +26,12 @@ from common.errors import (
     StorageError,
     UsageError,
 )
+from common.proof.identity import Node
+from common.proof.role import Role
 from common.settings import Sender
 from common.states import AT_REST, WORDS, TransferState
-from sender import bell
-from sender.outbox import Outbox, Transfer, now
+from sender import bell, declaring, judging
+from sender.outbox import Outbox, Transfer, fault, now
 from sender.partners import find_partner
 
 QUICK = 5.0  # seconds; a daemon that fails sooner ends
@@ -206,6 +209,9 @@ def describe(outbox: Outbox, transfer: Transfer, *, named: bool = True) -> dict[
         "digests_equal": bool(transfer.digests_equal),
         "attempts": transfer.attempts,
         "error": error,
+        "judgement": transfer.judgement,
+        "direct_ja": judging.words_of(transfer.judgement).ja,
+        "direct_en": judging.words_of(transfer.judgement).en,
         "created": transfer.created,
         "started": transfer.started,
         "delivered": transfer.delivered,
@@ -216,7 +222,7 @@ def describe(outbox: Outbox, transfer: Transfer, *, named: bool = True) -> dict[
 def _unnamed(error: dict[str, str]) -> dict[str, str]:
     """Return an error in the words of its number alone; what is said of a peer stays."""
     kind = errors.of_number(error["number"])
-    if issubclass(kind, PeerError):
+    if issubclass(kind, PeerError | NotDirect):
         return error
     return {**error, **kind().as_json()}
 
@@ -240,6 +246,8 @@ def retry(data: Path, name: str) -> Transfer:
         if transfer.state not in STOPPED:
             raise UsageError(cause=f"{transfer.id}: {transfer.state}")
         _of_somebody(transfer)
+        if judging.holds(transfer.judgement):
+            raise UsageError(cause=f"todoke sender release {transfer.id[:8]} --as 参考")
         outbox.set_state(transfer.id, TransferState.QUEUED, finished=None, error=None, attempts=0)
         bell.ring(data)
         return outbox.transfer(transfer.id)
@@ -251,18 +259,23 @@ def _of_somebody(transfer: Transfer) -> None:
         raise UsageError(cause=f"todoke sender request {transfer.id[:8]} --patient-id")
 
 
-def release(data: Path, name: str, *, by: str, reason: str, to: str | None = None) -> Transfer:
+def release(
+    data: Path, name: str, *, by: str, reason: str, to: str | None = None, way: str | None = None
+) -> Transfer:
     """Let a held transfer go on, in a person's name.
 
     Parameters
     ----------
     to : str, optional
         The partner, where no rule named one.
+    way : {'reference', 'direct'}, optional
+        As 参考, which anything can be; or confirmed as direct, where only guesses speak
+        against it (DIR-16).  Without it, what must not go as direct transmission stays held.
 
     Raises
     ------
     UsageError
-        It is not held, or no person or reason is named.
+        It is not held, no person or reason is named, or it is no guess that holds it.
     """
     if not by.strip() or not reason.strip():
         raise UsageError(cause="--by, --reason")
@@ -273,18 +286,45 @@ def release(data: Path, name: str, *, by: str, reason: str, to: str | None = Non
         _of_somebody(transfer)
         if not (to or transfer.partner):
             raise UsageError(cause="--to")
-        request = transfer.request | {"released": {"by": by, "reason": reason, "at": now()}}
-        outbox.set_state(
-            transfer.id,
-            TransferState.QUEUED,
-            finished=None,
-            error=None,
-            opening=None,
-            partner=find_partner(data, to).key if to else transfer.partner,
-            request=json.dumps(request, ensure_ascii=False),
-        )
+        partner = find_partner(data, to).key if to else transfer.partner
+        said = {"by": by, "reason": reason, "at": now()}
+        judgement = _judged_anew(data, outbox, transfer, partner, way, said)
+        request = transfer.request | {"released": said}
+        values: dict[str, Any] = {
+            "partner": partner,
+            "opening": None,
+            "request": json.dumps(request, ensure_ascii=False),
+            "judgement": declaring.written(judgement),
+        }
+        if judgement and judging.holds(judgement):  # what it was held for before is settled
+            if (transfer.error or {}).get("number") != NotDirect.number:
+                error = fault(declaring.not_direct(judgement))
+                outbox.keep(transfer.id, error=error, **values)
+                return outbox.transfer(transfer.id)
+            raise UsageError(cause=f"todoke sender release {transfer.id[:8]} --as 参考")
+        state = TransferState.QUEUED
+        outbox.set_state(transfer.id, state, finished=None, error=None, **values)
         bell.ring(data)
         return outbox.transfer(transfer.id)
+
+
+def _judged_anew(
+    data: Path, outbox: Outbox, transfer: Transfer, partner: str, way: str | None, said: Any
+) -> dict[str, Any]:
+    """Return how a transfer is judged for a partner, after what a person has decided."""
+    if not transfer.judgement:  # of an older program
+        return {}
+    judgement = transfer.judgement
+    if partner != transfer.partner:
+        own = Node.load(data, Role.REQUESTER).institution.code
+        house = declaring.house(outbox, Sender.load(data), own)
+        if (ends := house.ends(partner)) is not None:
+            judgement = judging.towards(judgement, ends, house.site)
+    if way is None:
+        return judgement
+    if way == "direct" and judging.holds(judgement) and not judging.confirmable(judgement):
+        raise UsageError(cause="--as direct; --as 参考")
+    return judging.released(judgement, way, said["by"], said["reason"], said["at"])
 
 
 def disk(data: Path) -> dict[str, Any]:

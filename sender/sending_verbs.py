@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,9 +18,14 @@ from common.errors import DiskFull, UsageError
 from common.settings import data_folder
 from sender.checking_verbs import Gross, Label, Macro, Micro, photographs, preview
 
+if TYPE_CHECKING:
+    from sender.outbox import Transfer
+
 Data = Annotated[
     Path | None, typer.Option("--data", help="データフォルダー / data directory", metavar="DIR")
 ]
+#: What ``release --as`` takes, in both languages.
+WAYS = {"参考": "reference", "reference": "reference", "直接": "direct", "direct": "direct"}
 AsJson = Annotated[bool, typer.Option("--json", help="JSONで出す / print JSON")]
 
 
@@ -268,14 +273,15 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         from rich.table import Table
 
         lang = console.language()
-        heads = ("番号", "相手", "状態", "受領側", "作成", "理由") if lang == "ja" else (
-            "id", "partner", "state", "held", "created", "cause")  # fmt: skip
+        ja = "番号", "相手", "状態", "受領側", "作成", "直接伝送", "理由"
+        en = "id", "partner", "state", "held", "created", "direct", "cause"
+        heads = ja if lang == "ja" else en
         table = Table(*heads)
         for row in rows:
             held = f"{row['held']}/{row['of']}"
             table.add_row(
                 row["id"][:8], row["partner"], row[f"state_{lang}"], held, row["created"][:19],
-                row["error"][lang] if row["error"] else "",
+                row[f"direct_{lang}"], row["error"][lang] if row["error"] else "",
             )  # fmt: skip
         Console().print(table)
         for one in partners:
@@ -314,7 +320,7 @@ def show(
             words["receipt"] = outbox.statement(row.id, "receipt")
             words["instances"] = [
                 {"uid": i.sop_uid, "acked": i.acked, "of": max(1, i.frames),
-                 "length": i.length, "d1": i.d1, "path": i.path}
+                 "length": i.length, "d1": i.d1, "path": i.path, "role": i.role}
                 for i in outbox.instances(row.id)
             ]  # fmt: skip
         if as_json:
@@ -324,6 +330,10 @@ def show(
         console.tell(f"{words[f'state_{lang}']}  {words['held']}/{words['of']}  {words['id']}")
         if words["error"]:
             console.tell(words["error"][lang])
+        if words["judgement"]:
+            console.tell(words[f"direct_{lang}"])
+            for rule in words["judgement"]["rules"]:
+                console.tell(f"  {rule['id']:3}  {rule['result']:14}  {rule[lang]}")
 
 
 def retry(
@@ -335,7 +345,7 @@ def retry(
     from sender import sending
 
     with console.verb(as_json=as_json):
-        _queued(sending.retry(data_of(data), transfer).id, as_json)
+        _queued(sending.retry(data_of(data), transfer), as_json)
 
 
 def release(
@@ -343,6 +353,9 @@ def release(
     by: Annotated[str, typer.Option(help="責任者の名前 / who decides")],
     reason: Annotated[str, typer.Option(help="理由 / why")],
     to: Annotated[str | None, typer.Option(help="相手 / partner")] = None,
+    way: Annotated[
+        str | None, typer.Option("--as", help="参考 (reference) | 直接 (direct) / how it goes")
+    ] = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -350,11 +363,17 @@ def release(
     from sender import sending
 
     with console.verb(as_json=as_json):
-        _queued(sending.release(data_of(data), transfer, by=by, reason=reason, to=to).id, as_json)
+        if way is not None and way not in WAYS:
+            raise UsageError(cause=f"--as {way}: {', '.join(WAYS)}")
+        known = None if way is None else WAYS[way]
+        freed = sending.release(data_of(data), transfer, by=by, reason=reason, to=to, way=known)
+        _queued(freed, as_json)
 
 
-def _queued(transfer: str, as_json: bool) -> None:
+def _queued(transfer: Transfer, as_json: bool) -> None:
     if as_json:
-        console.emit({"id": transfer, "state": "queued"})
+        console.emit({"id": transfer.id, "state": str(transfer.state)})
+    elif transfer.error:
+        console.say(transfer.error["ja"], transfer.error["en"])
     else:
-        console.say(f"送信待ち: {transfer[:8]}", f"Queued: {transfer[:8]}")
+        console.say(f"送信待ち: {transfer.id[:8]}", f"Queued: {transfer.id[:8]}")

@@ -8,6 +8,7 @@ is taken into the outbox when nothing of it has come for the settings'
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import secrets
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from common import audit, durable, space
 from common.dicom import dataset, uids
@@ -28,7 +29,7 @@ from common.errors import InputError, InstanceTooLarge, PeerNotRegistered, Todok
 from common.refusals import Refusals
 from common.settings import Sender
 from common.space import MIB, Space
-from sender.outbox import Outbox
+from sender.outbox import Outbox, now
 from sender.partners import load_modalities
 
 log = logging.getLogger("todoke.modality")
@@ -59,6 +60,7 @@ class _Spooled:
         header, _ = dataset.open_header(self.path)
         if str(header.SOPInstanceUID) != self.incoming.sop_instance_uid:
             raise InputError(cause="Affected SOP Instance UID")
+        self.door.heard(self.incoming.peer)
         self.door.keep(self.incoming.peer.calling_aet, str(header.StudyInstanceUID), self.path)
         answer(0x0000)
 
@@ -99,10 +101,11 @@ class ModalityDoor:
         self.clock = clock
         self._submitted = submitted
         self.spool = data / "spool"
-        for name in ("incoming", "arriving", "taken"):
+        for name in ("incoming", "arriving", "taken", "devices"):
             durable.make_folder(self.spool / name)
         self.space = Space(self.spool, settings.keep_free_mb * MIB)
         self._last: dict[Path, float] = {}
+        self._heard: dict[str, dict[str, str]] = {}
         self._taken: list[Path] = []  # studies that are at rest, and not in the outbox yet
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -174,6 +177,23 @@ class ModalityDoor:
             raise
         return spooled
 
+    def heard(self, peer: Peer) -> None:
+        """Keep what a device calls itself, durably: how its images came in (DIR-01)."""
+        aet = peer.calling_aet.strip()
+        said = {
+            "aet": aet,
+            "address": peer.address,
+            "implementation_class_uid": peer.implementation_class_uid or "",
+            "implementation_version": peer.implementation_version or "",
+        }
+        with self._lock:
+            if self._heard.get(aet) != said:
+                durable.save(self._device(aet), json.dumps(said).encode())
+                self._heard[aet] = said
+
+    def _device(self, aet: str) -> Path:
+        return self.spool / "devices" / f"{aet.encode().hex()}.json"
+
     def keep(self, aet: str, study: str, path: Path) -> None:
         """Put a whole instance into the folder of its study, durably."""
         name = hashlib.sha256(f"{aet.strip()}\0{study}".encode()).hexdigest()[:24]
@@ -210,7 +230,13 @@ class ModalityDoor:
 
     def _submit(self, taken: Path) -> int:
         aet = bytes.fromhex(taken.name.partition("@")[0]).decode()
-        job = self.outbox.submit("", [taken], {"source": f"modality:{aet}"})
+        try:
+            said: dict[str, Any] = json.loads(self._device(aet).read_text("utf-8"))
+        except (OSError, ValueError):  # taken by an older program
+            said = {"aet": aet}
+        said["archive"] = any(one.archive for one in load_modalities(self.data) if one.aet == aet)
+        said["taken_at"] = now()
+        job = self.outbox.submit("", [taken], {"source": f"modality:{aet}", "ingest": said})
         self._submitted()
         return job
 
