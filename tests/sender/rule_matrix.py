@@ -13,6 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from samples.forged import CASES, Case, write_case
 from sender import declaring, identity, ingest, judging
 from sender.declaring import House
 from sender.outbox import Job
-from sender.rule_kinds import SETS, SetName
+from sender.rule_kinds import SETS, WORST, SetName
 from sender.rules import CURRENT
 
 PAGE = Path("docs/reference/rules.md")
@@ -30,7 +31,7 @@ SEED = 1
 IDS = tuple(rule.id for rule in CURRENT.rules)
 #: Two institutions, so that R11 has something to compare.
 HOUSE = House(own="0110000001", code_of=lambda _partner: "0110000002")
-#: Requirement whose check a fault or a note belongs to.
+#: Requirement whose check a fault (by its class) or a note (by its id) belongs to.
 CHECKS = {
     "MixedPatients": "DAT-04",
     "PatientsDiffer": "DAT-04",
@@ -40,7 +41,8 @@ CHECKS = {
     "tiff-too": "DAT-14",
     "name-guessed": "CHR-05",
 }
-"""By the class of the fault, or the id of the note."""
+#: Those that the sender makes; the others come with sender.safety.
+MADE = set(CHECKS.values()) if find_spec("sender.safety") else {"DAT-04", "DAT-05"}
 SIGNS = {"warn": "△", "fail": "×", "open": "…", "pass": "・", "not applicable": ""}
 
 
@@ -95,7 +97,7 @@ def _transfer(values: dict[str, Any], seen: Seen) -> None:
     seen.of = judgement["set"]
     for row in judgement["rules"]:
         known = seen.rules.get(row["id"], "not applicable")
-        worst = max(known, row["result"], key=judging.WORST.index)
+        worst = max(known, row["result"], key=WORST.index)
         seen.rules[row["id"]] = worst
     for note in json.loads(values["request"]).get("notes", []):
         if note["id"] in CHECKS:
@@ -169,12 +171,14 @@ DIRECT = {
 }
 
 
-def page(folder: Path | None = None) -> str:
+def page() -> str:
     """Return the page, measured anew."""
-    if folder is None:
-        with tempfile.TemporaryDirectory() as made:
-            return page(Path(made))
-    seen = matrix(folder)
+    with tempfile.TemporaryDirectory() as folder:
+        return render(matrix(Path(folder)))
+
+
+def render(seen: dict[str, Seen]) -> str:
+    """Return the page of what was seen."""
     text = HEAD.format(rules=CURRENT.name)
     text += "".join(_rules())
     text += "\n## 例ごとの結果 / Case by case\n\n"
