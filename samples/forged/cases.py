@@ -59,9 +59,9 @@ RIGHT: Final = (
 
 NAMES: Final = (
     *(
-        Case(f"name-{kind}", f"正しい氏名: {name.title}", f"a name that is right: {name.title}",
+        Case(f"name-{kind}", f"正しい氏名: {ja}", f"a name that is right: {en}",
              partial(n.written, kind=kind), right(), patient=n.patient_of(kind))
-        for kind, name in n.RIGHT.items()
+        for kind, (ja, en) in n.TITLES.items()
     ),
     *(
         Case(f"charset-{kind}", ja, en, partial(n.misdeclared, kind=kind), right("CHR-05"),

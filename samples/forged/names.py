@@ -34,6 +34,16 @@ RIGHT: Final[dict[str, WrittenName]] = dict(
         strict=True,
     )
 ) | {"ougai": OUGAI}
+TITLES: Final = {
+    "h31": ("PS3.5 H.3.1 の例", "the example of PS3.5 H.3.1"),
+    "h32": ("PS3.5 H.3.2 の例 (半角カナ)", "the example of PS3.5 H.3.2, half-width kana"),
+    "empty-first": ("ローマ字なし、半角カナ", "no romaji, half-width kana"),
+    "kana-only": ("カナだけ", "kana only"),
+    "takahashi": ("髙橋 (UTF-8)", "髙橋 (UTF-8)"),
+    "yamazaki": ("山﨑 (UTF-8)", "山﨑 (UTF-8)"),
+    "yoshida": ("𠮷田 (UTF-8、4バイト)", "𠮷田 (UTF-8, four bytes)"),
+    "ougai": ("鷗外 (補助漢字)", "鷗外 (JIS X 0212)"),
+}
 PREAMBLES: Final = {
     "pe": b"MZ\x90\0",
     "elf": b"\x7fELF\x02\x01\x01",

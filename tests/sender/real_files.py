@@ -120,10 +120,10 @@ HEAD = """<!-- made by `python -m tests.sender.real_files`: measured anew with -
 
 # 実物の判定 / How real files were judged
 
-装置やよく知られた試験データの実物 {files} ファイルを、規則集 `{rule_set}` の2つの組で1つずつ判定した\
-結果です。どれも登録した装置から来たもの (等級A) として読み、申告だけで判定します。\
-件数だけを載せます。同じ画像を非可逆や派生に書き換えた試験データを多く含むので、「直接ではない」の数は病院での割合では\
-ありません。
+装置やよく知られた試験データの実物 {files} ファイルを、規則集 `{rule_set}` の2つの組で1つずつ\
+判定した結果です。どれも登録した装置から来たもの (等級A) として読み、申告だけで判定します。\
+件数だけを載せます。同じ画像を非可逆や派生に書き換えた試験データを多く含むので、「直接ではない」の数は\
+病院での割合ではありません。
 
 {files} real files, of devices and of well-known test sets, each judged alone by both sets of
 `{rule_set}`, as if it had come from a registered device (grade A): only what it declares counts.

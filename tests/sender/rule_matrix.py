@@ -144,14 +144,15 @@ CONFUSION = """
 |---|---|---|
 """
 MISSED = """
-## 見抜けないもの / What nothing catches
+## 止められないもの / What nothing stops
 
-次の例は、直接伝送の画像ではないのに、そうとして送られます。注意が付くものもあります。画像の中身からは\
-誰にも決められないものがあるので、規則は経路 (P1) と両端の署名を合わせて読むものです。
+次の例は、直接伝送の画像ではないのに、そうとして送られます。△のあるものには注意が付きます。画像そのもの\
+からは決められないものなので、経路 (P1) と、両端が署名したダイジェストを合わせて読みます。装置や院内の\
+アーカイブの中で起きたことは、記録も示しません。
 
-These are no directly transmitted image data and go as such, some with a warning. Of some of them
-nobody could tell from the object, which is why the rules are read together with the path (P1) and
-with what both ends sign.
+These are no directly transmitted image data and go as such; those with △ carry a warning. The
+objects do not give it away, so the rules are read together with the path (P1) and with the digests
+that both ends sign. What happened inside the device or the archive, no record shows either.
 
 """
 SET_HEAD = """
