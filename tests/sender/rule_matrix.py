@@ -147,8 +147,8 @@ MISSED = """
 ## 止められないもの / What nothing stops
 
 次の例は、直接伝送の画像ではないのに、そうとして送られます。△のあるものには注意が付きます。画像そのもの\
-からは決められないものなので、経路 (P1) と、両端が署名したダイジェストを合わせて読みます。装置や院内の\
-アーカイブの中で起きたことは、記録も示しません。
+からは決められないものなので、経路 (P1) と、両端が署名したダイジェストを合わせて読みます。\
+装置や院内のアーカイブの中で起きたことは、記録も示しません。
 
 These are no directly transmitted image data and go as such; those with △ carry a warning. The
 objects do not give it away, so the rules are read together with the path (P1) and with the digests
