@@ -40,6 +40,7 @@ _ASKED = (*_COMPLETE, *_PATIENT, *_DESCRIBING, *_JUDGED, "InstanceNumber")
 #: What the rules look at besides, read in the same pass.
 BESIDES = elements.besides((*facts.VALUES, *facts.PRESENT))
 _JPEG = "1.2.840.10008.1.2.4."
+_WAVELETS = {_JPEG + tail for tail in ("90", "91", "201", "202", "203")}  # JPEG 2000, HTJ2K
 _EXIF = b"Exif\0\0"
 _CAMERA = 1 << 12  # bytes of a codestream in which a camera's words begin
 _facts: dict[tuple[object, ...], Facts] = {}  # thousands of slices say the same
@@ -127,11 +128,14 @@ def _facts_of(found: elements.Elements, syntax: str, pixels: bytes) -> Facts:
     asked = ("SOPClassUID", *_JUDGED, "SamplesPerPixel", "BitsStored", "Rows")
     said = tuple(values.get(keyword) for keyword in asked)
     there = tuple(tag for tag in facts.PRESENT if found.raw.get(tag, b"").strip(b" \0"))
-    key = (syntax, exif, *said, there, *(found.raw.get(tag) for tag in facts.VALUES))
+    irreversible = syntax in _WAVELETS and facts.loses(pixels)
+    key = (syntax, exif, irreversible, *said, there, *(found.raw.get(tag) for tag in facts.VALUES))
     if key not in _facts:
         if len(_facts) >= _MOST_FACTS:
             _facts.clear()
-        _facts[key] = facts.of_values(values, found.raw, syntax, exif=exif)
+        _facts[key] = facts.of_values(
+            values, found.raw, syntax, exif=exif, irreversible=irreversible
+        )
     return _facts[key]
 
 
