@@ -391,13 +391,18 @@ class NotDirect(InputError):
     number = "E-2120"
     exit_code = 28
     ja = (
-        "直接伝送として送れないため保留しました ({why_ja})。参考として送るには、責任者が"
+        "直接伝送として送れないため保留しました ({why})。参考として送るには、責任者が"
         " todoke sender release 番号 --as 参考 --by 氏名 --reason 理由"
     )
     en = (
-        "Held, as it cannot go as direct transmission ({why_en}). To send it as reference, a"
+        "Held, as it cannot go as direct transmission ({why}). To send it as reference, a"
         " person decides: todoke sender release ID --as reference --by NAME --reason TEXT"
     )
+
+    def words(self, lang: str = "ja") -> str:
+        """Return the sentence, with the rule's reason (`why_ja`, `why_en`) in its language."""
+        self.facts["why"] = self.facts.get(f"why_{lang}", self.facts.get("why", "?"))
+        return super().words(lang)
 
 
 class InvitationError(InputError):

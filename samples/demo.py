@@ -168,7 +168,7 @@ class Demo:
              "--reason", "demo", "--data", self._sender)  # fmt: skip
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            shown = must("sender", "show", transfer, "--data", self._sender)
+            shown: dict[str, Any] = must("sender", "show", transfer, "--data", self._sender)
             if shown["finished"] or shown["state"] in STOPPED:
                 return shown
         raise VerbFailed(verb="sender release", cause=f"{transfer}: {PATIENCE:.0f} s")

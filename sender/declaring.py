@@ -135,7 +135,7 @@ def written(judgement: Judgement) -> str:
 
 def not_direct(judgement: Judgement) -> NotDirect:
     """Return the error that holds a transfer, in the words of the rule that decided."""
-    return NotDirect(why_ja=judgement["basis"]["ja"], why_en=judgement["basis"]["en"])
+    return NotDirect(**judging.why(judgement))
 
 
 def with_roles(

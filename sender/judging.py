@@ -350,6 +350,11 @@ def holds(judgement: Judgement) -> bool:
     return judgement["direct"] is False and judgement["as"] == "direct"
 
 
+def why(judgement: Judgement) -> dict[str, str]:
+    """Return what decided, as the facts of :class:`common.errors.NotDirect`."""
+    return {"why_ja": judgement["basis"]["ja"], "why_en": judgement["basis"]["en"]}
+
+
 # -- later ----------------------------------------------------------------------
 
 

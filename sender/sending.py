@@ -26,11 +26,9 @@ from common.errors import (
     StorageError,
     UsageError,
 )
-from common.proof.identity import Node
-from common.proof.role import Role
 from common.settings import Sender
 from common.states import AT_REST, WORDS, TransferState
-from sender import bell, declaring, judging
+from sender import bell, judging
 from sender.outbox import Outbox, Transfer, fault, now
 from sender.partners import find_partner
 
@@ -294,11 +292,11 @@ def release(
             "partner": partner,
             "opening": None,
             "request": json.dumps(request, ensure_ascii=False),
-            "judgement": declaring.written(judgement),
+            "judgement": json.dumps(judgement, ensure_ascii=False),
         }
         if judgement and judging.holds(judgement):  # what it was held for before is settled
             if (transfer.error or {}).get("number") != NotDirect.number:
-                error = fault(declaring.not_direct(judgement))
+                error = fault(NotDirect(**judging.why(judgement)))
                 outbox.keep(transfer.id, error=error, **values)
                 return outbox.transfer(transfer.id)
             raise UsageError(cause=f"todoke sender release {transfer.id[:8]} --as 参考")
@@ -316,6 +314,10 @@ def _judged_anew(
         return {}
     judgement = transfer.judgement
     if partner != transfer.partner:
+        from common.proof.identity import Node
+        from common.proof.role import Role
+        from sender import declaring
+
         own = Node.load(data, Role.REQUESTER).institution.code
         house = declaring.house(outbox, Sender.load(data), own)
         if (ends := house.ends(partner)) is not None:

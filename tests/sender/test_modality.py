@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from common import durable, space
+from common.dicom import uids
 from common.errors import DiskFull, StorageError
 from common.settings import Sender
 from common.space import MIB, Free
@@ -56,6 +57,24 @@ def test_the_door_refuses_what_is_larger_than_the_setting_says(
     left = [path for path in door.spool.rglob("*") if path.is_file()]
     assert left == [], "nothing of it stays"
     assert hand_over(door.address[1], tmp_path / "study") == {0x0000}
+
+
+@pytest.mark.evidence
+@pytest.mark.requirement("DIR-01")
+@pytest.mark.parametrize("archive", [False, True])
+def test_how_images_came_in_is_kept_with_the_job(
+    door: ModalityDoor, tmp_path: Path, archive: bool
+) -> None:
+    save_modality(door.data, Modality(AET, LAN, archive))
+    assert hand_over(door.address[1], tmp_path / "study") == {0x0000}
+    door._heard.clear()  # as after a restart: it is on the disk
+    _rest(door)
+    (job,) = door.take_settled()
+    said = door.outbox.job(job).options["ingest"]
+    assert (said["aet"], said["address"], said["archive"]) == (AET, LAN, archive)
+    assert said["implementation_class_uid"] == uids.IMPLEMENTATION_CLASS_UID
+    assert said["implementation_version"]
+    assert said["taken_at"]
 
 
 @pytest.mark.parametrize("failing", ["sync_folder", "rename", "submit"])

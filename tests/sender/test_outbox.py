@@ -178,6 +178,8 @@ def test_outbox_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
         db.execute("ALTER TABLE transfers DROP COLUMN delivered")
         db.execute("ALTER TABLE instances DROP COLUMN sent_as")
         db.execute("ALTER TABLE transfers DROP COLUMN source_sha256")
+        db.execute("ALTER TABLE transfers DROP COLUMN judgement")
+        db.execute("ALTER TABLE instances DROP COLUMN role")
         db.execute("DROP TABLE statements")
         db.execute("DROP TABLE cases")
         for kind in ("opening", "closing", "receipt"):
@@ -187,6 +189,8 @@ def test_outbox_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
         db.commit()
     with closing(Outbox(tmp_path)) as box:
         assert box.transfer(name).delivered is None
+        assert box.transfer(name).judgement == {}
+        assert box.instances(name)[0].role == ""
         assert box.statement(name, "opening") == "signed"
         assert box.statement(name, "closing") is None
         box.set_state(name, TransferState.SENDING)

@@ -16,7 +16,11 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+    SecondaryCaptureImageStorage,
+)
 
 from common.errors import MixedPatients
 from tests.sender.slides.vendor_files import Svs
@@ -83,6 +87,11 @@ def _tricks(folder: Path) -> Path:
     (folder / "empty").touch()
     os.mkfifo(folder / "pipe")
     (folder / "link.dcm").symlink_to(first)
+    (capture,) = write_series(folder / "capture", 7, slices=1, side=32)
+    screen = dcmread(capture)
+    screen.SOPClassUID = screen.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    screen.ConversionType = "DV"
+    screen.save_as(capture, enforce_file_format=True)
     Svs(width=600, height=400, factors=(1, 2)).write(folder / "synthetic.svs")
     return folder
 
@@ -117,13 +126,23 @@ def test_the_words_have_their_golden_keys(ran: Ran) -> None:
     for transfer in ran.words["transfers"]:
         assert list(transfer) == TRANSFER_KEYS
         assert transfer["kind"] in {"dicom", "slide"}
-        assert transfer["direct"] is None
-        assert transfer["reasons"] == []
+        assert isinstance(transfer["direct"], bool)
+        assert all(isinstance(reason, str) and reason for reason in transfer["reasons"])
+        assert transfer["direct"] is (transfer["reasons"] == []), "an operator attests them all"
         assert transfer["seconds"] > 0
         assert transfer["first_view_seconds"] is None or transfer["first_view_seconds"] > 0
     assert all(list(row) == ["path", "reason"] for row in ran.words["refused"])
     assert list(ran.words["receiver"]) == ["url"]
     assert ran.words["receiver"]["url"].startswith("http://localhost:")
+
+
+@pytest.mark.evidence
+@pytest.mark.requirement("DIR-04")
+def test_what_is_not_direct_goes_as_reference_and_says_why(ran: Ran) -> None:
+    (captured,) = (t for t in ran.words["transfers"] if t["direct"] is False)
+    assert (captured["state"], captured["digests_equal"]) == ("receipted", True)
+    assert any("video signal (DV)" in reason for reason in captured["reasons"])
+    assert all(t["direct"] for t in ran.words["transfers"] if t is not captured)
 
 
 @pytest.mark.requirement("DIR-07")
