@@ -27,6 +27,7 @@ def make(
     as_json: Annotated[bool, typer.Option("--json", help="JSON を stdout へ")] = False,
 ) -> None:
     """合成サンプルを作る / make synthetic samples."""
+    from samples.foreseen import foreseen
     from samples.make import make_samples
 
     with verb(as_json=as_json):
@@ -35,6 +36,9 @@ def make(
         )
         for one in made:
             say(f"{folder / one.path}: {one.files} 件", f"{folder / one.path}: {one.files} files")
+            if one.about and one.expected:
+                ja, en = foreseen(one.expected)
+                say(f"    {one.about['ja']} → {ja}", f"    {one.about['en']} -> {en}")
         if as_json:
             emit({"version": 1, "test": True, "seed": seed, "made": [asdict(one) for one in made]})
 

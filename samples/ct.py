@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from samples.chest import HEIGHT, SPACING, Chest
 from samples.lettering import stamp_test_word
 from samples.names import Patient
 from samples.pixelcode import draw_code
-from samples.study import Study, describe, place, write_image
+from samples.study import Study, describe, own, place, write_image
 
 SLICES = 120
 QUICK_SLICES = 12
@@ -65,12 +65,20 @@ def write_series(
     return study
 
 
-def images(study: Study) -> Iterator[Dataset]:
-    """Yield the data set of each slice, head first."""
+def images(
+    study: Study, stack: Iterable[tuple[float, npt.NDArray[np.int16]]] | None = None
+) -> Iterator[Dataset]:
+    """Yield the data set of each slice, head first.
+
+    Parameters
+    ----------
+    stack
+        As :func:`slices` yields them, where they are made already.
+    """
     shared = _describe(study)
     thickness = HEIGHT / (study.size - 1) if study.size > 1 else HEIGHT
-    for number, (z, pixels) in enumerate(slices(study), start=1):
-        ds = Dataset(shared)
+    for number, (z, pixels) in enumerate(stack or slices(study), start=1):
+        ds = own(shared)
         ds.SOPInstanceUID = study.uid(f"image/{number}")
         ds.InstanceNumber = number
         place(ds, pixels, spacing=SPACING, thickness=round(min(thickness, 5.0), 3), z=z)

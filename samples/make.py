@@ -46,6 +46,8 @@ class Made:
         The patient's code inside pixels and label.
     about
         What a forged case is, in Japanese and English; None for the others.
+    expected
+        What the rules are to say of it, see :class:`samples.forged.case.Expected`.
     """
 
     kind: str
@@ -58,6 +60,7 @@ class Made:
     patient: dict[str, Any]
     code: int
     about: dict[str, str] | None = None
+    expected: dict[str, Any] | None = None
 
 
 def make_samples(
@@ -193,7 +196,8 @@ def _make_forged(folder: Path, seed: int, quick: bool) -> Iterator[Made]:
         ):
             step(number)
             about = {"ja": case.ja, "en": case.en}
-            yield replace(_made("forged", folder, path, study), about=about)
+            made = _made("forged", folder, path, study)
+            yield replace(made, about=about, expected=case.expected.to_json())
 
 
 def _made(kind: str, folder: Path, path: Path, study: Study) -> Made:

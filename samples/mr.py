@@ -14,7 +14,7 @@ from samples.head import HEIGHT, SPACING, Head
 from samples.lettering import stamp_test_word
 from samples.names import Patient
 from samples.pixelcode import draw_code
-from samples.study import Study, describe, place, write_image
+from samples.study import Study, describe, own, place, write_image
 
 SLICES = 24
 QUICK_SLICES = 6
@@ -60,16 +60,22 @@ def write_series(
     study = Study("mr", patient, seed, count)
     target = folder / study.folder
     target.mkdir(parents=True, exist_ok=True)
+    for number, ds in enumerate(images(study), start=1):
+        write_image(target, number, ds)
+        step(number)
+    return study
+
+
+def images(study: Study) -> Iterator[Dataset]:
+    """Yield the data set of each slice, base first."""
     shared = _describe(study)
     for number, (z, pixels) in enumerate(slices(study), start=1):
-        ds = Dataset(shared)
+        ds = own(shared)
         ds.SOPInstanceUID = study.uid(f"image/{number}")
         ds.InstanceNumber = number
         ds.AcquisitionTime = ds.ContentTime = f"0915{number % 60:02d}"
         place(ds, pixels, spacing=SPACING, thickness=4.0, z=z)
-        write_image(target, number, ds)
-        step(number)
-    return study
+        yield ds
 
 
 def _describe(study: Study) -> Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import copy
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -135,6 +136,17 @@ def describe(study: Study, *, sop_class: str, modality: str, description: str) -
     ds.LossyImageCompression = "00"
     with raising():
         mark_test_dataset(ds)
+    return ds
+
+
+def own(shared: Dataset) -> Dataset:
+    """Return a data set with the elements of another, to be changed without changing that one.
+
+    ``Dataset(shared)`` of pydicom 3.0 would hold the very same elements.
+    """
+    ds = Dataset()
+    for element in shared:
+        ds.add(copy.deepcopy(element))
     return ds
 
 

@@ -35,6 +35,7 @@ PRESENT = {
     0x00281052: "RescaleIntercept",
     0x00281053: "RescaleSlope",
 }
+_SOC_SIZ, _COD = b"\xff\x4f\xff\x51", 0x52  # ISO/IEC 15444-1 table A.2
 _LONGEST = 256  # bytes of a value that are looked at
 
 
@@ -69,6 +70,8 @@ class Facts:
         It has rows of pixels.
     exif : bool
         Its JPEG codestream holds what a camera writes.
+    irreversible : bool
+        Its JPEG 2000 codestream says that it was made with loss, whatever else is said.
     """
 
     sop_class: str
@@ -87,10 +90,16 @@ class Facts:
     has: frozenset[str] = frozenset()
     pixels: bool = True
     exif: bool = False
+    irreversible: bool = False
 
 
 def of_values(
-    values: Mapping[str, Any], raw: Mapping[int, bytes], transfer_syntax: str, *, exif: bool = False
+    values: Mapping[str, Any],
+    raw: Mapping[int, bytes],
+    transfer_syntax: str,
+    *,
+    exif: bool = False,
+    irreversible: bool = False,
 ) -> Facts:
     """Return the facts of one instance.
 
@@ -121,7 +130,28 @@ def of_values(
         has=frozenset(name for tag, name in PRESENT.items() if raw.get(tag, b"").strip(b" \0")),
         pixels=bool(_number(values.get("Rows"))),
         exif=exif,
+        irreversible=irreversible,
     )
+
+
+def loses(codestream: bytes) -> bool:
+    """Whether a JPEG 2000 or HTJ2K codestream was made by the irreversible transformation.
+
+    The coding style in its main header says so: 9-7 irreversible filter (ISO/IEC 15444-1
+    A.6.1 and table A.20; the same in 15444-15).  A 5-3 stream that was cut short loses
+    too, and does not say it.
+
+    Parameters
+    ----------
+    codestream : bytes
+        Begins before the codestream; its first kilobytes.
+    """
+    at = codestream.find(_SOC_SIZ) + 2
+    while 2 <= at <= len(codestream) - 14 and codestream[at] == 0xFF:
+        if codestream[at + 1] == _COD:
+            return codestream[at + 13] == 0
+        at += 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
+    return False
 
 
 def _text(raw: bytes) -> str:

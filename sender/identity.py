@@ -42,6 +42,7 @@ _ASKED = (*_COMPLETE, *_PATIENT, *_DESCRIBING, *_JUDGED, "InstanceNumber", "Burn
 #: What the rules look at besides, read in the same pass.
 BESIDES = elements.besides((*facts.VALUES, *facts.PRESENT))
 _JPEG = "1.2.840.10008.1.2.4."
+_WAVELETS = {_JPEG + tail for tail in ("90", "91", "201", "202", "203")}  # JPEG 2000, HTJ2K
 _EXIF = b"Exif\0\0"
 _CAMERA = 1 << 12  # bytes of a codestream in which a camera's words begin
 _facts: dict[tuple[object, ...], Facts] = {}  # thousands of slices say the same
@@ -124,21 +125,22 @@ def _identity(path: str, fd: int, start: bytes) -> Identity:
     burned = burned_in.finding(instance.sop_class, found.get("BurnedInAnnotation"))
     noted = [notes.TIFF_TOO] if preamble.tiff(start) else []
     noted += [burned] if burned else []
-    exif = syntax.startswith(_JPEG) and _EXIF in start[pixels_at : pixels_at + _CAMERA]
-    judged = _facts_of(found, syntax, exif=exif)
+    judged = _facts_of(found, syntax, start[pixels_at : pixels_at + _CAMERA])
     of = patient.of_values(found)
     return Identity(instance, study, of, found.marked, judged, tuple(noted))
 
 
-def _facts_of(found: elements.Elements, syntax: str, *, exif: bool) -> Facts:
+def _facts_of(found: elements.Elements, syntax: str, pixels: bytes) -> Facts:
     """Return the facts of a file: one and the same object for what says the same."""
+    exif = syntax.startswith(_JPEG) and _EXIF in pixels
+    lost = syntax in _WAVELETS and facts.loses(pixels)
     values, raw = found.values, found.raw
-    key = (syntax, exif, *map(values.get, _TOLD), *raw, *raw.values())
+    key = (syntax, exif, lost, *map(values.get, _TOLD), *raw, *raw.values())
     known = _facts.get(key)
     if known is None:
         if len(_facts) >= _MOST_FACTS:
             _facts.clear()
-        made = facts.of_values(values, raw, syntax, exif=exif)
+        made = facts.of_values(values, raw, syntax, exif=exif, irreversible=lost)
         known = _facts[key] = next((one for one in _facts.values() if one == made), made)
     return known
 

@@ -227,12 +227,14 @@ def _lossy(facts: Facts, of: SetName, site: Site, rules: RuleSet) -> str:
         facts.sop_class in rules.plausible or facts.sop_class in rules.enhanced
     )
     if not strict:
-        return "native" if flagged or loses else ""
+        return "native" if flagged or loses or facts.irreversible else ""
     if flagged:
         accepted = 0 < facts.ratio <= site.lossy_ratio
         return "accepted" if accepted else "lossy"
     if loses:
         return "unflagged"
+    if facts.irreversible:
+        return "irreversible"
     return "unclear" if facts.transfer_syntax in rules.maybe_lossy and not facts.lossy else ""
 
 

@@ -233,6 +233,13 @@ _R6 = Rule(
             "A lossy transfer syntax without the mark of it. Send the original,"
             " or send it as reference",
         ),
+        "irreversible": outcome(
+            "fail", "pass",
+            "印がないのに、画素の符号 (JPEG 2000) は非可逆です。元の画像を送るか、"
+            "参考として送ってください",
+            "The pixels are coded with loss (JPEG 2000) and nothing marks it. Send the original,"
+            " or send it as reference",
+        ),
         "unclear": outcome(
             "warn", "pass",
             "可逆とも非可逆ともとれる転送構文で、印がありません",
