@@ -387,6 +387,26 @@ class SourceGone(SourceChanged):
     en = "The source was removed while it was sent ({path}). Put it back, then retry"
 
 
+class RequestOfAnother(InputError):
+    number = "E-2120"
+    exit_code = 26
+    ja = (
+        "依頼情報の患者が画像の患者と違うため送りません。正しい依頼を"
+        " todoke sender request で入れるか、画像を選び直してください"
+    )
+    en = (
+        "Not sent: the request is of another patient than the images. Give the right one"
+        " by todoke sender request, or choose the images again"
+    )
+
+
+class AnnouncementGone(InputError):
+    number = "E-2121"
+    exit_code = 26
+    ja = "予告 {transfer} はもう開いていません ({cause})。release で予告なしに送れます"
+    en = "Announcement {transfer} is no longer open ({cause}). release sends without it"
+
+
 class InvitationError(InputError):
     number = "E-2201"
     exit_code = 27

@@ -29,7 +29,7 @@ from common.errors import (
     TodokeError,
 )
 from common.states import TransferState
-from sender import identity, sidecars
+from sender import asked, identity, sidecars
 from sender.file_names import check_name, printable
 from sender.identity import Identity
 from sender.outbox import Instance, Job, fault, stamp
@@ -144,7 +144,9 @@ def scan(
     found = Found()
     studies: dict[tuple[str, ...], Study] = {}
     first: dict[str, Instance] = {}
-    for path in files_below(job.paths):
+    priors = [Path(one) for one in job.options.get("priors", [])]
+    named = [Path(one) for one in job.paths]
+    for path in files_below([*job.paths, *(one for one in priors if not asked.below(one, named))]):
         found.files += 1
         try:
             check_name(path)
@@ -168,6 +170,7 @@ def scan(
     if job.options.get("stills"):
         _take_stills(job, rules, found, studies, made)
         seen(found.files)
+    asked.settle(job, found.transfers, made)
     return found
 
 

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import durable, errors, space
+from common import durable, errors, request, space
 from common.errors import (
     DataInUse,
     NotFound,
     PatientUnknown,
     PeerError,
+    RequestOfAnother,
     RequestUnreadable,
     StorageError,
     UsageError,
@@ -34,7 +35,7 @@ from sender.partners import find_partner
 QUICK = 5.0  # seconds; a daemon that fails sooner ends
 STOPPED = (TransferState.HELD, TransferState.FAILED)
 #: Held so until a request says of whom the slide is.
-NAMELESS = frozenset({PatientUnknown.number, RequestUnreadable.number})
+NAMELESS = frozenset({PatientUnknown.number, RequestUnreadable.number, RequestOfAnother.number})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,13 @@ def submit(data: Path, partner: str, paths: list[Path], options: dict[str, Any])
         A path does not exist.
     """
     stills: dict[str, list[Path]] = options.get("stills", {})
-    for path in [*paths, *itertools.chain(*stills.values())]:
+    beside = {key: [Path(one) for one in options.get(key, [])] for key in ("priors", "forms")}
+    for path in [*paths, *itertools.chain(*stills.values(), *beside.values())]:
         if not path.exists():
             raise NotFound(thing=path)
+    options = options | {
+        key: [str(_absolute(one)) for one in of] for key, of in beside.items() if of
+    }
     if stills:
         named = {kind: [str(_absolute(path)) for path in of] for kind, of in stills.items()}
         options = options | {"stills": named}
@@ -169,7 +174,8 @@ def look(outbox: Outbox, job: int) -> Progress:
 
 def at_rest(transfer: Transfer) -> bool:
     """Whether the sender has nothing more to do for a transfer by itself."""
-    return transfer.finished is not None or transfer.state in AT_REST
+    told = transfer.state is TransferState.ANNOUNCED and transfer.started is not None
+    return told or transfer.finished is not None or transfer.state in AT_REST
 
 
 def describe(outbox: Outbox, transfer: Transfer, *, named: bool = True) -> dict[str, Any]:
@@ -198,6 +204,9 @@ def describe(outbox: Outbox, transfer: Transfer, *, named: bool = True) -> dict[
         "purpose": transfer.purpose,
         "study_uid": transfer.study,
         "test": transfer.test,
+        "requested": request.told(transfer.request),
+        "prior": request.is_prior(transfer.request),
+        "withdrawn": "withdrawn" in transfer.request,
         "instances": outbox.count(transfer.id),
         "held": held,
         "of": total,
@@ -240,6 +249,7 @@ def retry(data: Path, name: str) -> Transfer:
         if transfer.state not in STOPPED:
             raise UsageError(cause=f"{transfer.id}: {transfer.state}")
         _of_somebody(transfer)
+        _of_something(outbox, transfer)
         outbox.set_state(transfer.id, TransferState.QUEUED, finished=None, error=None, attempts=0)
         bell.ring(data)
         return outbox.transfer(transfer.id)
@@ -249,6 +259,12 @@ def _of_somebody(transfer: Transfer) -> None:
     """Refuse to send what is held for want of its patient: nobody's name can stand in for it."""
     if transfer.error and transfer.error["number"] in NAMELESS:
         raise UsageError(cause=f"todoke sender request {transfer.id[:8]} --patient-id")
+
+
+def _of_something(outbox: Outbox, transfer: Transfer) -> None:
+    """Refuse to send an announcement that ended as if it had images."""
+    if outbox.count(transfer.id) == 0:
+        raise UsageError(cause=f"{transfer.id}: todoke sender announce")
 
 
 def release(data: Path, name: str, *, by: str, reason: str, to: str | None = None) -> Transfer:
@@ -271,9 +287,10 @@ def release(data: Path, name: str, *, by: str, reason: str, to: str | None = Non
         if transfer.state is not TransferState.HELD:
             raise UsageError(cause=f"{transfer.id}: {transfer.state}")
         _of_somebody(transfer)
+        _of_something(outbox, transfer)
         if not (to or transfer.partner):
             raise UsageError(cause="--to")
-        request = transfer.request | {"released": {"by": by, "reason": reason, "at": now()}}
+        asked = transfer.request | {"released": {"by": by, "reason": reason, "at": now()}}
         outbox.set_state(
             transfer.id,
             TransferState.QUEUED,
@@ -281,7 +298,7 @@ def release(data: Path, name: str, *, by: str, reason: str, to: str | None = Non
             error=None,
             opening=None,
             partner=find_partner(data, to).key if to else transfer.partner,
-            request=json.dumps(request, ensure_ascii=False),
+            request=json.dumps(asked, ensure_ascii=False),
         )
         bell.ring(data)
         return outbox.transfer(transfer.id)
