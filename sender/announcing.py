@@ -16,7 +16,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from common import request
-from common.errors import AnnouncementGone, MixedPatients, NotFound, TodokeError, UsageError
+from common.dicom import uids
+from common.errors import (
+    AnnouncementGone,
+    InputError,
+    MixedPatients,
+    NotFound,
+    ProtocolError,
+    TodokeError,
+    UsageError,
+)
+from common.link import check_uid
 from common.states import TransferState
 from sender.patient import PATIENT, contradict, disagree, first
 
@@ -65,6 +75,42 @@ def new(
         "request": _json(asked),
         "test": False,
     }
+
+
+def level(
+    words: Mapping[str, Any], modality: str | None, study: str | None, description: str | None
+) -> dict[str, Any]:
+    """Return patient and study level of an announcement, in the DICOM JSON model.
+
+    Raises
+    ------
+    UsageError
+        A value cannot stand in its element.
+    """
+    import pydicom
+
+    from sender.requests import values
+    from sender.slides.elements import put
+
+    said = {
+        "PatientID": words.get("patient_id"),
+        "PatientName": values.person_name(words),
+        "PatientBirthDate": words.get("birth_date"),
+        "PatientSex": words.get("sex"),
+        "AccessionNumber": words.get("accession_number"),
+        "Modality": modality,
+        "StudyDescription": description,
+        "StudyInstanceUID": study or uids.new_uid(),
+    }
+    made = pydicom.Dataset()
+    try:
+        check_uid(said["StudyInstanceUID"])
+        for keyword, value in said.items():
+            if value:
+                put(made, keyword, value)
+    except (InputError, ProtocolError) as failure:
+        raise UsageError(cause=failure.facts.get("cause", "")) from failure
+    return dict(made.to_json_dict())
 
 
 def joined(

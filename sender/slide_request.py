@@ -41,10 +41,7 @@ def options(
     base : dict
         Options that hold for every slide of the folder.
     """
-    slide = dict(base.get("slide", {}))
-    slide |= {key: words[key] for key in HEADER if words.get(key)}
-    if name := values.person_name(words):
-        slide["patient_name"] = name
+    slide = dict(base.get("slide", {})) | of_words(words)
     told = {key: words[key] for key in TOLD if words.get(key)}
     asked = {**base.get("request", {}), **told}
     if (um := words.get("spacing_um")) is not None:
@@ -67,6 +64,14 @@ def options(
         }
         watched["patients"] = study.patients
     return {**made, "watched": watched}
+
+
+def of_words(words: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what goes into the headers of a slide as it is said."""
+    slide = {key: words[key] for key in HEADER if words.get(key)}
+    if name := values.person_name(words):
+        slide["patient_name"] = name
+    return slide
 
 
 def wrong(base: dict[str, Any], failure: RequestUnreadable, **watched: Any) -> dict[str, Any]:
