@@ -35,6 +35,18 @@ export interface Row {
   readonly arrived_at: string | null;
   readonly test: boolean;
   readonly request: Readonly<Record<string, unknown>> | null;
+  /** What is asked, in the order in which it is shown. */
+  readonly request_items: readonly {
+    readonly key: string;
+    readonly ja: string;
+    readonly en: string;
+    readonly text: string;
+  }[];
+  /** Addresses of the request forms (PDF). */
+  readonly request_forms: readonly string[];
+  readonly requested: boolean;
+  /** Its images are for comparison only, 過去画像. */
+  readonly prior: boolean;
   readonly dicomweb: string;
 }
 

@@ -5,6 +5,12 @@ export const WORDS = {
   app: ["todoke 読影室", "todoke reading room"],
   "mark.test": ["試験", "TEST"],
   "mark.guess": ["推定", "guessed"],
+  "mark.prior": ["過去画像", "Prior images"],
+  "mark.unasked": ["依頼情報なし", "No request"],
+  "mark.withdrawn": ["取消: {r}", "Withdrawn: {r}"],
+  "request.open": ["依頼", "Request"],
+  "request.form": ["依頼票あり", "Request form"],
+  "request.form.save": ["依頼票 {n} を保存 (PDF)", "Save request form {n} (PDF)"],
   "mark.noname": ["氏名なし", "No name"],
   "id.guess": [
     "文字コードの推定表示です。元の値は変えていません",
