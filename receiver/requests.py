@@ -8,13 +8,13 @@ earlier one where the newest asks nothing: more images never hide a request.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydicom import dcmread
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, tuple_, update
 
 from common import request
 from common.errors import NotFound, ProtocolError
@@ -26,7 +26,15 @@ _transfers, _studies, _instances = index.transfers, index.studies, index.instanc
 _asked = index.requests
 _CHANGEABLE = {TransferState.SENDING, TransferState.DELIVERED}
 _LARGEST = request.LARGEST_FORM + (1 << 20)  # bytes of a file with a form
+_TOGETHER = 200  # forms that are asked for at a time
+MODALITY = "DOC"  # of a request form, PS3.3 C.7.3.1.1.1
 WITHDRAWN_HOURS = 24  # in which a withdrawn announcement is still listed
+
+
+class Study(Protocol):
+    """A study, with what is asked of it."""
+
+    asked: dict[str, Any] | None
 
 
 def state_of(opening: Opening) -> TransferState:
@@ -137,6 +145,30 @@ def of_studies(db: Connection, key: str | None = None) -> dict[tuple[str, str], 
             & (_studies.c.study_uid == _asked.c.study_uid),
         ).where(_studies.c.key == key)
     return {(row.institution, row.study_uid): json.loads(row.request) for row in db.execute(rows)}
+
+
+def forms_of(asked: Mapping[str, Any] | None) -> list[str]:
+    """Return the SOP Instance UIDs of the request forms of what is asked of a study."""
+    return request.forms(asked or {})
+
+
+def forms_here(db: Connection, studies: Mapping[tuple[str, str], Study]) -> list[Row[Any]]:
+    """Return institution, study and state of the request forms that studies name.
+
+    Parameters
+    ----------
+    studies : mapping
+        By institution and Study Instance UID, each with what is asked of it.
+    """
+    named = [(known[0], uid) for known, study in studies.items() for uid in forms_of(study.asked)]
+    rows: list[Row[Any]] = []
+    for start in range(0, len(named), _TOGETHER):
+        some = named[start : start + _TOGETHER]
+        same = tuple_(_instances.c.institution, _instances.c.sop_uid).in_(some)
+        columns = _instances.c.institution, _instances.c.study_uid, _instances.c.state
+        found: Iterable[Row[Any]] = db.execute(select(*columns).where(same))
+        rows += [row for row in found if (row.institution, row.study_uid) in studies]
+    return rows
 
 
 def found(db: Connection, sought: str) -> set[tuple[str, str]]:

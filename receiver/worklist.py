@@ -130,7 +130,7 @@ class Worklist:
                 if found is None or (study.row.institution, study.row.study_uid) in found
             ]
         rows.sort(key=lambda row: str(row["arrived_at"]), reverse=True)
-        rows.sort(key=lambda row: (_READ.get(row["state"], 0), _URGENCY.get(row["priority"], 2)))
+        rows.sort(key=lambda row: (_READ.get(row["state"], 0), _turn(row)))
         return rows
 
     def study(self, key: str) -> dict[str, Any]:
@@ -225,19 +225,20 @@ class Worklist:
         study.instances = slots
         study.facts = self.known.of(db, slots)
         study.held = {number: count for number, count in db.execute(_held().where(mine))}
-        study.here = sum(slot.state not in ABSENT for slot in slots)
+        study.asked = requests.of_studies(db, key).get((row.institution, row.study_uid))
+        images = [slot for slot in slots if slot.sop_uid not in set(requests.forms_of(study.asked))]
+        study.here = sum(slot.state not in ABSENT for slot in images)
         study.damaged = sum(slot.state == InstanceState.DAMAGED for slot in slots)
-        study.total = len(slots)
+        study.total = len(images)
         study.derived = {
             slot.sop_uid: self.shelf.of(slot.key)
             for slot in slots
             if study.facts[slot.id].slide and slot.state == InstanceState.VERIFIED
         }
-        study.tiles_here = sum(study.arrived(slot) for slot in slots)
-        study.tiles = sum(slot.frames or 1 for slot in slots)
+        study.tiles_here = sum(study.arrived(slot) for slot in images)
+        study.tiles = sum(slot.frames or 1 for slot in images)
         cases = db.execute(_of_cases().where(mine))
         study.transfers = [(TransferState(case.state), case.priority) for case in cases]
-        study.asked = requests.of_studies(db, key).get((row.institution, row.study_uid))
         return study
 
     def _all(self, db: Connection) -> list[Study]:
@@ -269,6 +270,12 @@ class Worklist:
         for known, asked in requests.of_studies(db).items():
             if (study := studies.get(known)) is not None:
                 study.asked = asked
+        for form in requests.forms_here(db, studies):
+            # what is counted are images, and a request form is none
+            study = studies[form.institution, form.study_uid]
+            arrived = form.state not in ABSENT
+            study.total, study.tiles = study.total - 1, study.tiles - 1
+            study.here, study.tiles_here = study.here - arrived, study.tiles_here - arrived
         return [study for study in studies.values() if not _past(study)]
 
     @staticmethod
@@ -278,6 +285,11 @@ class Worklist:
             return pack_bits(range(frames), frames)
         here = db.execute(select(_frames.c.frame).where(_frames.c.instance == row.id)).scalars()
         return pack_bits((frame for frame in here if frame < frames), frames)
+
+
+def _turn(row: dict[str, Any]) -> int:
+    """Return how urgent a row is: images for comparison stand behind what they are for."""
+    return len(_URGENCY) if row["prior"] else _URGENCY.get(row["priority"], 2)
 
 
 def _past(study: Study) -> bool:
@@ -359,7 +371,7 @@ def study_row(study: Study) -> dict[str, Any]:
     arrived, expected = _progress(study)
     facts = study.facts.values()
     date = study_words.date(first(model, "00080020"))
-    modalities = sorted({one.modality for one in facts if one.modality})
+    modalities = sorted({one.modality for one in facts if one.modality} - {requests.MODALITY})
     return {
         "key": row.key,
         "institution": {"code": row.institution, "name": row.institution_name},
