@@ -86,8 +86,8 @@ def reopen(db: Connection, known: Row[Any], opening: Opening, jws: str) -> None:
     announced = old is TransferState.ANNOUNCED
     if announced and opening.instances:
         said |= {"opened_at": index.now()}  # from now on there is something to wait for
-    elif same or not (announced or old in _CHANGEABLE) or not (announced or opening.instances):
-        return  # the same again, or an announcement that its images have overtaken
+    elif same or not (announced or old in _CHANGEABLE):
+        return
     if announced:
         said |= {
             "kind": opening.kind,
@@ -113,6 +113,12 @@ def _drop_placeholder(db: Connection, known: Row[Any], opening: Opening) -> None
         if db.execute(images.limit(1)).first() is None:
             db.execute(delete(_studies).where(_studies.c.key == row.key))
             index.announce(db, "study", row.key)
+
+
+def study_of(db: Connection, transfer: str) -> str:
+    """Return the Study Instance UID of a transfer that was opened."""
+    same = _asked.c.transfer == transfer
+    return str(db.execute(select(_asked.c.study_uid).where(same)).scalar_one())
 
 
 def subordinate(db: Connection, institution: str, opening: Opening) -> bool:

@@ -81,6 +81,8 @@ def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) 
         )
         statements.write(db, opening.transfer, "opening", jws)
         requests.note(db, institution, opening)
+    elif known.expected and not opening.instances:
+        return study_key(db, institution, requests.study_of(db, known.id))  # overtaken
     else:
         requests.reopen(db, known, opening, jws)
     announce_slots(db, institution, opening)

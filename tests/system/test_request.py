@@ -21,6 +21,7 @@ from receiver import requests
 from receiver.facts import KnownFacts
 from receiver.worklist import Worklist
 from sender.cli import app
+from tests.sender.slides.vendor_files import Svs
 from tests.system.ends import Ends, must, until
 from tests.system.series import write_series
 
@@ -112,6 +113,36 @@ def payload(signed: str | None) -> Any:
     """What a JWS carries, unverified."""
     middle = str(signed).split(".")[1]
     return json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
+
+
+@pytest.mark.requirement("UX-02", "UX-03", "WSI-09")
+def test_the_form_of_a_slide_is_a_transfer_of_its_case(two: Ends, tmp_path: Path) -> None:
+    """Frames travel alone; the slide is not receipted before its form is there."""
+    slide = Svs(width=700, height=500, factors=(1, 2), label=False, macro=False)
+    slide.write(tmp_path / "a.svs")
+    (tmp_path / "form.pdf").write_bytes(PDF)
+    file = tmp_path / "request.json"
+    words = {
+        "患者ID": "T20",
+        "氏名": "髙橋 花子",
+        "採取部位": "胃前庭部",
+        "肉眼所見": "Ⅱc",
+        "染色": "HE",
+    }
+    file.write_text(json.dumps(words, ensure_ascii=False), "utf-8")
+    asked = ("--request", file, "--form", tmp_path / "form.pdf")
+    sent = say(two, "send", tmp_path / "a.svs", *asked)["transfers"]
+    assert [(one["kind"], one["state"]) for one in sent] == [
+        ("dicom", "receipted"), ("slide", "receipted"),
+    ]  # fmt: skip
+    (row,) = [row for row in listed(two) if row["patient"]["id"] == "T20"]
+    assert [(item["ja"], item["text"]) for item in row["request_items"]] == [
+        ("染色", "HE"), ("採取部位", "胃前庭部"), ("肉眼所見", "Ⅱc"),
+    ]  # fmt: skip
+    (named,) = row["request"]["forms"]
+    with two.index() as known:
+        assert requests.form(known, two.receiver / "store", row["key"], named["uid"]) == PDF
+    assert (row["kind"], row["arrived"]) == ("slide", row["expected"])
 
 
 @pytest.mark.requirement("RAD-01")
