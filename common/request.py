@@ -61,7 +61,7 @@ ITEMS = (
     Item("prescription", "現在の処方", "Prescription", LONG),
     Item("site", "採取部位", "Site of the specimen", LONG),
     Item("collected", "採取日", "Collected on"),
-    Item("procedure", "採取方法", "Procedure"),
+    Item("procedure", "採取方法", "Procedure", LONG),
     Item("gross", "肉眼所見", "Gross findings", LONG),
     Item("operation", "手術所見", "Findings at operation", LONG),
     Item("remarks", "備考", "Remarks", LONG),

@@ -116,9 +116,18 @@ def _drop_placeholder(db: Connection, known: Row[Any], opening: Opening) -> None
 
 
 def study_of(db: Connection, transfer: str) -> str:
-    """Return the Study Instance UID of a transfer that was opened."""
+    """Return the Study Instance UID of a transfer that was opened.
+
+    Raises
+    ------
+    NotFound
+        An older program opened it.
+    """
     same = _asked.c.transfer == transfer
-    return str(db.execute(select(_asked.c.study_uid).where(same)).scalar_one())
+    study = db.execute(select(_asked.c.study_uid).where(same)).scalar()
+    if study is None:
+        raise NotFound(thing=transfer)
+    return str(study)
 
 
 def subordinate(db: Connection, institution: str, opening: Opening) -> bool:
