@@ -95,15 +95,51 @@ def _say(kept: dict[str, Any]) -> None:
                     f"{words['studies']} studies are purged from {words['first']} on")  # fmt: skip
 
 
+def _transfer(row: Any) -> dict[str, Any]:
+    """Return a transfer without the text of its request: who watches over it is no reader."""
+    from common import request
+
+    asked = json.loads(row.request)
+    return {
+        "id": row.id,
+        "institution": row.institution,
+        "kind": row.kind,
+        "state": row.state,
+        "priority": row.priority,
+        "purpose": row.purpose,
+        "requested": request.told(asked),
+        "prior": request.is_prior(asked),
+        "withdrawn": "withdrawn" in asked,
+        "arrived": row.arrived or 0,
+        "expected": row.expected,
+        "repeats": row.repeats,
+        "test": row.test,
+        "opened_at": row.opened_at,
+    }
+
+
+def _tell(one: dict[str, Any]) -> None:
+    from common.states import WORDS, TransferState
+
+    english = console.language() == "en"
+    words = WORDS[TransferState(one["state"])]
+    marks = [mark[english] for name, mark in _MARKS.items() if one[name]]
+    if not (one["requested"] or one["prior"]):
+        marks.append(_UNASKED[english])
+    count = f"{one['arrived']}/{one['expected'] or '?'}"
+    word = words.en if english else words.ja
+    console.tell(f"{word}  {count}  {one['id'][:8]}  {' '.join(marks)}".rstrip())
+
+
 def status(data: Data = None, as_json: AsJson = False) -> None:
     """届いたものの様子 / what has arrived, and how far it is."""
     from sqlalchemy import func, select
 
-    from common import audit, request
+    from common import audit
     from common.proof.identity import Node
     from common.proof.role import Role
     from common.settings import Receiver
-    from common.states import ABSENT, WORDS, TransferState
+    from common.states import ABSENT
     from receiver import index, repairs, upkeep
     from receiver.index import Index
 
@@ -133,40 +169,14 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
                 "purge": coming(known, Receiver.load(folder)),
             }
         lang = console.language()
-        asked = {row.id: json.loads(row.request) for row in rows}
-        found = [
-            {
-                "id": row.id,
-                "institution": row.institution,
-                "kind": row.kind,
-                "state": row.state,
-                "priority": row.priority,
-                "purpose": row.purpose,
-                # never its text: who watches over a receiver is no reader
-                "requested": request.told(asked[row.id]),
-                "prior": request.is_prior(asked[row.id]),
-                "withdrawn": "withdrawn" in asked[row.id],
-                "arrived": row.arrived or 0,
-                "expected": row.expected,
-                "repeats": row.repeats,
-                "test": row.test,
-                "opened_at": row.opened_at,
-            }
-            for row in rows
-        ]
+        found = [_transfer(row) for row in rows]
         if as_json:
             console.emit({"transfers": found, **kept, **standing})
             return
         for ja, en in standing["warnings"]:
             console.say(ja, en)
         for one in found:
-            words = WORDS[TransferState(one["state"])]
-            word = words.en if lang == "en" else words.ja
-            marks = [mark[lang == "en"] for name, mark in _MARKS.items() if one[name]]
-            if not (one["requested"] or one["prior"]):
-                marks.append(_UNASKED[lang == "en"])
-            count = f"{one['arrived']}/{one['expected'] or '?'}"
-            console.tell(f"{word}  {count}  {one['id'][:8]}  {' '.join(marks)}".rstrip())
+            _tell(one)
         _say(kept)
 
 

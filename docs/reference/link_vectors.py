@@ -205,7 +205,8 @@ def receipt() -> dict[str, Any]:
         "type": "receipt", "version": 1, "transfer": TRANSFER, "sender": SENDER,
         "receiver": RECEIVER,
         "closing": hashlib.sha256(jws(closing(), "sender").encode()).hexdigest(),
-        "instances": digests(), "facts": {"request": asked()}, "receipted_at": "2026-04-01T00:02:00.000+00:00",
+        "instances": digests(), "facts": {"request": asked()},
+        "receipted_at": "2026-04-01T00:02:00.000+00:00",
     }  # fmt: skip
 
 
