@@ -168,7 +168,6 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
                 "derived": made_here(folder),
                 "purge": coming(known, Receiver.load(folder)),
             }
-        lang = console.language()
         found = [_transfer(row) for row in rows]
         if as_json:
             console.emit({"transfers": found, **kept, **standing})
