@@ -459,7 +459,7 @@ class SourceGone(SourceChanged):
 
 
 class NotDirect(InputError):
-    number = "E-2120"
+    number = "E-2130"
     exit_code = 28
     ja = (
         "直接伝送として送れないため保留しました ({why})。参考として送るには、責任者が"
@@ -474,6 +474,26 @@ class NotDirect(InputError):
         """Return the sentence, with the rule's reason (`why_ja`, `why_en`) in its language."""
         self.facts["why"] = self.facts.get(f"why_{lang}", self.facts.get("why", "?"))
         return super().words(lang)
+
+
+class RequestOfAnother(InputError):
+    number = "E-2131"
+    exit_code = 26
+    ja = (
+        "依頼情報の患者が画像の患者と違うため送りません。正しい依頼を"
+        " todoke sender request で入れるか、画像を選び直してください"
+    )
+    en = (
+        "Not sent: the request is of another patient than the images. Give the right one"
+        " by todoke sender request, or choose the images again"
+    )
+
+
+class AnnouncementGone(InputError):
+    number = "E-2132"
+    exit_code = 26
+    ja = "予告 {transfer} はもう開いていません ({cause})。release で予告なしに送れます"
+    en = "Announcement {transfer} is no longer open ({cause}). release sends without it"
 
 
 class InvitationError(InputError):

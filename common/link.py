@@ -2,8 +2,7 @@
 
 Sentences are JSON; opening, closing and receipt travel signed (JWS, RFC 7515).
 Frames travel in batches, each frame behind a fixed header; see
-``docs/reference/link.md``.  Everything read from a peer is checked here, before
-a room acts on it.
+``docs/reference/link.md``.  What a peer says is checked here, before a room acts on it.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from common import request
 from common.bitmap import pack_bits as pack_bits
 from common.bitmap import unpack_bits as unpack_bits
 from common.errors import IntegrityError, ProtocolError
@@ -190,7 +190,7 @@ def read_opening(payload: dict[str, Any]) -> Opening:
         _require(opening.priority in PRIORITIES, "priority")
         _require(opening.purpose in PURPOSES, "purpose")
         _require(isinstance(opening.attributes, dict), "attributes")
-        _require(isinstance(opening.request, dict), "request")
+        request.check(opening.request)
         _require(isinstance(opening.test, bool), "test")
         _require(isinstance(opening.declaration, dict), "declaration")
         check_uid(opening.study)

@@ -7,6 +7,7 @@ compared with one made at the same end.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
-from common import durable, link, memory
+from common import durable, link, memory, request
 from common.errors import IntegrityError, StorageError
 from common.link import Closing, Digest, Receipt
 from common.proof import jws
@@ -169,7 +170,7 @@ class Receipts:
             receiver=self.node.institution.code,
             closing=answered,
             instances=tuple(found),
-            facts=self.facts,
+            facts=self.facts | _asked(known),
             receipted_at=index.now(),
         )
         signed = jws.sign(link.words(receipt), self.node)
@@ -199,6 +200,12 @@ class Receipts:
         final = path.with_suffix(".dcm")
         durable.publish(path, final)
         return self.store.relative(final)
+
+
+def _asked(row: Row[Any]) -> dict[str, str]:
+    """Return what a receipt says of the request that is kept here (UX-02)."""
+    kept = json.loads(row.request)
+    return {"request": request.digest(row.priority, row.purpose, kept)} if kept else {}
 
 
 def _keep_verified(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs to the receiver's room."""
     app.command()(run)
     app.command()(status)
+    app.command("list")(listed)
 
 
 def run(data: Data = None, as_json: AsJson = False) -> None:
@@ -40,6 +42,8 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
         running.run(data_folder("receiver", data).absolute(), ready)
 
 
+_MARKS = {"prior": ("過去画像", "prior"), "withdrawn": ("取り消された予告", "withdrawn")}
+_UNASKED = ("依頼情報なし", "no request")
 ALARMS = 20  # the newest, that are listed
 
 
@@ -91,6 +95,42 @@ def _say(kept: dict[str, Any]) -> None:
                     f"{words['studies']} studies are purged from {words['first']} on")  # fmt: skip
 
 
+def _transfer(row: Any) -> dict[str, Any]:
+    """Return a transfer without the text of its request: who watches over it is no reader."""
+    from common import request
+
+    asked = json.loads(row.request)
+    return {
+        "id": row.id,
+        "institution": row.institution,
+        "kind": row.kind,
+        "state": row.state,
+        "priority": row.priority,
+        "purpose": row.purpose,
+        "requested": request.told(asked),
+        "prior": request.is_prior(asked),
+        "withdrawn": "withdrawn" in asked,
+        "arrived": row.arrived or 0,
+        "expected": row.expected,
+        "repeats": row.repeats,
+        "test": row.test,
+        "opened_at": row.opened_at,
+    }
+
+
+def _tell(one: dict[str, Any]) -> None:
+    from common.states import WORDS, TransferState
+
+    english = console.language() == "en"
+    words = WORDS[TransferState(one["state"])]
+    marks = [mark[english] for name, mark in _MARKS.items() if one[name]]
+    if not (one["requested"] or one["prior"]):
+        marks.append(_UNASKED[english])
+    count = f"{one['arrived']}/{one['expected'] or '?'}"
+    word = words.en if english else words.ja
+    console.tell(f"{word}  {count}  {one['id'][:8]}  {' '.join(marks)}".rstrip())
+
+
 def status(data: Data = None, as_json: AsJson = False) -> None:
     """届いたものの様子 / what has arrived, and how far it is."""
     from sqlalchemy import func, select
@@ -99,7 +139,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
     from common.proof.identity import Node
     from common.proof.role import Role
     from common.settings import Receiver
-    from common.states import ABSENT, WORDS, TransferState
+    from common.states import ABSENT
     from receiver import index, repairs, upkeep
     from receiver.index import Index
 
@@ -128,28 +168,43 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
                 "derived": made_here(folder),
                 "purge": coming(known, Receiver.load(folder)),
             }
-        lang = console.language()
-        listed = [
-            {
-                "id": row.id,
-                "institution": row.institution,
-                "kind": row.kind,
-                "state": row.state,
-                "arrived": row.arrived or 0,
-                "expected": row.expected,
-                "repeats": row.repeats,
-                "test": row.test,
-                "opened_at": row.opened_at,
-            }
-            for row in rows
-        ]
+        found = [_transfer(row) for row in rows]
         if as_json:
-            console.emit({"transfers": listed, **kept, **standing})
+            console.emit({"transfers": found, **kept, **standing})
             return
         for ja, en in standing["warnings"]:
             console.say(ja, en)
-        for one in listed:
-            words = WORDS[TransferState(one["state"])]
-            word = words.en if lang == "en" else words.ja
-            console.tell(f"{word}  {one['arrived']}/{one['expected'] or '?'}  {one['id'][:8]}")
+        for one in found:
+            _tell(one)
         _say(kept)
+
+
+def listed(
+    search: Annotated[str | None, typer.Option(help="依頼情報の語 / words of the request")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """読影の一覧 (氏名が出ます) / the work list, with names and requests."""
+    from common.proof import role
+    from receiver.facts import KnownFacts
+    from receiver.index import Index
+    from receiver.worklist import Worklist
+
+    with console.verb(as_json=as_json):
+        folder = data_folder("receiver", data)
+        role.read(folder, role.Role.SUPPORTER)
+        with contextlib.closing(Index.at(folder)) as known:
+            rows = Worklist(known, KnownFacts(folder / "store")).rows(search or "")
+        if as_json:
+            console.emit({"rows": rows})
+            return
+        lang = console.language()
+        for row in rows:
+            patient = row["patient"]
+            name = patient["ideographic"] or patient["alphabetic"] or "-"
+            prior = f"[{_MARKS['prior'][lang == 'en']}]" if row["prior"] else ""
+            asked = row["request"].get("reason") or ""
+            if not (row["requested"] or row["prior"]):
+                asked = _UNASKED[lang == "en"]
+            words = (row[f"state_{lang}"], row["priority"], patient["id"], name, prior, asked)
+            console.tell("  ".join(word.replace("\n", " ") for word in words if word))

@@ -22,7 +22,7 @@ from common.errors import (
 )
 from common.link import Opening, Slot
 from common.states import InstanceState, TransferState, move
-from receiver import index, statements
+from receiver import index, requests, statements
 from receiver.attributes import instance_attributes, study_attributes, told_attributes
 from receiver.facts import LIGHT
 from receiver.store import Store
@@ -36,6 +36,8 @@ _transfers, _studies, _instances = index.transfers, index.studies, index.instanc
 
 def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) -> str:
     """Make a transfer and the slots of its instances; the same opening again changes nothing.
+
+    One that was announced gets its images, see :func:`receiver.requests.reopen`.
 
     Parameters
     ----------
@@ -65,7 +67,7 @@ def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) 
                 id=opening.transfer,
                 institution=institution,
                 kind=opening.kind,
-                state=TransferState.SENDING if opening.instances else TransferState.ANNOUNCED,
+                state=requests.state_of(opening),
                 priority=opening.priority,
                 purpose=opening.purpose,
                 test=opening.test,
@@ -76,16 +78,17 @@ def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) 
             )
         )
         statements.write(db, opening.transfer, "opening", jws)
-    elif known.receipted_at is None and statements.read(db, known.id, "opening") != jws:
-        # a person released it at the sender, and it was signed anew; the record names the last
-        statements.write(db, opening.transfer, "opening", jws)
+        requests.note(db, institution, opening)
+    elif known.expected and not opening.instances:
+        return study_key(db, institution, requests.study_of(db, known.id))  # overtaken
+    else:
+        requests.reopen(db, known, opening, jws)
     announce_slots(db, institution, opening)
     told = told_attributes(opening.attributes)
     check_patient(db, institution, opening.study, told)
     said = {**told, ANNOUNCED: True}
-    key = touch_study(
-        db, institution, opening.study, opening.transfer, lambda: said, announced=True
-    )
+    speaks = None if requests.subordinate(db, institution, opening) else opening.transfer
+    key = touch_study(db, institution, opening.study, speaks, lambda: said, announced=True)
     index.announce(db, "study", key)
     return key
 

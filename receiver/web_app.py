@@ -18,7 +18,7 @@ from common.web import guard
 from common.web.accounts import ABSOLUTE_SECONDS, Accounts
 from common.web.headers import SecurityHeaders
 from common.web.hosts import KnownHosts
-from receiver import dicomweb, index, pages, slide_levels
+from receiver import dicomweb, index, pages, requests, slide_levels
 from receiver.changes import Changes
 from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
@@ -158,7 +158,8 @@ def _list_routes(
     live = Live(services.index)
 
     async def rows(request: Request) -> Response:
-        found = await asyncio.to_thread(worklist.rows)
+        sought = request.query_params.get("request", "")[:200]
+        found = await asyncio.to_thread(worklist.rows, sought)
         return reply(request, {"server_time": index.now(), "rows": found})
 
     async def study(request: Request) -> Response:
@@ -176,6 +177,13 @@ def _list_routes(
             slide_levels.derived_tile, worklist.index, worklist.shelf, *where
         )
         return Response(tile, media_type="image/jpeg")
+
+    async def form(request: Request) -> Response:
+        words = request.path_params
+        where = services.index, services.store, words["key"], words["uid"]
+        data = await asyncio.to_thread(requests.form, *where)
+        saved = 'attachment; filename="request-form.pdf"'  # opened in no page of ours
+        return Response(data, media_type="application/pdf", headers={"Content-Disposition": saved})
 
     async def opened(request: Request) -> Response:
         await asyncio.to_thread(worklist.opened, request.path_params["key"])
@@ -197,6 +205,7 @@ def _list_routes(
         Route(
             "/api/studies/{key}/derived/{sop}/{factor:int}/{number:int}", derived, methods=["GET"]
         ),
+        Route("/api/studies/{key}/forms/{uid}", form, methods=["GET"]),
         Route("/api/studies/{key}/opened", opened, methods=["POST"]),
         Route("/api/studies/{key}/done", done, methods=["POST"]),
         Route("/api/events", events, methods=["GET"]),

@@ -11,15 +11,16 @@ import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, case, func, select, update
 
-from common.dicom import burned_in, patient, person_name
+from common.dicom import burned_in
 from common.errors import NotFound
 from common.link import pack_bits
 from common.states import ABSENT, INSTANCE_WORDS, MOVES, WORDS, InstanceState, TransferState, move
-from receiver import index, slide_levels
+from receiver import index, requests, slide_levels, study_words
 from receiver.attributes import GUESSED, TEST, first
 from receiver.derived import Shape, Shelf
 from receiver.facts import LIGHT, NOTHING, Facts, KnownFacts
@@ -30,7 +31,12 @@ _instances, _frames = index.instances, index.frames
 
 _BURNED = ("", burned_in.UNKNOWN, burned_in.DECLARED).index
 _URGENCY = {"urgent": 0, "soon": 1, "routine": 2}
-_READ = {TransferState.DONE: 2, TransferState.READING: 1, TransferState.OPENED: 1}
+_READ = {
+    TransferState.DONE: 2,
+    TransferState.RECALLED: 2,
+    TransferState.READING: 1,
+    TransferState.OPENED: 1,
+}
 _ORDER = list(TransferState)  # as a transfer goes through them
 _WHOLE = {InstanceState.STORED, InstanceState.VERIFIED}
 #: States of a transfer under which a reader's own state is what the list shows.
@@ -59,6 +65,8 @@ class Study:
         For a study alone: its rows, the frames here of levels not yet whole, and what was
         made here of others, by SOP Instance UID.
     transfers : list of (state, priority), of a slide case: each slide is a transfer
+    asked : dict or None
+        What an earlier or the newest transfer asks, see :mod:`receiver.requests`.
     """
 
     row: Row[Any]
@@ -72,6 +80,7 @@ class Study:
     derived: dict[str, list[Shape]] = field(default_factory=dict)
     held: dict[int, int] = field(default_factory=dict)
     transfers: list[tuple[TransferState, str]] = field(default_factory=list)
+    asked: dict[str, Any] | None = None
 
     @property
     def state(self) -> TransferState:
@@ -107,13 +116,24 @@ class Worklist:
         self.known = known
         self.shelf = Shelf(known.store)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return a row of every study: urgent before soon before routine, new first."""
+    def rows(self, sought: str = "") -> list[dict[str, Any]]:
+        """Return a row of every study: urgent before soon before routine, new first.
+
+        Parameters
+        ----------
+        sought : str
+            Only studies whose request has this text, whatever its case, width and kana.
+        """
         with self.index.read() as db:
-            shown = (one for one in self._all(db) if one.state != TransferState.RECALLED)
-            rows = [study_row(study) for study in shown]
+            found = requests.found(db, sought) if sought else None
+            rows = [
+                study_row(study)
+                for study in self._all(db)
+                if (study.state != TransferState.RECALLED or not study.total)
+                and (found is None or (study.row.institution, study.row.study_uid) in found)
+            ]
         rows.sort(key=lambda row: str(row["arrived_at"]), reverse=True)
-        rows.sort(key=lambda row: (_READ.get(row["state"], 0), _URGENCY.get(row["priority"], 2)))
+        rows.sort(key=lambda row: (_READ.get(row["state"], 0), _turn(row)))
         return rows
 
     def study(self, key: str) -> dict[str, Any]:
@@ -208,16 +228,18 @@ class Worklist:
         study.instances = slots
         study.facts = self.known.of(db, slots)
         study.held = {number: count for number, count in db.execute(_held().where(mine))}
-        study.here = sum(slot.state not in ABSENT for slot in slots)
+        study.asked = requests.of_studies(db, key).get((row.institution, row.study_uid))
+        images = [slot for slot in slots if slot.sop_uid not in set(requests.forms_of(study.asked))]
+        study.here = sum(slot.state not in ABSENT for slot in images)
         study.damaged = sum(slot.state == InstanceState.DAMAGED for slot in slots)
-        study.total = len(slots)
+        study.total = len(images)
         study.derived = {
             slot.sop_uid: self.shelf.of(slot.key)
             for slot in slots
             if study.facts[slot.id].slide and slot.state == InstanceState.VERIFIED
         }
-        study.tiles_here = sum(study.arrived(slot) for slot in slots)
-        study.tiles = sum(slot.frames or 1 for slot in slots)
+        study.tiles_here = sum(study.arrived(slot) for slot in images)
+        study.tiles = sum(slot.frames or 1 for slot in images)
         cases = db.execute(_of_cases().where(mine))
         study.transfers = [(TransferState(case.state), case.priority) for case in cases]
         return study
@@ -248,7 +270,16 @@ class Worklist:
                 study.transfers.append((TransferState(slide.state), slide.priority))
         for number, facts in self.known.of_numbers(db, of_number).items():
             of_number[number].facts[number] = facts
-        return list(studies.values())
+        for known, asked in requests.of_studies(db).items():
+            if (study := studies.get(known)) is not None:
+                study.asked = asked
+        for form in requests.forms_here(db, studies):
+            # what is counted are images, and a request form is none
+            study = studies[form.institution, form.study_uid]
+            arrived = form.state not in ABSENT
+            study.total, study.tiles = study.total - 1, study.tiles - 1
+            study.here, study.tiles_here = study.here - arrived, study.tiles_here - arrived
+        return [study for study in studies.values() if not _past(study)]
 
     @staticmethod
     def _bitmap(db: Connection, row: Row[Any]) -> str:
@@ -257,6 +288,19 @@ class Worklist:
             return pack_bits(range(frames), frames)
         here = db.execute(select(_frames.c.frame).where(_frames.c.instance == row.id)).scalars()
         return pack_bits((frame for frame in here if frame < frames), frames)
+
+
+def _turn(row: dict[str, Any]) -> int:
+    """Return how urgent a row is: images for comparison stand behind what they are for."""
+    return len(_URGENCY) if row["prior"] else _URGENCY.get(row["priority"], 2)
+
+
+def _past(study: Study) -> bool:
+    """Whether this is an announcement that was withdrawn a day ago: nobody waits for it."""
+    if study.state is not TransferState.RECALLED or study.total:
+        return False
+    age = datetime.now(UTC) - datetime.fromisoformat(study.row.changed_at)
+    return age > timedelta(hours=requests.WITHDRAWN_HOURS)
 
 
 def _query() -> Any:
@@ -329,18 +373,18 @@ def study_row(study: Study) -> dict[str, Any]:
         state = TransferState(row.reading)
     arrived, expected = _progress(study)
     facts = study.facts.values()
-    date = _date(first(model, "00080020"))
-    modalities = sorted({one.modality for one in facts if one.modality})
+    date = study_words.date(first(model, "00080020"))
+    modalities = sorted({one.modality for one in facts if one.modality} - {requests.MODALITY})
     return {
         "key": row.key,
         "institution": {"code": row.institution, "name": row.institution_name},
         "study_uid": row.study_uid,
         "kind": "slide" if study.slide else "dicom",
-        "patient": _patient(model, row.institution, date),
+        "patient": study_words.patient(model, row.institution, date),
         "modalities": modalities or [m for m in [first(model, "00080060")] if m],
         "description": _described(model),
         "study_date": date,
-        "study_time": _time(first(model, "00080030")),
+        "study_time": study_words.time(first(model, "00080030")),
         "accession_number": first(model, "00080050") or "",
         "body_part": first(model, "00180015")
         or next((one.body_part for one in facts if one.body_part), ""),
@@ -357,7 +401,7 @@ def study_row(study: Study) -> dict[str, Any]:
         "changed_at": row.changed_at,
         "test": bool(row.test) or bool(model.get(TEST)) or any(one.test for one in facts),
         "burned_in": max((one.burned for one in facts if one.burned), key=_BURNED, default=None),
-        "request": json.loads(row.request or "{}"),
+        **requests.words(json.loads(row.request or "{}"), study.asked, row.key),
         "dicomweb": f"/dicomweb/at/{row.institution}",
     }
 
@@ -371,21 +415,6 @@ def _progress(study: Study) -> tuple[int, int | None]:
     known = bool(study.row.opening and study.row.expected)
     here, total = (study.tiles_here, study.tiles) if study.slide else (study.here, study.total)
     return here, total if known else None
-
-
-def _patient(model: dict[str, Any], institution: str, study_date: str | None) -> dict[str, Any]:
-    guessed = person_name.PATIENT_NAME in model.get(GUESSED, [])
-    name = person_name.from_json(first(model, person_name.PATIENT_NAME), guessed=guessed)
-    born = _date(first(model, "00100030"))
-    return {
-        "id": first(model, "00100020") or "",
-        "issuer": institution,
-        "issued_by": patient.of_model(model)[1],
-        **name.as_json(),
-        "birth_date": born,
-        "sex": first(model, "00100040") or "",
-        "age": _age(born, study_date),
-    }
 
 
 def _series(study: Study) -> list[dict[str, Any]]:
@@ -427,22 +456,3 @@ def _instance(row: Row[Any], facts: Facts) -> dict[str, Any]:
         "sop_class": row.sop_class,
         "transfer_syntax": row.transfer_syntax,
     }
-
-
-def _date(value: Any) -> str | None:
-    """Return a DICOM date as YYYY-MM-DD, None where it is none."""
-    found = re.fullmatch(r"(\d{4})\.?(\d\d)\.?(\d\d)", str(value or "").strip())
-    return "-".join(found.groups()) if found else None
-
-
-def _time(value: Any) -> str | None:
-    """Return a DICOM time as HH:MM:SS, None where it is none."""
-    found = re.match(r"(\d\d)(\d\d)?(\d\d)?", str(value or ""))
-    return ":".join(part or "00" for part in found.groups()) if found else None
-
-
-def _age(born: str | None, on: str | None) -> int | None:
-    """Return full years between two dates."""
-    if born is None or on is None or on < born:
-        return None
-    return int(on[:4]) - int(born[:4]) - (on[5:] < born[5:])

@@ -10,6 +10,7 @@ from sender import (
     pairing_verbs,
     record_verbs,
     reporting_verbs,
+    request_verbs,
     sending_verbs,
     watching_verbs,
 )
@@ -25,3 +26,4 @@ watching_verbs.register(app)
 record_verbs.register(app)
 reporting_verbs.register(app)
 blocking_verbs.register(app)
+request_verbs.register(app)

@@ -1,4 +1,4 @@
-"""A held slide gets the request that it lacked, before any of it is known at the other end."""
+"""What has not been opened gets the request that it lacked: nobody else knows of it yet."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import UsageError
+from common import request
+from common.errors import RequestOfAnother, UsageError
+from common.states import TransferState
 from sender import ingest, slide_request
+from sender.patient import contradict
 
 if TYPE_CHECKING:
-    from sender.outbox import Outbox
+    from sender.outbox import Outbox, Transfer
     from sender.routing import Rule
+
+OF_ANOTHER = RequestOfAnother.number
 
 
 def complete(
@@ -54,3 +59,37 @@ def complete(
     if "watched" in job.options:  # a job of that one slide
         outbox.options(job.id, options)
     outbox.completed(row.id, values, instances)
+
+
+def ask(outbox: Outbox, row: Transfer, words: Mapping[str, Any]) -> None:
+    """Give DICOM images, or an announcement, their request, over what was known before.
+
+    Images that were held for a request of another patient go on with the right one.
+
+    Parameters
+    ----------
+    words : mapping
+        By the keys of :data:`sender.requests.values.COLUMNS`.
+
+    Raises
+    ------
+    UsageError
+        It is on its way, or its opening has been signed; or the words say what the images
+        say themselves.
+    RequestOfAnother
+        The words are of another patient.
+    """
+    said = {"00100020": words.get("patient_id"), "00100030": words.get("birth_date")}
+    if contradict(said, row.attributes):
+        raise RequestOfAnother
+    told = {key: words[key] for key in slide_request.TOLD if words.get(key)}
+    values = {key: words[key] for key in ("priority", "purpose") if words.get(key)}
+    if not told and not values:
+        raise UsageError(cause=f"{row.id}: --reason, --clinical, ...")
+    known = row.request | told
+    request.check(known)
+    if row.state is TransferState.HELD and (row.error or {}).get("number") == OF_ANOTHER:
+        values |= {"state": TransferState.QUEUED, "error": None, "finished": None}
+    if row.state is TransferState.ANNOUNCED:
+        values |= {"started": None}  # the receiver is told anew
+    outbox.ask(row.id, known, **values)

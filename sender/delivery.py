@@ -10,17 +10,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from common import link, tls
+from common import link, request, tls
 from common.dicom import calling
 from common.dicom.channel import Channel
 from common.errors import (
     IntegrityError,
+    PeerBusy,
     PeerError,
     PeerRefused,
     PeerUnreachable,
     TodokeError,
+    UsageError,
 )
-from common.link import Closing, Digest, Opening
+from common.link import Closing, Digest, Opening, Slot
 from common.proof import jws
 from common.proof.identity import Node
 from common.settings import Sender
@@ -86,10 +88,14 @@ class Delivery:
         GaveWay
             Something more urgent has the line; what was acknowledged stays so.
         """
+        if transfer.state is TransferState.ANNOUNCED:
+            self._announce(transfer)
+            return
         if transfer.state is TransferState.QUEUED:
             self.outbox.set_state(
                 transfer.id, TransferState.SENDING, started=transfer.started or now(), error=None
             )
+            transfer = self.outbox.transfer(transfer.id)  # its request may have changed till now
         if self.partner.kind != "todoke":
             self._objects_alone(transfer)
         elif transfer.kind == "slide":
@@ -236,6 +242,14 @@ class Delivery:
         self._last = now()
         return client
 
+    def _announce(self, transfer: Transfer) -> None:
+        """Tell the receiver what will come, or no longer will; nothing of it is kept as opened."""
+        if self.partner.kind != "todoke":
+            raise UsageError(cause=f"{self.partner.key}: /link/v1")
+        with contextlib.closing(self.connect()) as client:
+            client.open(self._signed(transfer, ()))
+        self.outbox.announced(transfer)
+
     def _by_dicom(self, transfer: Transfer) -> None:
         """Send instances by C-STORE, the opening beside and not before them.
 
@@ -299,6 +313,7 @@ class Delivery:
                 return
             except Incomplete as missing:
                 uids = missing.uids
+                self._of_others(transfer, uids)
             except Unequal as unequal:
                 uids = unequal.uids
                 sent_again += 1
@@ -308,6 +323,12 @@ class Delivery:
             self.outbox.acknowledged(transfer.id, uids, held=0)
             self.outbox.set_state(transfer.id, TransferState.SENDING)
         raise IntegrityError(cause="acknowledged, but missing at the receiver")
+
+    def _of_others(self, transfer: Transfer, uids: list[str]) -> None:
+        """Wait where the receiver misses what another transfer brings: a slide's request form."""
+        own = {i.sop_uid for part in self.outbox.parts(transfer.id) for i in part}
+        if not own.issuperset(uids):
+            raise PeerBusy(cause="依頼票 / request form")
 
     def _digests(self, transfer: Transfer) -> list[Digest]:
         """Read every source again and digest it whole; D1 must be that of what was sent.
@@ -359,6 +380,11 @@ class Delivery:
             announced = slots.of_images(i for part in self.outbox.parts(transfer.id) for i in part)
         else:
             announced = slots.of_slide(self.outbox.instances(transfer.id), slide)
+        signed = self._signed(transfer, announced)
+        self.outbox.keep(transfer.id, opening=signed)
+        return signed
+
+    def _signed(self, transfer: Transfer, announced: tuple[Slot, ...]) -> str:
         opening = Opening(
             transfer=transfer.id,
             kind=transfer.kind,
@@ -374,9 +400,7 @@ class Delivery:
             opened_at=now(),
             declaration=transfer.judgement,
         )
-        signed = jws.sign(link.words(opening), self.node)
-        self.outbox.keep(transfer.id, opening=signed)
-        return signed
+        return jws.sign(link.words(opening), self.node)
 
     def _send_instances(self, client: LinkClient, transfer: Transfer) -> None:
         missing, _ = client.missing(transfer.id)
@@ -401,14 +425,12 @@ class Delivery:
             jws.verify(signed, self.partner.signing_certificate, link.digests(found))
         )
         named = (receipt.transfer, receipt.sender, receipt.receiver, receipt.closing)
-        ours = (
-            transfer.id,
-            self.node.institution.code,
-            self.partner.code,
-            closing,
-        )
+        ours = transfer.id, self.node.institution.code, self.partner.code, closing
         if named != ours:
             raise IntegrityError(cause="receipt of something else")
+        asked = transfer.priority, transfer.purpose, transfer.request
+        if not request.agrees(receipt.facts, *asked):
+            raise IntegrityError(cause="request")
         unequal = link.compare(found, receipt.instances)
         if unequal:
             self._differ(transfer, unequal)

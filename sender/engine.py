@@ -271,7 +271,7 @@ class Engine:
                 shares=one.kind == "slide",  # a reader may have opened any slide of a case
             )
             for one in self.outbox.owed()
-            if one.state in OWED_STATES and moment >= self._due.get(one.id, 0)
+            if _goes_on(one) and moment >= self._due.get(one.id, 0)
         ]
         return owed + (self._questions(moment) if self.asks else [])
 
@@ -413,6 +413,12 @@ class Engine:
         except DiskFull:  # it ends the same way when there is room to say so
             self._due[transfer.id] = time.monotonic() + LONGEST_WAIT / 4
         log.error("transfer %s: %s", transfer.id, _words(error))
+
+
+def _goes_on(transfer: Transfer) -> bool:
+    """Tell whether there is something to do for a transfer: its receiver knows of a 予告 or not."""
+    announced = transfer.state is TransferState.ANNOUNCED and transfer.started is None
+    return announced or transfer.state in OWED_STATES
 
 
 def goes_out(values: Mapping[str, object]) -> bool:

@@ -31,7 +31,7 @@ from common.errors import (
     TodokeError,
 )
 from common.states import TransferState
-from sender import declaring, identity, judging, sidecars
+from sender import asked, declaring, identity, judging, sidecars
 from sender.declaring import House
 from sender.facts import Facts
 from sender.file_names import check_name, printable
@@ -160,7 +160,9 @@ def scan(
     found = Found()
     studies: dict[tuple[str, ...], Study] = {}
     first: dict[str, Instance] = {}
-    for path in files_below(job.paths):
+    priors = [Path(one) for one in job.options.get("priors", [])]
+    named = [Path(one) for one in job.paths]
+    for path in files_below([*job.paths, *(one for one in priors if not asked.below(one, named))]):
         found.files += 1
         try:
             check_name(path)
@@ -187,6 +189,7 @@ def scan(
     if job.options.get("stills"):
         _take_stills(job, rules, found, studies, made, house)
         seen(found.files)
+    asked.settle(job, found.transfers, made)
     for values, instances in found.transfers:
         checks.look(values, instances)
     return found

@@ -22,7 +22,7 @@ from common import database
 from common.errors import NotFound, TodokeError, UsageError
 from common.link import Digest
 from common.states import AT_REST, TransferState, move
-from sender import outbox_file, statements
+from sender import announcing, outbox_file, statements
 from sender.heard import Heard
 from sender.recorded import Recorded
 
@@ -194,10 +194,15 @@ class Outbox(Heard, Recorded):
         """
         ids = []
         with self._write() as db:
-            for values, instances in found:
-                ids.append(secrets.token_hex(16))
-                row = {"id": ids[-1], "job": job.id, "created": now(), **values}
-                _insert(db, "transfers", row)
+            announced = announcing.joined(db, job, found)
+            for place, (values, instances) in enumerate(found):
+                ids.append(announced.get(place) or secrets.token_hex(16))
+                row = {"job": job.id, "created": now(), **values}
+                if place in announced:
+                    nothing = {"started": None, "error": None, "attempts": 0}
+                    _update(db, ids[-1], row | nothing)
+                else:
+                    _insert(db, "transfers", {"id": ids[-1], **row})
                 _insert_instances(db, ids[-1], instances)
             for path, error in refused:
                 words = error.as_json()
@@ -221,6 +226,36 @@ class Outbox(Heard, Recorded):
             _update(db, transfer, {"error": None, **values})
             db.execute("DELETE FROM instances WHERE transfer=?", (transfer,))
             _insert_instances(db, transfer, instances)
+
+    def announce(self, values: dict[str, Any]) -> None:
+        """Owe an announcement, see :func:`sender.announcing.new`."""
+        with self._write() as db:
+            job = outbox_file.insert_job(db, values["partner"], [], {})
+            db.execute("UPDATE jobs SET scanned=? WHERE id=?", (now(), job))
+            _insert(db, "transfers", {"job": job, "created": now(), **values})
+
+    def withdraw(self, transfer: str, *, by: str, reason: str) -> None:
+        """Withdraw an announcement; raises as :func:`sender.announcing.withdraw`."""
+        with self._write() as db:
+            announcing.withdraw(db, transfer, by, reason, now())
+
+    def announced(self, transfer: Transfer) -> None:
+        """Keep that the receiver knows of an announcement as it is here."""
+        with self._write() as db:
+            announcing.told(db, transfer.id, transfer.request, now())
+
+    def ask(self, transfer: str, words: Mapping[str, Any], **values: Any) -> None:
+        """Keep other request information of what has not been opened.
+
+        Raises
+        ------
+        UsageError
+            It is on its way, or its opening has been signed.
+        """
+        with self._write() as db:
+            if not self.may_be_asked(transfer):
+                raise UsageError(cause=f"{transfer}: {self.transfer(transfer).state}")
+            _update(db, transfer, {"request": _json(words), **values})
 
     def refused(self, job: int) -> list[dict[str, str]]:
         """Return the files of a job that are not sent, each with its reason."""

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import durable, errors, space
+from common import durable, errors, request, space
 from common.errors import (
     DataInUse,
     NotDirect,
     NotFound,
     PatientUnknown,
     PeerError,
+    RequestOfAnother,
     RequestUnreadable,
     StorageError,
     UsageError,
@@ -37,7 +38,7 @@ from sender.safety.blocked import Blocked
 QUICK = 5.0  # seconds; a daemon that fails sooner ends
 STOPPED = (TransferState.HELD, TransferState.FAILED)
 #: Held so until a request says of whom the slide is.
-NAMELESS = frozenset({PatientUnknown.number, RequestUnreadable.number})
+NAMELESS = frozenset({PatientUnknown.number, RequestUnreadable.number, RequestOfAnother.number})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,13 @@ def submit(data: Path, partner: str, paths: list[Path], options: dict[str, Any])
         A path does not exist.
     """
     stills: dict[str, list[Path]] = options.get("stills", {})
-    for path in [*paths, *itertools.chain(*stills.values())]:
+    beside = {key: [Path(one) for one in options.get(key, [])] for key in ("priors", "forms")}
+    for path in [*paths, *itertools.chain(*stills.values(), *beside.values())]:
         if not path.exists():
             raise NotFound(thing=path)
+    options = options | {
+        key: [str(_absolute(one)) for one in of] for key, of in beside.items() if of
+    }
     if stills:
         named = {kind: [str(_absolute(path)) for path in of] for kind, of in stills.items()}
         options = options | {"stills": named}
@@ -178,7 +183,8 @@ def look(outbox: Outbox, job: int) -> Progress:
 
 def at_rest(transfer: Transfer) -> bool:
     """Whether the sender has nothing more to do for a transfer by itself."""
-    return transfer.finished is not None or transfer.state in AT_REST
+    told = transfer.state is TransferState.ANNOUNCED and transfer.started is not None
+    return told or transfer.finished is not None or transfer.state in AT_REST
 
 
 def describe(outbox: Outbox, transfer: Transfer, *, named: bool = True) -> dict[str, Any]:
@@ -207,6 +213,9 @@ def describe(outbox: Outbox, transfer: Transfer, *, named: bool = True) -> dict[
         "purpose": transfer.purpose,
         "study_uid": transfer.study,
         "test": transfer.test,
+        "requested": request.told(transfer.request),
+        "prior": request.is_prior(transfer.request),
+        "withdrawn": "withdrawn" in transfer.request,
         "instances": outbox.count(transfer.id),
         "held": held,
         "of": total,
@@ -255,6 +264,7 @@ def retry(data: Path, name: str) -> Transfer:
         if transfer.state not in STOPPED:
             raise UsageError(cause=f"{transfer.id}: {transfer.state}")
         _of_somebody(data, transfer)
+        _of_something(outbox, transfer)
         if judging.holds(transfer.judgement):
             raise UsageError(cause=f"todoke sender release {transfer.id[:8]} --as 参考")
         outbox.set_state(transfer.id, TransferState.QUEUED, finished=None, error=None, attempts=0)
@@ -267,6 +277,12 @@ def _of_somebody(data: Path, transfer: Transfer) -> None:
     if transfer.error and transfer.error["number"] in NAMELESS:
         raise UsageError(cause=f"todoke sender request {transfer.id[:8]} --patient-id")
     Blocked(data).check(transfer.attributes)
+
+
+def _of_something(outbox: Outbox, transfer: Transfer) -> None:
+    """Refuse to send an announcement that ended as if it had images."""
+    if outbox.count(transfer.id) == 0:
+        raise UsageError(cause=f"{transfer.id}: todoke sender announce")
 
 
 def release(
@@ -295,6 +311,7 @@ def release(
         if transfer.state is not TransferState.HELD:
             raise UsageError(cause=f"{transfer.id}: {transfer.state}")
         _of_somebody(data, transfer)
+        _of_something(outbox, transfer)
         if not (to or transfer.partner):
             raise UsageError(cause="--to")
         partner = find_partner(data, to).key if to else transfer.partner

@@ -18,6 +18,20 @@ from common.errors import DiskFull, UsageError
 from common.setting_checks import check_legal_basis
 from common.settings import data_folder
 from sender.checking_verbs import Gross, Label, Macro, Micro, photographs, preview
+from sender.request_verbs import (
+    BodyPart,
+    Clinical,
+    Department,
+    For,
+    Forms,
+    Priors,
+    Purpose,
+    Reason,
+    Requester,
+    RequestFile,
+    Telephone,
+    Urgency,
+)
 
 if TYPE_CHECKING:
     from sender.outbox import Transfer
@@ -58,8 +72,18 @@ def send(
     micro: Micro = None,
     gross: Gross = None,
     to: Annotated[str | None, typer.Option(help="相手 (1つなら省ける) / partner")] = None,
-    priority: Annotated[str, typer.Option(help="urgent | soon | routine")] = "routine",
-    purpose: Annotated[str, typer.Option(help="diagnosis | advice")] = "diagnosis",
+    urgency: Urgency = None,
+    purpose: Purpose = None,
+    requester: Requester = None,
+    department: Department = None,
+    telephone: Telephone = None,
+    clinical: Clinical = None,
+    reason: Reason = None,
+    body_part: BodyPart = None,
+    file: RequestFile = None,
+    form: Forms = None,
+    prior: Priors = None,
+    closes: For = None,
     attest: Annotated[
         str | None, typer.Option(help="媒体からの取込を確認した人 / who attests a media import")
     ] = None,
@@ -89,18 +113,21 @@ def send(
 ) -> None:
     """画像を送信箱に入れ、受領まで見届ける / put images into the outbox, wait for the receipt."""
     from common.dicom import uids
-    from common.link import PRIORITIES, PURPOSES
     from common.settings import Sender
-    from sender import sending
+    from sender import request_verbs, sending, slide_request
     from sender.partners import find_partner
     from sender.watching_verbs import attested
 
     with console.verb(as_json=as_json):
         folder = data_of(data)
-        if priority not in PRIORITIES or purpose not in PURPOSES:
-            raise UsageError(cause=f"{priority}, {purpose}")
         if basis is not None and (wrong := check_legal_basis(basis)):
             raise UsageError(cause=f"--basis {basis}: {wrong}")
+        words = request_verbs.words_of({
+            "priority": urgency, "purpose": purpose, "doctor": requester,
+            "department": department, "phone": telephone, "clinical": clinical,
+            "reason": reason, "body_part": body_part,
+        }, file)  # fmt: skip
+        beside = request_verbs.options_of(folder, words, paths or [], form, prior, closes)
         settings = Sender.load(folder)
         slide: dict[str, Any] = {
             "patient_id": patient_id,
@@ -113,19 +140,20 @@ def send(
             "send_macro": settings.send_macro if macro is None else macro,
         }
         stills = photographs(micro, gross)
-        if not paths and not stills:
+        if not (paths or stills or prior):
             raise UsageError(cause="PATHS")
         if stills:  # they and the slides beside them are one case
             slide["study_uid"] = uids.new_uid()
-        request = {"import": {"attested_by": attest}} if attest else {}
+        request = request_verbs.asked(words)
+        if attest:
+            request["import"] = {"attested_by": attest}
         if (size := attested(spacing, attest)) is not None:
             slide["spacing_um"], slide["spacing_by"] = size
         options: dict[str, Any] = {
-            "priority": priority,
-            "purpose": purpose,
+            **beside,
             "basis": basis,
             "request": request,
-            "slide": slide,
+            "slide": slide_request.of_words(words) | {k: v for k, v in slide.items() if v},
             "stills": stills,
             "still_metadata": settings.still_metadata,
         }

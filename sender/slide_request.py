@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common import request
 from common.errors import RequestUnreadable, UsageError
 from sender.requests import values
 
@@ -13,9 +14,7 @@ if TYPE_CHECKING:
     from sender.outbox import Outbox
 
 #: Columns that are told to the reader with the opening (RAD-01, WSI-09).
-TOLD = (
-    "reason", "clinical", "department", "doctor", "phone", "stain", "specimen_description",
-)  # fmt: skip
+TOLD = tuple(request.MOST)
 #: Columns that go into the headers as they are.
 HEADER = (
     "patient_id", "birth_date", "sex", "accession_number", "container_id", "specimen_description",
@@ -42,18 +41,15 @@ def options(
     base : dict
         Options that hold for every slide of the folder.
     """
-    slide = dict(base.get("slide", {}))
-    slide |= {key: words[key] for key in HEADER if words.get(key)}
-    if name := values.person_name(words):
-        slide["patient_name"] = name
+    slide = dict(base.get("slide", {})) | of_words(words)
     told = {key: words[key] for key in TOLD if words.get(key)}
-    request = {**base.get("request", {}), **told}
+    asked = {**base.get("request", {}), **told}
     if (um := words.get("spacing_um")) is not None:
         slide["spacing_um"], slide["spacing_by"] = um, words.get("spacing_by", "request file")
     described = [str(words[key]) for key in ("container_id", "stain") if words.get(key)]
     if described:
         slide["series_description"] = " ".join(described)[:64].strip()
-    made = {**base, "slide": slide, "request": request}
+    made = {**base, "slide": slide, "request": asked}
     made |= {key: words[key] for key in ("priority", "purpose") if words.get(key)}
     watched: dict[str, Any] = {"root": str(root), "case": case, "words": dict(words)}
     patient = slide.get("patient_id", "")
@@ -68,6 +64,14 @@ def options(
         }
         watched["patients"] = study.patients
     return {**made, "watched": watched}
+
+
+def of_words(words: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what goes into the headers of a slide as it is said."""
+    slide = {key: words[key] for key in HEADER if words.get(key)}
+    if name := values.person_name(words):
+        slide["patient_name"] = name
+    return slide
 
 
 def wrong(base: dict[str, Any], failure: RequestUnreadable, **watched: Any) -> dict[str, Any]:

@@ -187,3 +187,12 @@ class Watched(OutboxFile):
             transfer, TransferState.HELD,
         )  # fmt: skip
         return bool(held)
+
+    def may_be_asked(self, transfer: str) -> bool:
+        """Tell whether a transfer's request may still be changed: nothing of it is signed."""
+        waits = self._rows(
+            "SELECT 1 FROM transfers t WHERE t.id=? AND t.state IN ('held', 'queued', 'announced')"
+            " AND NOT EXISTS (SELECT 1 FROM statements s WHERE s.transfer=t.id)",
+            transfer,
+        )
+        return bool(waits)

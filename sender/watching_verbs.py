@@ -1,4 +1,4 @@
-"""The verbs of a scanner's folder: watch, and request for a slide that lacks its patient."""
+"""The verb of a scanner's folder: watch."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ _WAITING = {
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the sender's room."""
-    for verb in (watch, request):
-        app.command()(verb)
+    app.command()(watch)
 
 
 def watch(
@@ -199,56 +198,3 @@ def _report(words: dict[str, Any], as_json: bool) -> None:
     for path, why in words["waiting"].items():
         ja, en = _WAITING[why]
         console.say(f"まだ: {path}: {ja}", f"not yet: {path}: {en}")
-
-
-def request(
-    transfer: Annotated[str, typer.Argument(help="番号の初め / beginning of its id")],
-    patient_id: Annotated[str | None, typer.Option(help="患者ID")] = None,
-    patient_name: Annotated[
-        str | None, typer.Option(help="患者名 漢字、またはROMAJI=漢字=カナ / name")
-    ] = None,
-    kana: Annotated[str | None, typer.Option(help="フリガナ / kana")] = None,
-    birth_date: Annotated[str | None, typer.Option(help="1950-04-01 | 昭和25年4月1日")] = None,
-    sex: Annotated[str | None, typer.Option(help="M | F | O | 男 | 女")] = None,
-    accession: Annotated[str | None, typer.Option(help="受付番号 / accession number")] = None,
-    container: Annotated[str | None, typer.Option(help="標本番号 / container identifier")] = None,
-    specimen: Annotated[str | None, typer.Option(help="検体 / specimen")] = None,
-    stain: Annotated[str | None, typer.Option(help="染色 / stain")] = None,
-    reason: Annotated[str | None, typer.Option(help="依頼内容 / what is asked")] = None,
-    clinical: Annotated[str | None, typer.Option(help="臨床情報 / clinical information")] = None,
-    priority: Annotated[str | None, typer.Option(help="urgent | soon | routine")] = None,
-    spacing: Annotated[float | None, typer.Option(help="画素間隔 µm / pixel size")] = None,
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """保留中のスライドに依頼情報を入れる / give a held slide its patient and request."""
-    from sender import bell, completing, routing, slide_request
-    from sender.outbox import Outbox
-    from sender.sending_verbs import data_of
-
-    with console.verb(as_json=as_json):
-        where = data_of(data)
-        words = slide_request.typed({
-            "patient_id": patient_id, "name": patient_name, "kana": kana,
-            "birth_date": birth_date, "sex": sex, "accession_number": accession,
-            "container_id": container, "specimen_description": specimen, "stain": stain,
-            "reason": reason, "clinical": clinical, "priority": priority,
-        })  # fmt: skip
-        if (size := attested(spacing, None)) is not None:
-            words |= {"spacing_um": size[0], "spacing_by": size[1]}
-        with contextlib.closing(Outbox(where)) as outbox:
-            row = outbox.transfer(transfer)
-            completing.complete(outbox, row.id, words, routing.load(where))
-            bell.ring(where)
-            row = outbox.transfer(row.id)
-        if as_json:
-            console.emit({"id": row.id, "state": str(row.state), "error": row.error})
-            return
-        from common.states import WORDS
-
-        state, lang = WORDS[row.state], console.language()
-        error = row.error[lang] if row.error else ""
-        console.say(
-            f"{state.ja}: {row.id[:8]}  {error}".rstrip(),
-            f"{state.en}: {row.id[:8]}  {error}".rstrip(),
-        )

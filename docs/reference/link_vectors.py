@@ -30,6 +30,7 @@ STUDY, SERIES = "2.25.5001", "2.25.5002"
 WSI, JPEG = "1.2.840.10008.5.1.4.1.1.77.1.6", "1.2.840.10008.1.2.4.50"
 PREFIX = b"\xff\xd8\xff\xfe\0\x08prefix"  # JPEG: SOI and a comment
 LEVELS = ((1, 1), (3, 2))  # frames across and down
+REQUEST = {"reason": "出血の有無", "doctor": "山﨑 一郎", "later": {"words": [1]}}
 
 
 def key(name: str) -> ec.EllipticCurvePrivateKey:
@@ -186,7 +187,7 @@ def opening() -> dict[str, Any]:
         "type": "opening", "version": 1, "transfer": TRANSFER, "kind": "slide",
         "sender": SENDER, "receiver": RECEIVER, "study": STUDY, "attributes": patient,
         "instances": slots, "priority": "urgent", "purpose": "diagnosis", "test": True,
-        "request": {}, "opened_at": "2026-04-01T00:00:00.000+00:00",
+        "request": REQUEST, "opened_at": "2026-04-01T00:00:00.000+00:00",
     }  # fmt: skip
 
 
@@ -204,8 +205,16 @@ def receipt() -> dict[str, Any]:
         "type": "receipt", "version": 1, "transfer": TRANSFER, "sender": SENDER,
         "receiver": RECEIVER,
         "closing": hashlib.sha256(jws(closing(), "sender").encode()).hexdigest(),
-        "instances": digests(), "facts": {}, "receipted_at": "2026-04-01T00:02:00.000+00:00",
+        "instances": digests(), "facts": {"request": asked()},
+        "receipted_at": "2026-04-01T00:02:00.000+00:00",
     }  # fmt: skip
+
+
+def asked() -> str:
+    """Return the digest of the opening's request, as a receipt states it."""
+    whole = {key: opening()[key] for key in ("priority", "purpose", "request")}
+    text = json.dumps(whole, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def changed(said: dict[str, Any], *path: str | int, to: Any) -> dict[str, Any]:
@@ -263,6 +272,18 @@ def statements() -> list[dict[str, Any]]:
             400,
         ),
         "a word nobody knows": (jws({**opening(), "film": 1}, "sender"), 400),
+        "a request item that is no text": (
+            jws(changed(opening(), "request", "reason", to=7), "sender"),
+            400,
+        ),
+        "a request with a control character": (
+            jws(changed(opening(), "request", "reason", to="a\x1bb"), "sender"),
+            400,
+        ),
+        "a request form without its digest": (
+            jws(changed(opening(), "request", "forms", to=[{"uid": "2.25.1"}]), "sender"),
+            400,
+        ),
     }
     closings = {
         "payload altered": (altered(jws(closing(), "sender")), 422),

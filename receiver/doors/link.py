@@ -40,7 +40,16 @@ from common.proof import jws
 from common.refusals import Refused
 from common.states import ABSENT, InstanceState
 from common.web.peer import peer_certificate
-from receiver import index, partners, readings, repairs, statements, transfers, waiting
+from receiver import (
+    index,
+    partners,
+    readings,
+    repairs,
+    requests,
+    statements,
+    transfers,
+    waiting,
+)
 from receiver.doors import evidence as records
 from receiver.doors.answers import body_of, text, words_of
 from receiver.evidence import Evidence
@@ -210,6 +219,8 @@ class _Door:
         self.services.frames.store.space.check()  # before the sender reads an image for nothing
         with self.services.index.write() as db:
             transfers.open_transfer(db, partner.code, opening, statement)
+        with self._lock:
+            self._openings.pop(opening.transfer, None)  # it may say more than the one before
         memory.trim()
         self.services.receipts.verifiers.prepare()  # while the images are on their way
         return words_of({"transfer": opening.transfer}, 201)
@@ -340,7 +351,7 @@ class _Door:
     def _incomplete(self, row: Row[Any], opening: Opening) -> list[str]:
         with self.services.index.read() as db:
             known = {r.sop_uid: r for r in transfers.slots_of(db, row.id)}
-            return [
+            return requests.lacking(db, row.institution, opening) + [
                 slot.uid
                 for slot in opening.instances
                 if (here := known.get(slot.uid)) is None

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from common import request
 from common.link import PRIORITIES, PURPOSES
 from sender.requests.text import LOST, PRIVATE
-
-LONGEST = 2000  # characters of a value; identifiers are held shorter below
 
 
 class Wrong(ValueError):
@@ -130,7 +129,19 @@ _SEX = {"男": "M", "女": "F", "男性": "M", "女性": "F", "m": "M", "f": "F"
 _PRIORITY = {one: one for one in PRIORITIES} | {
     "術中迅速": "urgent", "迅速": "urgent", "緊急": "urgent", "至急": "soon", "通常": "routine",
 }  # fmt: skip
-_PURPOSE = {one: one for one in PURPOSES} | {"診断": "diagnosis", "助言": "advice"}
+_PURPOSE = {one: one for one in PURPOSES} | request.PURPOSE
+
+
+def _line(value: str) -> str:
+    if "\n" in value:
+        raise Wrong("改行があります / has a line break")
+    return _text(request.SHORT)(value)
+
+
+def _asked(key: str, *names: str) -> Column:
+    """Return the column of an item that is told to the reader."""
+    lines = request.MOST[key] == request.LONG
+    return Column(key, (*names, key), _text(request.LONG) if lines else _line)
 
 
 def spacing(value: str | float) -> float:
@@ -163,14 +174,26 @@ COLUMNS = (
     Column("sex", ("性別", "sex"), _one_of(_SEX)),
     Column("accession_number", ("受付番号", "依頼番号", "accession", "accession_number"), _short),
     Column("container_id", ("標本番号", "スライド番号", "container", "container_id"), _identifier),
-    Column("specimen_description", ("検体", "材料", "臓器", "specimen"), _text(64)),
-    Column("stain", ("染色", "染色法", "stain"), _text(64)),
-    Column("reason", ("依頼内容", "依頼目的", "reason"), _text(LONGEST)),
-    Column("clinical", ("臨床情報", "臨床診断", "臨床所見", "clinical"), _text(LONGEST)),
-    Column("department", ("診療科", "department"), _text(64)),
-    Column("doctor", ("依頼医", "doctor"), _text(64)),
-    Column("phone", ("電話", "電話番号", "連絡先", "phone"), _text(64)),
-    Column("priority", ("緊急度", "priority"), _one_of(_PRIORITY)),
+    Column("specimen_description", ("検体", "材料", "臓器", "specimen"), _line),
+    _asked("stain", "染色", "染色法"),
+    _asked("reason", "依頼内容", "依頼目的", "紹介目的"),
+    _asked("clinical", "臨床情報", "臨床診断", "臨床所見"),
+    _asked("body_part", "部位", "検査部位"),
+    _asked("department", "診療科"),
+    _asked("doctor", "依頼医"),
+    _asked("phone", "電話", "電話番号", "連絡先", "telephone"),
+    _asked("disease", "傷病名"),
+    _asked("history", "既往歴・家族歴", "既往歴及び家族歴", "既往歴および家族歴", "既往歴"),
+    _asked("course", "症状経過・検査結果", "症状経過及び検査結果", "症状経過", "臨床経過"),
+    _asked("treatment", "治療経過"),
+    _asked("prescription", "現在の処方"),
+    _asked("site", "採取部位"),
+    _asked("collected", "採取日", "検体採取日"),
+    _asked("procedure", "採取方法", "採取法"),
+    _asked("gross", "肉眼所見"),
+    _asked("operation", "手術所見"),
+    _asked("remarks", "備考"),
+    Column("priority", ("緊急度", "priority", "urgency"), _one_of(_PRIORITY)),
     Column("purpose", ("目的", "purpose"), _one_of(_PURPOSE)),
     Column("spacing_um", ("画素間隔", "spacing", "spacing_um"), spacing),
 )  # fmt: skip
@@ -205,9 +228,7 @@ def read(known: Column, value: str) -> Any:
             "文字が失われているか外字です。UTF-8 の CSV で保存し直してください"
             " / lost or private-use characters; save as CSV UTF-8"
         )
-    if any(
-        unicodedata.category(one) in {"Cc", "Cs", "Cf"} and one not in "\r\n\t" for one in value
-    ):
+    if request.forbidden(value):
         raise Wrong("制御文字があります / has control characters")
     return known.read(re.sub(r"\r\n?", "\n", value))
 

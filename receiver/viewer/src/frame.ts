@@ -3,6 +3,7 @@
 import { h, put } from "./dom";
 import * as events from "./events";
 import { clock, dashed, forms, sexWord, years } from "./names";
+import { requestPanel } from "./request";
 import type { Row, User } from "./types";
 import { inLanguage, onLanguage, say, setLanguage, word } from "./words";
 
@@ -19,6 +20,7 @@ export interface Frame {
 
 export function makeFrame(home: () => void): Frame {
   const who = h("div", { class: "who", "data-role": "patient-line", lang: "ja" });
+  const asked = h("div", { class: "asked-of" });
   const progress = h("div", { class: "head-progress" });
   const live = h("div", { class: "live" });
   const account = h("div", { class: "account" });
@@ -33,6 +35,7 @@ export function makeFrame(home: () => void): Frame {
       h("strong", { class: "reg", "data-role": "banner" }, word("banner")),
       h("button", { class: "home", type: "button", onclick: home }, word("app")),
       who,
+      asked,
       progress,
       live,
       languages(),
@@ -43,7 +46,10 @@ export function makeFrame(home: () => void): Frame {
   );
   events.listen({ watch: (state) => showWatch(state, live, stale) });
   let shown: Row | null = null;
-  const draw = (): void => who.replaceChildren(...(shown ? patientLine(shown) : []));
+  const draw = (): void => {
+    who.replaceChildren(...(shown ? patientLine(shown) : []));
+    asked.replaceChildren(...(shown ? [requestPanel(shown)] : []));
+  };
   onLanguage(draw);
   return {
     root,

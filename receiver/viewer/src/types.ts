@@ -37,6 +37,18 @@ export interface Row {
   /** Text that may name the patient stands in the pixels: said so, or nothing said of it. */
   readonly burned_in?: "burned-in" | "maybe-burned-in" | null;
   readonly request: Readonly<Record<string, unknown>> | null;
+  /** What is asked, in the order in which it is shown. */
+  readonly request_items: readonly {
+    readonly key: string;
+    readonly ja: string;
+    readonly en: string;
+    readonly text: string;
+  }[];
+  /** Addresses of the request forms (PDF). */
+  readonly request_forms: readonly string[];
+  readonly requested: boolean;
+  /** Its images are for comparison only, 過去画像. */
+  readonly prior: boolean;
   readonly dicomweb: string;
 }
 

@@ -7,6 +7,12 @@ export const WORDS = {
   "mark.guess": ["推定", "guessed"],
   "mark.burned": ["文字焼込", "Burned-in text"],
   "mark.maybe_burned": ["文字焼込?", "Burned-in text?"],
+  "mark.prior": ["過去画像", "Prior images"],
+  "mark.unasked": ["依頼情報なし", "No request"],
+  "mark.withdrawn": ["取消: {r}", "Withdrawn: {r}"],
+  "request.open": ["依頼", "Request"],
+  "request.form": ["依頼票あり", "Request form"],
+  "request.form.save": ["依頼票 {n} を保存 (PDF)", "Save request form {n} (PDF)"],
   "mark.noname": ["氏名なし", "No name"],
   "id.burned": [
     "画像の中に文字があると申告されています。氏名が写っていることがあります",

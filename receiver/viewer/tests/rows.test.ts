@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { glyph, merge, waited } from "../src/pages/rows";
+import { counts, glyph, matches, merge, waited } from "../src/pages/rows";
+import type { Row } from "../src/types";
 import { WORDS } from "../src/words";
 
 describe("work list", () => {
@@ -21,6 +22,31 @@ describe("work list", () => {
     for (const state of ["sending", "receipted", "reading", "done", "failed"]) {
       expect(glyph(state)).not.toBe("・");
     }
+  });
+});
+
+describe("requests", () => {
+  const row = (changes: Partial<Row>): Row =>
+    ({
+      patient: { ideographic: "山田 太郎" },
+      priority: "urgent",
+      state: "receipted",
+      arrived: 1,
+      expected: 2,
+      prior: false,
+      request_items: [{ key: "reason", ja: "依頼内容", en: "What is asked", text: "スクリーニング ＣＴ" }],
+      ...changes,
+    }) as Row;
+
+  it("never counts images for comparison among what waits", () => {
+    expect(counts([row({}), row({ prior: true })])).toEqual({
+      all: 2, urgent: 1, soon: 0, unopened: 1, incomplete: 1,
+    });
+  });
+
+  it("are searched whatever their width and kana", () => {
+    expect(matches(row({}), "すくりーにんぐct")).toBe(true);
+    expect(matches(row({}), "骨折")).toBe(false);
   });
 });
 

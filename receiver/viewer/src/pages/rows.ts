@@ -18,7 +18,9 @@ export const waitsForReader = (row: Row): boolean => WHOLE.has(row.state);
 export const isIncomplete = (row: Row): boolean =>
   row.expected !== null && row.arrived < row.expected;
 
+/** Images for comparison are listed, and never counted among what waits for a reader. */
 export function passes(row: Row, filter: Filter): boolean {
+  if (row.prior && filter !== "all") return false;
   if (filter === "urgent" || filter === "soon") return row.priority === filter;
   if (filter === "unopened") return isUnopened(row);
   if (filter === "incomplete") return isIncomplete(row);
@@ -27,7 +29,8 @@ export function passes(row: Row, filter: Filter): boolean {
 
 export function matches(row: Row, sought: string): boolean {
   const folded = fold(sought);
-  return folded === "" || searchText(row.patient).includes(folded);
+  if (folded === "" || searchText(row.patient).includes(folded)) return true;
+  return row.request_items.some((item) => fold(item.text).includes(folded));
 }
 
 export function counts(rows: readonly Row[]): Record<Filter, number> {

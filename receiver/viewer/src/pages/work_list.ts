@@ -5,6 +5,7 @@ import { h, writing } from "../dom";
 import * as events from "../events";
 import { arrival, setTitle, studyLine, type Frame } from "../frame";
 import { dashed, forms, sexWord, years } from "../names";
+import { wish } from "../request";
 import type { Row } from "../types";
 import { inLanguage, onLanguage, say, word, type Word } from "../words";
 import * as rows from "./rows";
@@ -150,7 +151,7 @@ class WorkList {
     if (!same && focus) this.select(focus);
     this.drawFresh();
     this.drawEmpty(visible.length);
-    setTitle(everything.filter((row) => row.priority === "urgent" && rows.isUnopened(row)).length);
+    setTitle(everything.filter((row) => rows.passes(row, "urgent") && rows.isUnopened(row)).length);
   }
 
   private filterButton(name: rows.Filter, count: number): HTMLElement {
@@ -314,21 +315,13 @@ function study(row: Row): HTMLElement[] {
   return [h("div", {}, line), h("div", { class: "second" }, date, " ", row.body_part ?? "")];
 }
 
-function wish(row: Row): HTMLElement[] {
-  const said = (name: string): string => {
-    const value = row.request?.[name];
-    return typeof value === "string" ? value : "";
-  };
-  const text = said("reason") || said("clinical") || said("clinical_information") || said("text");
-  const phone = said("phone");
-  return [
-    h("div", {}, text),
-    h("div", { class: "second" }, word(`purpose.${row.purpose}`), phone ? ` ☎${phone}` : ""),
-  ];
-}
-
 function state(row: Row): HTMLElement[] {
   const official = inLanguage() === "ja" ? row.state_ja : row.state_en;
+  const withdrawn = row.request?.["withdrawn"] as { reason?: unknown } | undefined;
+  if (typeof withdrawn?.reason === "string") {
+    const why = word("mark.withdrawn", { r: withdrawn.reason });
+    return [h("div", {}, `${rows.glyph(row.state)} `, why)];
+  }
   const damaged = row.damaged
     ? [h("div", { "data-role": "damaged" }, "▲ ", word("count.damaged", { n: row.damaged }))]
     : [];
