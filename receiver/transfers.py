@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import Any
 
 from pydicom.filereader import read_dataset
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, insert, select, update
 
 from common.dicom import budget
 from common.dicom.dataset import EXPLICIT_LE
@@ -34,6 +34,19 @@ TOGETHER = 500  # rows of a statement: it holds all their values, several times 
 _PATIENT = ("00100020", "00100021", "00100030")
 
 _transfers, _studies, _instances = index.transfers, index.studies, index.instances
+
+# asked with every batch of frames, so made once: making one costs more than its answer
+_OF_ID = select(_transfers).where(_transfers.c.id == bindparam("transfer"))
+_OF_UID = and_(
+    _instances.c.institution == bindparam("code"), _instances.c.sop_uid == bindparam("uid")
+)
+_INSTANCE = select(_instances).where(_OF_UID)
+_STANDING: Select[Any] = select(
+    _instances.c.id, _instances.c.transfer, _instances.c.state, _instances.c.path
+).where(_OF_UID)
+_KEY = select(_studies.c.key).where(
+    _studies.c.institution == bindparam("code"), _studies.c.study_uid == bindparam("uid")
+)
 
 
 def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) -> str:
@@ -173,12 +186,12 @@ def _announced_attributes(slot: Slot, opening: Opening) -> bytes | None:
 
 def find(db: Connection, transfer: str) -> Row[Any] | None:
     """Return the row of a transfer or None."""
-    return db.execute(select(_transfers).where(_transfers.c.id == transfer)).one_or_none()
+    return db.execute(_OF_ID, {"transfer": transfer}).one_or_none()
 
 
 def known(db: Connection, transfer: str) -> Row[Any]:
     """Return the row of a transfer that has to be there."""
-    return db.execute(select(_transfers).where(_transfers.c.id == transfer)).one()
+    return db.execute(_OF_ID, {"transfer": transfer}).one()
 
 
 def owned(db: Connection, transfer: str, institution: str) -> Row[Any]:
@@ -197,8 +210,12 @@ def owned(db: Connection, transfer: str, institution: str) -> Row[Any]:
 
 def instance(db: Connection, institution: str, sop_uid: str) -> Row[Any] | None:
     """Return the row of an instance of an institution, or None."""
-    same = and_(_instances.c.institution == institution, _instances.c.sop_uid == sop_uid)
-    return db.execute(select(_instances).where(same)).one_or_none()
+    return db.execute(_INSTANCE, {"code": institution, "uid": sop_uid}).one_or_none()
+
+
+def standing(db: Connection, institution: str, sop_uid: str) -> Row[Any] | None:
+    """Return id, transfer, state and path of an instance, past its blobs, or None."""
+    return db.execute(_STANDING, {"code": institution, "uid": sop_uid}).one_or_none()
 
 
 def instances_of(db: Connection, transfer: str) -> list[Row[Any]]:
@@ -332,8 +349,7 @@ def disagree(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 def study_key(db: Connection, institution: str, study_uid: str) -> str:
     """Return the key of a study that is in the index."""
-    same = and_(_studies.c.institution == institution, _studies.c.study_uid == study_uid)
-    return str(db.execute(select(_studies.c.key).where(same)).scalar_one())
+    return str(db.execute(_KEY, {"code": institution, "uid": study_uid}).scalar_one())
 
 
 def count_repeats(db: Connection, transfer: str | None, repeats: int) -> None:
