@@ -32,7 +32,6 @@ from common.errors import (
 from common.link import Slot
 from common.states import InstanceState
 from receiver import index, transfers
-from receiver.attributes import instance_attributes
 from receiver.index import Index
 from receiver.store import Store
 
@@ -120,7 +119,7 @@ class Frames:
         finally:
             os.close(fd)
         durable.sync_folder(path.parent)
-        attributes = _attributes(path)  # not while others wait for the database
+        attributes, _ = transfers.header_models(slot.header_bytes())
         with self.index.write() as db:
             db.execute(
                 update(_instances)
@@ -293,7 +292,3 @@ def _index_frames(db: Connection, fresh: list[tuple[Level, link.Frame]]) -> None
 def _created(path: Path) -> tuple[Path, int]:
     path.unlink(missing_ok=True)  # of an earlier try that was never indexed
     return path, durable.create(path)
-
-
-def _attributes(path: Path) -> bytes:
-    return instance_attributes(dataset.open_header(path)[0])

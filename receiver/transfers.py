@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -29,6 +30,7 @@ from receiver.store import Store
 
 #: Key beside the tags of a study of which no image is here: they are what the opening says.
 ANNOUNCED = "announced"
+HEADERS = 64  # of slide levels, whose models are kept while they are opened and laid out
 TOGETHER = 500  # rows of a statement: it holds all their values, several times over
 #: Patient ID, its issuer, birth date: what tells two patients of one institution apart (DAT-04).
 _PATIENT = ("00100020", "00100021", "00100030")
@@ -173,15 +175,40 @@ def _announced_attributes(slot: Slot, opening: Opening) -> bytes | None:
     """
     if not slot.header:
         return None
-    try:
-        data = budget.checked(slot.header_bytes(), EXPLICIT_LE)
-        header = read_dataset(BytesIO(data), False, True)
-        attributes, study = instance_attributes(header), study_attributes(header)
-    except Exception as failure:  # pydicom raises anything on hostile bytes
-        raise ProtocolError(cause="a slide header") from failure
+    attributes, study = header_models(slot.header_bytes())
     if disagree(study, opening.attributes):
         raise MixedPatients(count=2)
     return attributes
+
+
+def read_headers(opening: Opening) -> None:
+    """Read the headers of slide levels before others wait for the database.
+
+    Raises
+    ------
+    ProtocolError
+        One is no data set.
+    """
+    for slot in opening.instances[:HEADERS]:
+        if slot.header:
+            header_models(slot.header_bytes())
+
+
+@lru_cache(maxsize=HEADERS)  # of the levels that are being opened; each takes some 5 ms
+def header_models(header: bytes) -> tuple[bytes, dict[str, Any]]:
+    """Return instance and study model of a slide level, which its file's will be.
+
+    Raises
+    ------
+    ProtocolError
+        The header is no data set.
+    """
+    try:
+        data = budget.checked(header, EXPLICIT_LE)
+        read = read_dataset(BytesIO(data), False, True)
+        return instance_attributes(read), study_attributes(read)
+    except Exception as failure:  # pydicom raises anything on hostile bytes
+        raise ProtocolError(cause="a slide header") from failure
 
 
 def find(db: Connection, transfer: str) -> Row[Any] | None:

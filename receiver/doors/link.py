@@ -49,6 +49,7 @@ from receiver.waiting import Waiting
 
 log = logging.getLogger("todoke.link")
 Partner = Row[Any]
+Opened = tuple[Row[Any], Opening]
 Answer = Response | Future[str] | Coroutine[Any, Any, Response]
 KEPT_SLOTS = 2_000  # of openings checked once and asked for with every batch; a slide has ten
 LARGE = 1 << 18  # characters of an opening that leaves a mark in memory
@@ -160,13 +161,11 @@ class _Door:
             services.lists.check(found, certificate)
         return found
 
-    def _transfer(self, request: Request, partner: Partner) -> tuple[Row[Any], Opening]:
+    def _transfer(self, request: Request, partner: Partner) -> Opened:
         with self.services.index.read() as db:
             return self._transfer_in(db, request, partner)
 
-    def _transfer_in(
-        self, db: Connection, request: Request, partner: Partner
-    ) -> tuple[Row[Any], Opening]:
+    def _transfer_in(self, db: Connection, request: Request, partner: Partner) -> Opened:
         row = transfers.owned(db, request.path_params["transfer"], partner.code)
         opening = self._openings.get(row.id)
         if opening is None:
@@ -201,6 +200,11 @@ class _Door:
         if (opening.sender, opening.receiver) != (partner.code, self.services.institution):
             raise ProtocolError(cause="sender and receiver")
         self.services.frames.store.space.check()  # before the sender reads an image for nothing
+        for slot in opening.instances[
+            : transfers.HEADERS
+        ]:  # not while others wait for the database
+            if slot.header:
+                transfers.header_models(slot.header_bytes())
         with self.services.index.write() as db:
             transfers.open_transfer(db, partner.code, opening, statement)
         if len(statement) > LARGE:
