@@ -167,8 +167,7 @@ class _Door:
 
     def _transfer_in(self, db: Connection, request: Request, partner: Partner) -> Opened:
         row = transfers.owned(db, request.path_params["transfer"], partner.code)
-        opening = self._openings.get(row.id)
-        if opening is None:
+        if (opening := self._openings.get(row.id)) is None:
             opening = _opening(statements.known(db, row.id, "opening"), partner)
             with self._lock:
                 self._openings[row.id] = opening
@@ -245,8 +244,7 @@ class _Door:
     def lengths(self, request: Request, partner: Partner, body: bytearray) -> Response:
         """Take the frame lengths of one level and lay its file out."""
         row, opening = self._transfer(request, partner)
-        place = request.path_params["place"]
-        if place >= len(opening.instances):
+        if (place := request.path_params["place"]) >= len(opening.instances):
             raise NotFound(thing=f"level {place}")
         slot = opening.instances[place]
         with self.services.index.read() as db:
