@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
 from common import durable, link, space
 from common.dicom import dataset
@@ -32,12 +32,22 @@ from common.errors import (
 from common.link import Slot
 from common.states import InstanceState
 from receiver import index, transfers
-from receiver.attributes import instance_attributes
 from receiver.index import Index
 from receiver.store import Store
 
 _instances = index.instances
 KEPT_LAYOUTS = 64  # levels whose layout stays in memory
+
+_columns = _instances.c
+_LAID_OUT: Select[Any] = select(
+    *(_columns.id, _columns.sop_uid, _columns.path, _columns.prefix),
+    *(_columns.prefix_length, _columns.frame_table),
+).where(_columns.id == bindparam("number"))
+_HELD = select(index.frames.c.frame, index.frames.c.digest).where(
+    index.frames.c.instance == bindparam("number"),
+    index.frames.c.frame.in_(bindparam("asked", expanding=True)),
+)
+_HOLD = insert(index.frames)
 
 
 class Level:
@@ -109,6 +119,7 @@ class Frames:
         finally:
             os.close(fd)
         durable.sync_folder(path.parent)
+        attributes, _ = transfers.header_models(slot.header_bytes())
         with self.index.write() as db:
             db.execute(
                 update(_instances)
@@ -120,7 +131,7 @@ class Frames:
                     length=layout.length,
                     pixel_offset=layout.offset(0) - 8,
                     frame_table=layout.frame_table(),
-                    attributes=_attributes(path),
+                    attributes=attributes,
                 )
             )
             key = transfers.study_key(db, row.institution, row.study_uid)
@@ -128,8 +139,13 @@ class Frames:
         with self._lock:
             self._levels.pop(row.id, None)  # it may have been laid out otherwise before
 
-    def level(self, row: Row[Any], slot: Slot) -> Level:
+    def level(self, db: Connection, row: Row[Any], slot: Slot) -> Level:
         """Return the layout of a level that was laid out before.
+
+        Parameters
+        ----------
+        row : Row
+            Its id and path; its table, half a megabyte, is read where it is not known yet.
 
         Raises
         ------
@@ -141,6 +157,7 @@ class Frames:
             if known is not None and known.path == row.path:  # else it was found damaged since
                 self._levels.move_to_end(row.id)
                 return known
+        row = db.execute(_LAID_OUT, {"number": row.id}).one()
         if row.frame_table is None:
             raise ProtocolError(cause="frame lengths come first")
         table = array.array("Q")
@@ -156,7 +173,7 @@ class Frames:
         return level
 
     def take(
-        self, transfer: str, study: str, levels: dict[int, Level], batch: bytes | bytearray
+        self, transfer: str, study: str, levels: dict[int, Level], batch: list[link.Frame]
     ) -> int:
         """Write a batch of frames, make them safe and index them.
 
@@ -166,8 +183,8 @@ class Frames:
             Id of the transfer and key of the study.
         levels : dict
             Level of each place in the opening.
-        batch : bytes-like
-            As :func:`common.link.unpack_frames` reads it.
+        batch : list of Frame
+            As :func:`common.link.unpack_frames` reads them.
 
         Returns
         -------
@@ -229,22 +246,19 @@ class Frames:
         SameUidOtherContent
             A frame is held with another content.
         """
-        rows = index.frames
         held: dict[tuple[int, int], bytes] = {}
         with self.index.read() as db:
             for number in {level.id for level, _ in checked}:
                 asked = [frame.frame for level, frame in checked if level.id == number]
-                query = select(rows.c.frame, rows.c.digest).where(
-                    rows.c.instance == number, rows.c.frame.in_(asked)
-                )
-                held |= {(number, frame): bytes(digest) for frame, digest in db.execute(query)}
+                rows = db.execute(_HELD, {"number": number, "asked": asked})
+                held |= {(number, frame): bytes(digest) for frame, digest in rows}
         for level, frame in checked:
             if held.get((level.id, frame.frame), frame.digest) != frame.digest:
                 raise SameUidOtherContent(path=f"frame {frame.frame}")
         return [(at, frame) for at, frame in checked if (at.id, frame.frame) not in held]
 
-    def _checked(self, levels: dict[int, Level], batch: bytes | bytearray) -> Iterator[link.Frame]:
-        for frame in list(link.unpack_frames(batch)):
+    def _checked(self, levels: dict[int, Level], batch: list[link.Frame]) -> Iterator[link.Frame]:
+        for frame in batch:
             level = levels.get(frame.instance)
             if level is None or frame.frame >= level.layout.frames:
                 raise ProtocolError(cause=f"frame {frame.frame} of {frame.instance}")
@@ -272,13 +286,9 @@ def _index_frames(db: Connection, fresh: list[tuple[Level, link.Frame]]) -> None
         for level, frame in fresh
     ]
     if rows:
-        db.execute(insert(index.frames), rows)
+        db.execute(_HOLD, rows)
 
 
 def _created(path: Path) -> tuple[Path, int]:
     path.unlink(missing_ok=True)  # of an earlier try that was never indexed
     return path, durable.create(path)
-
-
-def _attributes(path: Path) -> bytes:
-    return instance_attributes(dataset.open_header(path)[0])

@@ -43,7 +43,7 @@ from sqlalchemy.exc import DBAPIError
 
 from common import database, durable
 from common.errors import DatabaseUnsafe
-from receiver import evidence_tables
+from receiver import evidence_tables, writing
 
 SCHEMA_VERSION = 3
 CONNECTIONS = 48  # kept open; one for each thread that answers requests
@@ -318,7 +318,11 @@ class Index:
             max_overflow=-1,
             pool_use_lifo=True,  # each that is used fills a cache of its own
         )
+        # SQLite lets one write at a time, and who has to wait for it sleeps and looks again:
+        # threads of one process wait for one another here, and are woken
+        self._turn: Any = contextlib.nullcontext()
         if self.engine.dialect.name == "sqlite":
+            self._turn = writing.Turn()
             event.listen(self.engine, "connect", _checked)
             event.listen(self.engine, "begin", _begin_immediate)
         with _passing():
@@ -342,8 +346,14 @@ class Index:
         return cls(f"sqlite:///{data / 'index.sqlite'}")
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, hint: bool = False) -> Iterator[Connection]:
         """One short transaction that holds the write lock from its first statement.
+
+        Parameters
+        ----------
+        hint : bool
+            What is written promises nothing to anybody, so it waits for no disk: a loss
+            of power may undo it. Commits after it are as safe as ever.
 
         Raises
         ------
@@ -356,6 +366,8 @@ class Index:
         with (
             _passing(),
             self.engine.connect().execution_options(todoke_write=True) as db,
+            self._turn,
+            writing.lightly(db) if hint else contextlib.nullcontext(),
             db.begin(),
         ):
             yield db

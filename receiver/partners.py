@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from common import tls
 from common.errors import CertificateRevoked, PeerNotRegistered
@@ -14,6 +14,15 @@ from receiver.index import Index
 
 _partners = index.partners
 _certificates = index.certificates
+
+# asked with every request and every image, so made once
+_TODOKE = select(_partners).where(
+    _partners.c.code == bindparam("named"), _partners.c.kind == "todoke"
+)
+_PRODUCT = select(_partners).where(_partners.c.fingerprint == bindparam("print"))
+_SHOWN = select(_certificates.c.fingerprint, _certificates.c.revoked_at).where(
+    _certificates.c.institution == bindparam("named")
+)
 
 
 def of_certificate(db_index: Index, der: bytes | None, authority: str) -> Row[Any]:
@@ -37,14 +46,14 @@ def of_certificate(db_index: Index, der: bytes | None, authority: str) -> Row[An
     if der is None:
         raise PeerNotRegistered(cause="no certificate")
     code = tls.peer_institution(der, authority)
-    known = _partners.c.fingerprint == tls.fingerprint(der)
-    if code is not None:
-        known = (_partners.c.code == code) & (_partners.c.kind == "todoke")
     with db_index.read() as db:
-        row = db.execute(select(_partners).where(known)).first()
+        if code is not None:
+            row = db.execute(_TODOKE, {"named": code}).first()
+        else:
+            row = db.execute(_PRODUCT, {"print": tls.fingerprint(der)}).first()
         if row is None:
             raise PeerNotRegistered(cause=tls.fingerprint(der)[:16])
-    check_revoked(db_index, str(row.code), der)
+        _check_revoked(db, str(row.code), der)
     return row
 
 
@@ -57,9 +66,12 @@ def check_revoked(db_index: Index, code: str, der: bytes) -> None:
     ------
     CertificateRevoked
     """
-    shown = select(_certificates.c.fingerprint, _certificates.c.revoked_at)
     with db_index.read() as db:
-        rows = db.execute(shown.where(_certificates.c.institution == code)).all()
+        _check_revoked(db, code, der)
+
+
+def _check_revoked(db: Connection, code: str, der: bytes) -> None:
+    rows = db.execute(_SHOWN, {"named": code}).all()
     own = next((row for row in rows if row.fingerprint == tls.fingerprint(der)), None)
     last = max((row.revoked_at or "" for row in rows), default="")
     if own is not None and own.revoked_at:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
+from common.errors import NotFound
 from receiver import index
 
 _PART = 1 << 18  # characters
@@ -30,6 +31,19 @@ def read(db: Connection, transfer: str, kind: str) -> str | None:
     for row in db.execute(parts.execution_options(yield_per=1)):
         whole += row.text
     return whole or None
+
+
+def known(db: Connection, transfer: str, kind: str) -> str:
+    """Return a statement that has to be there.
+
+    Raises
+    ------
+    NotFound
+    """
+    found = read(db, transfer, kind)
+    if found is None:
+        raise NotFound(thing=f"{kind} of {transfer}")
+    return found
 
 
 def _of(transfer: str, kind: str) -> Any:

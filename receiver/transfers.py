@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
 from pydicom.filereader import read_dataset
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, insert, select, update
 
 from common.dicom import budget, patient
 from common.dicom.dataset import EXPLICIT_LE
@@ -29,9 +30,23 @@ from receiver.store import Store
 
 #: Key beside the tags of a study of which no image is here: they are what the opening says.
 ANNOUNCED = "announced"
+HEADERS = 64  # of slide levels, whose models are kept while they are opened and laid out
 TOGETHER = 500  # rows of a statement: it holds all their values, several times over
 
 _transfers, _studies, _instances = index.transfers, index.studies, index.instances
+
+# asked with every batch of frames, so made once: making one costs more than its answer
+_OF_ID = select(_transfers).where(_transfers.c.id == bindparam("transfer"))
+_OF_UID = and_(
+    _instances.c.institution == bindparam("code"), _instances.c.sop_uid == bindparam("uid")
+)
+_INSTANCE = select(_instances).where(_OF_UID)
+_STANDING: Select[Any] = select(
+    _instances.c.id, _instances.c.transfer, _instances.c.state, _instances.c.path
+).where(_OF_UID)
+_KEY = select(_studies.c.key).where(
+    _studies.c.institution == bindparam("code"), _studies.c.study_uid == bindparam("uid")
+)
 
 
 def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) -> str:
@@ -164,25 +179,50 @@ def _announced_attributes(slot: Slot, opening: Opening) -> bytes | None:
     """
     if not slot.header:
         return None
-    try:
-        data = budget.checked(slot.header_bytes(), EXPLICIT_LE)
-        header = read_dataset(BytesIO(data), False, True)
-        attributes, study = instance_attributes(header), study_attributes(header)
-    except Exception as failure:  # pydicom raises anything on hostile bytes
-        raise ProtocolError(cause="a slide header") from failure
+    attributes, study = header_models(slot.header_bytes())
     if disagree(study, opening.attributes):
         raise MixedPatients(count=2)
     return attributes
 
 
+def read_headers(opening: Opening) -> None:
+    """Read the headers of slide levels before others wait for the database.
+
+    Raises
+    ------
+    ProtocolError
+        One is no data set.
+    """
+    for slot in opening.instances[:HEADERS]:
+        if slot.header:
+            header_models(slot.header_bytes())
+
+
+@lru_cache(maxsize=HEADERS)  # of the levels that are being opened; each takes some 5 ms
+def header_models(header: bytes) -> tuple[bytes, dict[str, Any]]:
+    """Return instance and study model of a slide level, which its file's will be.
+
+    Raises
+    ------
+    ProtocolError
+        The header is no data set.
+    """
+    try:
+        data = budget.checked(header, EXPLICIT_LE)
+        read = read_dataset(BytesIO(data), False, True)
+        return instance_attributes(read), study_attributes(read)
+    except Exception as failure:  # pydicom raises anything on hostile bytes
+        raise ProtocolError(cause="a slide header") from failure
+
+
 def find(db: Connection, transfer: str) -> Row[Any] | None:
     """Return the row of a transfer or None."""
-    return db.execute(select(_transfers).where(_transfers.c.id == transfer)).one_or_none()
+    return db.execute(_OF_ID, {"transfer": transfer}).one_or_none()
 
 
 def known(db: Connection, transfer: str) -> Row[Any]:
     """Return the row of a transfer that has to be there."""
-    return db.execute(select(_transfers).where(_transfers.c.id == transfer)).one()
+    return db.execute(_OF_ID, {"transfer": transfer}).one()
 
 
 def owned(db: Connection, transfer: str, institution: str) -> Row[Any]:
@@ -201,8 +241,12 @@ def owned(db: Connection, transfer: str, institution: str) -> Row[Any]:
 
 def instance(db: Connection, institution: str, sop_uid: str) -> Row[Any] | None:
     """Return the row of an instance of an institution, or None."""
-    same = and_(_instances.c.institution == institution, _instances.c.sop_uid == sop_uid)
-    return db.execute(select(_instances).where(same)).one_or_none()
+    return db.execute(_INSTANCE, {"code": institution, "uid": sop_uid}).one_or_none()
+
+
+def standing(db: Connection, institution: str, sop_uid: str) -> Row[Any] | None:
+    """Return id, transfer, state and path of an instance, past its blobs, or None."""
+    return db.execute(_STANDING, {"code": institution, "uid": sop_uid}).one_or_none()
 
 
 def instances_of(db: Connection, transfer: str) -> list[Row[Any]]:
@@ -333,8 +377,7 @@ def disagree(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 def study_key(db: Connection, institution: str, study_uid: str) -> str:
     """Return the key of a study that is in the index."""
-    same = and_(_studies.c.institution == institution, _studies.c.study_uid == study_uid)
-    return str(db.execute(select(_studies.c.key).where(same)).scalar_one())
+    return str(db.execute(_KEY, {"code": institution, "uid": study_uid}).scalar_one())
 
 
 def count_repeats(db: Connection, transfer: str | None, repeats: int) -> None:

@@ -58,7 +58,7 @@ class Waiting:
             self._ring()
 
     def _write(self, some: dict[str, dict[Place, None]]) -> None:
-        with self.index.write() as db:
+        with self.index.write(hint=True) as db:
             forget_old(db)
             for reader, frames in some.items():
                 note(db, reader, list(frames))

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 3  # times that a receiver may say it misses something after all
 DIGESTERS = 2  # threads that read sources again; hashing leaves Python to the others
+WARM = 4  # connections that a slide needs at once: two levels, wanted frames, a batch
 AGAIN = 1  # times that instances with other digests are sent once more
 
 
@@ -209,8 +210,14 @@ class Delivery:
 
     # -- between two todoke ends --------------------------------------------
 
-    def connect(self) -> LinkClient:
-        """Connect to the first address that answers; our certificate is renewed if it is due."""
+    def connect(self, *, warm: int = 0) -> LinkClient:
+        """Connect to the first address that answers; our certificate is renewed if it is due.
+
+        Parameters
+        ----------
+        warm : int
+            Further connections that will be needed at once.
+        """
         partner = self.partner
         context = tls.client_context(
             partner.credentials, [partner.ca], profile=self.settings.profile
@@ -219,20 +226,28 @@ class Delivery:
         for address in partner.addresses:
             where = address, partner.link_port, partner.host
             client = LinkClient(*where, context, pace=self.pace)
+            client.warm(warm)
             try:
                 client.hello()
+                self.lines["link"] = client.line
+                upkeep.renew(client, partner)
+                return client
             except PeerUnreachable as unreachable:
                 failure = unreachable
                 client.close()
-                continue
-            self.lines["link"] = client.line
-            upkeep.renew(client, partner)
-            return client
+            except BaseException:
+                client.close()
+                raise
         raise failure
 
-    def _open(self, transfer: Transfer, slide: Slide | None = None) -> LinkClient:
+    def _open(
+        self,
+        transfer: Transfer,
+        slide: Slide | None = None,
+        connecting: Future[LinkClient] | None = None,
+    ) -> LinkClient:
         """Open the transfer over a new connection, with the same words as before if it was."""
-        client = self.connect()
+        client = self.connect() if connecting is None else connecting.result()
         try:
             kept = self.outbox.statement(transfer.id, "opening")
             client.open(kept or self._opening(transfer, slide))
@@ -278,11 +293,15 @@ class Delivery:
         return True
 
     def _by_frames(self, transfer: Transfer) -> None:
-        with (
-            self._slide(transfer) as slide,
-            contextlib.closing(self._open(transfer, slide)) as client,
-        ):
-            self._rounds(client, transfer, slide)
+        with ThreadPoolExecutor(1, thread_name_prefix="link") as beside:
+            # two round trips and more, while the slide is opened
+            connecting = beside.submit(self.connect, warm=WARM)
+            try:
+                with self._slide(transfer) as slide:
+                    self._rounds(self._open(transfer, slide, connecting), transfer, slide)
+            finally:
+                if connecting.exception() is None:
+                    connecting.result().close()
 
     def _rounds(
         self, client: LinkClient, transfer: Transfer, slide: Slide | None, *, stored: bool = False

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -61,8 +61,10 @@ from receiver.waiting import Waiting
 
 log = logging.getLogger("todoke.link")
 Partner = Row[Any]
+Opened = tuple[Row[Any], Opening]
 Answer = Response | Future[str] | Coroutine[Any, Any, Response]
 KEPT_SLOTS = 2_000  # of openings checked once and asked for with every batch; a slide has ten
+LARGE = 1 << 18  # characters of an opening that leaves a mark in memory
 PIECE = 1 << 16  # bytes of a receipt that are written at a time
 LONG_POLL = 20.0  # seconds that a question for a receipt, or for wanted frames, may wait
 LOOK_AGAIN = 1.0  # seconds between two looks at what another process may have noted
@@ -173,25 +175,19 @@ class _Door:
             services.lists.check(found, certificate)
         return found
 
-    def _transfer(self, request: Request, partner: Partner) -> tuple[Row[Any], Opening]:
+    def _transfer(self, request: Request, partner: Partner) -> Opened:
         with self.services.index.read() as db:
-            row = transfers.owned(db, request.path_params["transfer"], partner.code)
-        opening = self._openings.get(row.id)
-        if opening is None:
-            statement = self._statement(row, "opening")
-            opening = _opening(statement, partner)
+            return self._transfer_in(db, request, partner)
+
+    def _transfer_in(self, db: Connection, request: Request, partner: Partner) -> Opened:
+        row = transfers.owned(db, request.path_params["transfer"], partner.code)
+        if (opening := self._openings.get(row.id)) is None:
+            opening = _opening(statements.known(db, row.id, "opening"), partner)
             with self._lock:
                 self._openings[row.id] = opening
                 while sum(len(kept.instances) for kept in self._openings.values()) > KEPT_SLOTS:
                     self._openings.popitem(last=False)
         return row, opening
-
-    def _statement(self, row: Row[Any], kind: str) -> str:
-        with self.services.index.read() as db:
-            found = statements.read(db, row.id, kind)
-        if found is None:
-            raise NotFound(thing=f"{kind} of {row.id}")
-        return found
 
     def hello(self, _request: Request, partner: Partner, _body: bytearray) -> Response:
         """Say who we are and what time it is here."""
@@ -217,11 +213,17 @@ class _Door:
         if (opening.sender, opening.receiver) != (partner.code, self.services.institution):
             raise ProtocolError(cause="sender and receiver")
         self.services.frames.store.space.check()  # before the sender reads an image for nothing
+        for slot in opening.instances[
+            : transfers.HEADERS
+        ]:  # not while others wait for the database
+            if slot.header:
+                transfers.header_models(slot.header_bytes())
         with self.services.index.write() as db:
             transfers.open_transfer(db, partner.code, opening, statement)
         with self._lock:
             self._openings.pop(opening.transfer, None)  # it may say more than the one before
-        memory.trim()
+        if len(statement) > LARGE:
+            memory.trim()  # it took many times its own room; else this only takes time
         self.services.receipts.verifiers.prepare()  # while the images are on their way
         return words_of({"transfer": opening.transfer}, 201)
 
@@ -258,8 +260,7 @@ class _Door:
     def lengths(self, request: Request, partner: Partner, body: bytearray) -> Response:
         """Take the frame lengths of one level and lay its file out."""
         row, opening = self._transfer(request, partner)
-        place = request.path_params["place"]
-        if place >= len(opening.instances):
+        if (place := request.path_params["place"]) >= len(opening.instances):
             raise NotFound(thing=f"level {place}")
         slot = opening.instances[place]
         with self.services.index.read() as db:
@@ -271,28 +272,28 @@ class _Door:
 
     def frames(self, request: Request, partner: Partner, body: bytearray) -> Response:
         """Take a batch of frames; answer with those that readers wait for."""
-        row, opening = self._transfer(request, partner)
-        places = {frame.instance for frame in link.unpack_frames(body)}
+        batch = list(link.unpack_frames(body))
         with self.services.index.read() as db:
+            row, opening = self._transfer_in(db, request, partner)
             study = transfers.study_key(db, partner.code, opening.study)
-            levels = self._levels(db, row, opening, places)
-        repeats = self.services.frames.take(row.id, study, levels, body)
+            levels = self._levels(db, row, opening, {frame.instance for frame in batch})
+        repeats = self.services.frames.take(row.id, study, levels, batch)
         asked = request.query_params.get("wanted") != "0"  # who listens has no use for it here
         wanted = self._wanted(self._places(row, opening)) if asked else []
         return words_of({"repeats": repeats, "wanted": wanted})
 
     def _levels(
-        self, db: Any, row: Row[Any], opening: Opening, places: set[int]
+        self, db: Connection, row: Row[Any], opening: Opening, places: set[int]
     ) -> dict[int, Level]:
         levels: dict[int, Level] = {}
         for place in places:
             if place >= len(opening.instances):
                 raise ProtocolError(cause=f"level {place}")
             slot = opening.instances[place]
-            here = transfers.instance(db, row.institution, slot.uid)
+            here = transfers.standing(db, row.institution, slot.uid)
             if here is None or here.transfer != row.id or here.state == InstanceState.VERIFIED:
                 raise ProtocolError(cause=f"level {place}")
-            levels[place] = self.services.frames.level(here, slot)
+            levels[place] = self.services.frames.level(db, here, slot)
         return levels
 
     def _places(self, row: Row[Any], opening: Opening) -> dict[int, int]:
@@ -305,7 +306,7 @@ class _Door:
         with self.services.index.read() as db:
             if not waiting.any_wanted(db):
                 return []
-        with self.services.index.write() as db:
+        with self.services.index.write(hint=True) as db:
             return waiting.take(db, places)
 
     def wanted_frames(
@@ -391,7 +392,8 @@ class _Door:
         if (running := self.services.receipts.running(row.id)) is not None:
             return running
         row, opening = self._transfer(request, partner)
-        statement = self._statement(row, "closing")
+        with self.services.index.read() as db:
+            statement = statements.known(db, row.id, "closing")
         missing = self._incomplete(row, opening)
         if missing:
             return words_of({"missing": missing}, 409)

@@ -13,7 +13,7 @@ import hashlib
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from common import link
@@ -24,6 +24,7 @@ from sender.links.window import REQUESTS, Batch, Window
 from sender.slides import Slide, VirtualInstance
 from sender.turns import Turn
 
+AHEAD = 2  # levels whose lengths are told while it is asked what is missing
 ASK_AGAIN = 5.0  # seconds after a question for wanted frames that went wrong
 
 Place = tuple[int, int]  # place in the opening, frame
@@ -90,12 +91,16 @@ class Push:
         PeerError, SourceChanged
             What was acknowledged stays so.
         """
-        _, bitmaps = self.client.missing(self.transfer)
-        self._missing = self._from_bitmaps(bitmaps)
         self.turn.tell(self._look)
-        threading.Thread(target=self._listen, name="wanted", daemon=True).start()
         try:
             with ThreadPoolExecutor(REQUESTS, thread_name_prefix="frames") as pool:
+                # most likely missing, and told again without harm: one round trip less
+                for place in self._readers_order(range(len(self.levels)))[:AHEAD]:
+                    if self.levels[place].encoding != "reencoded":  # whose lengths cost much
+                        self._begin(place, pool)
+                _, bitmaps = self.client.missing(self.transfer)
+                self._missing = self._from_bitmaps(bitmaps)
+                threading.Thread(target=self._listen, name="wanted", daemon=True).start()
                 self._send_all(pool)
                 self._wait(lambda: not self._under_way)
         finally:
@@ -149,12 +154,17 @@ class Push:
 
     def _order(self, pool: ThreadPoolExecutor) -> Iterator[Place]:
         """Give what is missing, smallest level first; the next level is laid out meanwhile."""
-        places = [place for place, missing in self._missing.items() if missing]
+        places = self._readers_order(place for place, missing in self._missing.items() if missing)
         for number, place in enumerate(places):
             for ahead in places[number : number + 2]:
                 self._begin(ahead, pool)
             for frame in sorted(self._missing[place]):
                 yield place, frame
+
+    def _readers_order(self, places: Iterable[int]) -> list[int]:
+        """Put the smallest level before the pictures beside it, which may be larger."""
+        pyramid = [place for place, one in enumerate(self.levels) if one.level is not None]
+        return sorted(places, key=lambda place: (place not in pyramid[:1], place))
 
     def _begin(self, place: int, pool: ThreadPoolExecutor) -> Future[None]:
         """Tell a level's frame lengths ahead of its frames, so no level waits for a big one's."""

@@ -19,6 +19,10 @@ from dataclasses import dataclass
 BATCH_SECONDS = 0.016  # of the line, that one batch takes
 SMALLEST, LARGEST = 32_000, 1_000_000  # bytes of a batch
 FIRST = 64_000  # bytes of a batch while nothing is known of the line
+#: Seconds of the best rate known, and at most so many bytes, that stay of a batch and of
+#: what is under way: where an end is slow and not the line, less of either makes it slower.
+FLOORS = (0.008, 64_000), (0.02, 256_000)
+FORGOTTEN = 60.0  # seconds in which the best rate falls to 1/e, should the line have changed
 MOST = 24 << 20  # bytes under way: 1 Gbit/s over 150 ms
 REQUESTS = 24  # under way at a time
 QUEUE = 0.03  # seconds of our own queue that are aimed at
@@ -58,6 +62,7 @@ class Line:
         self._quickest: list[tuple[float, int]] = []
         self._quickest_at = 0.0
         self._window = 2.0 * FIRST
+        self._best = self._best_at = 0.0  # bytes a second, forgotten slowly; when that was
         self._growing = True  # twice as much each round, until a queue shows
         self._probe: int | None = None  # number of the first batch of a look
         self._probed: list[tuple[float, int]] = []
@@ -85,13 +90,17 @@ class Line:
         """Bytes of one batch."""
         if not self._rates:
             return FIRST
-        return int(min(max(self.rate * BATCH_SECONDS, SMALLEST), LARGEST))
+        return int(min(max(self.rate * BATCH_SECONDS, self._floor(0), SMALLEST), LARGEST))
 
     @property
     def window(self) -> int:
         """Bytes that may be under way."""
         wide = self._window / 2 if self._probe is not None else self._window
-        return int(min(max(wide, 2 * self.batch), MOST))
+        return int(min(max(wide, 2 * self.batch, self._floor(1)), MOST))
+
+    def _floor(self, which: int) -> float:
+        seconds, most = FLOORS[which]
+        return min(self._best * seconds, most)
 
     def answered(
         self, batch: Batch, acknowledged: int, now: float, following: int, busy: float = 0.0
@@ -122,13 +131,15 @@ class Line:
         else:
             step = max(self.batch, self._window / 8)
             self._window += off * step * batch.size / max(self._window, 1.0)
-        self._window = min(max(self._window, 2 * self.batch), MOST)
+        self._window = min(max(self._window, 2 * self.batch, self._floor(1)), MOST)
 
     def _learn_rate(self, rate: float, now: float) -> None:
         base = self.base if self._quickest else 0.0
         while self._rates and self._rates[-1][1] <= rate:
             self._rates.pop()
         self._rates.append((now, rate))
+        self._best = max(rate, self._best * math.exp((self._best_at - now) / FORGOTTEN))
+        self._best_at = now
         while self._rates[0][0] < now - max(RATE_SECONDS, 10 * base):
             self._rates.popleft()
 

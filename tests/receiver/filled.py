@@ -266,7 +266,8 @@ class SlideCase:
     def send(self, level: int, numbers: Sequence[int] | None = None) -> None:
         """Send frames of a level that was laid out; all without numbers."""
         row = self._row(level)
-        levels = {level: self.frames.level(row, self.slots[level])}
+        with self.filled.index.read() as db:
+            levels = {level: self.frames.level(db, row, self.slots[level])}
         wanted = range(len(self.tiles[level])) if numbers is None else numbers
         batch = b"".join(
             link.pack_frame(
@@ -277,7 +278,7 @@ class SlideCase:
             )
             for number in wanted
         )
-        self.frames.take(row.transfer, self.key, levels, batch)
+        self.frames.take(row.transfer, self.key, levels, list(link.unpack_frames(batch)))
 
     def wanted(self) -> set[tuple[str, int]]:
         """Return the frames that readers wait for."""

@@ -123,3 +123,21 @@ def _until_listening(linked: Linked) -> None:
     end = time.monotonic() + DEADLINE
     while not linked.services.waiting._listeners:
         assert time.monotonic() < end
+
+
+def test_a_hint_waits_for_no_disk_and_leaves_no_connection_that_does_not(filled: Filled) -> None:
+    level = "PRAGMA synchronous"
+
+    def levels(*, hint: bool) -> tuple[int, int]:
+        with filled.index.write(hint=hint) as db:
+            raw = db.connection.dbapi_connection
+            assert raw is not None
+            within = raw.cursor().execute(level).fetchone()[0]
+        with filled.index.read() as db:  # the same connection: the last one given back
+            return within, db.exec_driver_sql(level).scalar_one()
+
+    assert levels(hint=False) == (2, 2)
+    assert levels(hint=True) == (1, 2)
+    with pytest.raises(ZeroDivisionError), filled.index.write(hint=True):
+        _ = 1 / 0
+    assert levels(hint=False) == (2, 2)

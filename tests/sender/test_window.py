@@ -72,6 +72,25 @@ def test_a_slow_receiver_is_not_taken_for_a_full_line() -> None:
     assert line.run(20.0, after=5.0) > 0.85
 
 
+def test_an_end_without_time_is_not_given_ever_less_at_a_time() -> None:
+    line = Simulated(100 * MEGABIT, 0.02)
+    line.run(5.0)
+    line.trip = 0.4  # answers are late for no queue on the line, and nobody says so
+    line.run(12.0)
+    assert line.line.window >= 200_000
+    assert line.line.batch >= 64_000
+
+
+def test_a_line_that_became_narrow_is_believed() -> None:
+    line = Simulated(100 * MEGABIT, 0.02)
+    line.run(5.0)
+    line.rate /= 50
+    line.queues.clear()
+    line.run(400.0)
+    settled = sorted(line.queues[len(line.queues) * 3 // 4 :])
+    assert settled[len(settled) * 9 // 10] < 2 * QUEUE + 2 * line.line.batch / line.rate
+
+
 def test_a_round_trip_that_grows_is_learned() -> None:
     line = Simulated(100 * MEGABIT, 0.005)
     line.run(5.0)

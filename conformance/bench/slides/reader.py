@@ -115,8 +115,8 @@ class Reader:
 
         row = self._until(new)
         smallest = self._until(lambda: levels(client, row))[-1]
-        for frame in range(1, smallest["frames"] + 1):
-            self._until(lambda frame=frame: _is_here(client, smallest, [frame]))  # type: ignore[misc]
+        overview = list(range(1, smallest["frames"] + 1))
+        self._until(lambda: _is_here(client, smallest, overview))
         self.overview_at = time.time()
 
         def largest() -> dict[str, Any] | None:

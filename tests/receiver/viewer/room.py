@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.errors import TodokeError
-from common.link import Opening, Slot, pack_frame
+from common.link import Opening, Slot, pack_frame, unpack_frames
 from common.web.accounts import Accounts
 from common.web.peer import Listener
 from receiver import attributes, index, transfers
@@ -230,10 +230,10 @@ class SlideOnItsWay:
         """Bring some frames of one instance."""
         slot, one = self.slots[place], self.slide.instances[place]
         with self.room.index.read() as db:
-            row = transfers.instance(db, CLINIC[0], slot.uid)
-        assert row is not None
-        level = self.room.frames.level(row, slot)
-        batch = b"".join(_frame(one, place, number) for number in numbers)
+            row = transfers.standing(db, CLINIC[0], slot.uid)
+            assert row is not None
+            level = self.room.frames.level(db, row, slot)
+        batch = list(unpack_frames(b"".join(_frame(one, place, number) for number in numbers)))
         self.room.frames.take(self.transfer, self.key, {place: level}, batch)
 
     def place(self, level: int) -> int:
