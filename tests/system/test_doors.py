@@ -336,7 +336,8 @@ def test_a_source_that_changed_since_it_was_read_is_held(ends: Ends, tmp_path: P
 TRANSFER_KEYS = (
     *("id", "job", "partner", "kind", "state", "state_ja", "state_en", "priority", "purpose"),
     *("study_uid", "test", "instances", "held", "of", "bytes_held", "bytes", "digests_equal"),
-    *("attempts", "error", "created", "started", "delivered", "finished"),
+    *("attempts", "error", "judgement", "direct_ja", "direct_en"),
+    *("created", "started", "delivered", "finished"),
 )
 
 
@@ -352,7 +353,7 @@ def test_status_show_and_retry_speak_json(ends: Ends, tmp_path: Path) -> None:
     shown = must("sender", "show", sent["id"][:8], *data)
     assert shown["receipt"].count(".") == 2
     assert [list(i) for i in shown["instances"]] == 2 * [
-        ["uid", "acked", "of", "length", "d1", "path"]
+        ["uid", "acked", "of", "length", "d1", "path", "role"]
     ]
     assert [i["acked"] for i in shown["instances"]] == [1, 1]
     again = verb("sender", "retry", sent["id"], *data)
