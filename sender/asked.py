@@ -14,13 +14,19 @@ from typing import Any
 from common import request
 from common.errors import MixedPatients, RequestOfAnother, RequestUnreadable, TodokeError
 from common.states import TransferState
+from sender import declaring
+from sender.declaring import House
 from sender.outbox import Instance, Job, fault
 from sender.patient import contradict, disagree
 
 Found = list[tuple[dict[str, Any], list[Instance]]]
 
 
-def settle(job: Job, found: Found, folder: Path | None) -> None:
+#: What a request holds that was not asked with it: a prior keeps its own.
+_OF_ITSELF = {"import", "spacing", "notes", "basis"}
+
+
+def settle(job: Job, found: Found, folder: Path | None, house: House) -> None:
     """Give the transfers of a job what was asked with it.
 
     Parameters
@@ -29,10 +35,12 @@ def settle(job: Job, found: Found, folder: Path | None) -> None:
         Per transfer its values and instances; changed in place.
     folder : Path or None
         Where the DICOM files of request forms are to lie; without it they are refused.
+    house : House
+        By what the rules of direct transmission are asked.
     """
     options = job.options
     priors = [Path(one) for one in options.get("priors", [])]
-    current = [one for one in found if not _is_prior(one[1], priors)]
+    current = [one for one in found if not is_prior(one[1], priors)]
     if len(current) < len(found):
         _mark_priors(found, current)
     of = options.get("asked_of") or {}
@@ -41,7 +49,7 @@ def settle(job: Job, found: Found, folder: Path | None) -> None:
         if contradict(asked, _level(values)):
             _hold(values, RequestOfAnother())
     if options.get("forms"):
-        _enclose(job, found, current, folder)
+        _enclose(job, found, current, folder, house)
 
 
 def below(path: str | Path, folders: Sequence[Path]) -> bool:
@@ -50,7 +58,8 @@ def below(path: str | Path, folders: Sequence[Path]) -> bool:
     return any(one == known or one in known.parents for one in folders)
 
 
-def _is_prior(instances: Sequence[Instance], priors: Sequence[Path]) -> bool:
+def is_prior(instances: Sequence[Instance], priors: Sequence[Path]) -> bool:
+    """Tell whether all of a transfer was named as images for comparison."""
     # one image that was not named so is enough: a current study is never taken for an old one
     return bool(priors and instances) and all(below(one.path, priors) for one in instances)
 
@@ -60,7 +69,7 @@ def _mark_priors(found: Found, current: Found) -> None:
     for values, _ in [one for one in found if one not in current]:
         if values["study"] in studies:
             continue  # more images of the current study
-        kept = {k: v for k, v in _request(values).items() if k in {"import", "spacing"}}
+        kept = {k: v for k, v in _request(values).items() if k in _OF_ITSELF}
         values["request"] = _json(kept | {"prior": {"of": studies[:64]}})
         if any(disagree(_level(values), _level(other)) for other, _ in current):
             _hold(values, MixedPatients(count=2))
@@ -68,7 +77,7 @@ def _mark_priors(found: Found, current: Found) -> None:
     found.sort(key=lambda one: request.is_prior(_request(one[0])))
 
 
-def _enclose(job: Job, found: Found, current: Found, folder: Path | None) -> None:
+def _enclose(job: Job, found: Found, current: Found, folder: Path | None, house: House) -> None:
     """Put the request forms with each study of the job, or hold what would go without."""
     made: dict[str, list[dict[str, Any]]] = {}
     own: Found = []
@@ -84,8 +93,11 @@ def _enclose(job: Job, found: Found, current: Found, folder: Path | None) -> Non
                 made[study] = [said for _, said in enclosed]
                 if values["kind"] == "dicom":
                     instances += [one for one, _ in enclosed]
+                    count = len(enclosed)
+                    values["judgement"] = declaring.with_forms(values["judgement"], count)
                 else:  # frames travel alone: the forms of a slide are a transfer of its case
                     shell = {k: v for k, v in values.items() if k not in {"slide", "source_sha256"}}
+                    shell |= declaring.of_forms(job, house, shell, len(enclosed))
                     own.append((shell | {"kind": "dicom"}, [one for one, _ in enclosed]))
             asked = _request(values) | {"forms": made[study]}
             values["request"] = _json(asked)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from common import request
 from common.dicom import elements, uids
 from common.errors import NotDirect, NotFound
 from common.states import TransferState
@@ -112,12 +113,13 @@ def judged(
     values: Mapping[str, Any],
     kinds: Mapping[Facts, int],
     of: SetName | None = None,
+    *,
+    prior: bool = False,
 ) -> dict[str, Any]:
     """Return what a transfer's values gain: its judgement, and its hold if it must not go."""
     of = of or judging.set_of(kinds)
     slides = any(one.sop_class == uids.WHOLE_SLIDE for one in kinds)
     ingest = ingest_of(job, house, scanned=slides)
-    prior = bool(job.options.get("request", {}).get("prior"))
     ends = house.ends(str(values["partner"]))
     before = house.before(str(values["study"]), str(values["partner"]))
     joins = any(one["direct"] and one["roles"]["acquired"] for one in before)
@@ -126,6 +128,20 @@ def judged(
     if judging.holds(judgement) and values["state"] != TransferState.HELD:
         gained |= {"state": TransferState.HELD, "error": fault(not_direct(judgement))}
     return gained
+
+
+def with_forms(judgement: str, count: int) -> str:
+    """Return a kept judgement with request forms: they count as accessories, and prove nothing."""
+    made: Judgement = json.loads(judgement)
+    return written(
+        made | {"roles": made["roles"] | {"accessory": made["roles"]["accessory"] + count}}
+    )
+
+
+def of_forms(job: Job, house: House, values: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """Return what a transfer of nothing but request forms gains: it is direct for nobody."""
+    form = Facts(request.PDF, pixels=False)
+    return judged(job, house, values, {form: count}, "pathology")
 
 
 def written(judgement: Judgement) -> str:

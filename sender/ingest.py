@@ -189,7 +189,7 @@ def scan(
     if job.options.get("stills"):
         _take_stills(job, rules, found, studies, made, house)
         seen(found.files)
-    asked.settle(job, found.transfers, made)
+    asked.settle(job, found.transfers, made, house)
     for values, instances in found.transfers:
         checks.look(values, instances)
     return found
@@ -284,7 +284,8 @@ def _transfer(
     notes.add(values, [*study.noted, *notes.of_guesses(study.attributes)])
     if len(patients) > 1:
         values |= {"state": TransferState.HELD, "error": fault(differ(patients))}
-    return values | declaring.judged(job, house, values, kinds), study.instances
+    old = asked.is_prior(study.instances, [Path(one) for one in job.options.get("priors", [])])
+    return values | declaring.judged(job, house, values, kinds, prior=old), study.instances
 
 
 def _leave_out(job: Job, study: Study, found: Found) -> None:

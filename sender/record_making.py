@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from common.proof.identity import Node
 from common.proof.record import Anchor, Record
 from common.proof.role import FOLDER
 from common.states import TransferState
-from sender import establishing
+from sender import establishing, settling
 from sender.outbox import Outbox, Transfer, now
 from sender.partners import Partner
 from sender.recorded import Row, Signed
@@ -76,9 +76,29 @@ def judgement(transfer: Transfer) -> dict[str, Any]:
     return dict(getattr(transfer, "judgement", None) or {})
 
 
-def declaration(transfer: Transfer, opens: bytes) -> dict[str, Any]:
-    """Return the judgement as a record has it: without what a person typed."""
+def settled(
+    transfer: Transfer, closing: Sequence[Digest], *, receipted: bool, signs: bool
+) -> dict[str, Any]:
+    """Return the judgement with what only the end of the way decides: R7, R10 and R12."""
     made = judgement(transfer)
+    if not made:
+        return made
+    coded = sum(one.syntax in link.COMPRESSED for one in closing)
+    return settling.settle(
+        made,
+        settling.TransferFacts(
+            delivered=transfer.delivered is not None,
+            compressed=coded,
+            samples_equal=transfer.digests_equal if coded else None,
+            receipt=transfer.digests_equal if receipted else None,
+            signs=signs,
+        ),
+    )
+
+
+def declaration(judged: Mapping[str, Any], opens: bytes) -> dict[str, Any]:
+    """Return a judgement as a record has it: without what a person typed."""
+    made = dict(judged)
     if made.get("released"):
         released = dict(made["released"])
         released["said"] = record.said(opens, str(released.pop("reason", "")))
@@ -98,6 +118,10 @@ def patient_of(attributes: Mapping[str, Any]) -> dict[str, str]:
 
 def leaves(outbox: Outbox, transfer: Transfer) -> list[dict[str, Any]]:
     """Return the leaves of a transfer in the order of its closing, else of its instances."""
+    return _leaves(outbox, transfer)[0]
+
+
+def _leaves(outbox: Outbox, transfer: Transfer) -> tuple[list[dict[str, Any]], list[Digest]]:
     roles: dict[str, str] = {}
     found: list[Digest] = []
     for part in outbox.parts(transfer.id):
@@ -107,7 +131,7 @@ def leaves(outbox: Outbox, transfer: Transfer) -> list[dict[str, Any]]:
     closing = outbox.statement(transfer.id, "closing")
     if closing is not None:
         found = list(link.read_closing(payload(closing)).instances)
-    return [record.leaf(one, roles.get(one.uid, "")) for one in found]
+    return [record.leaf(one, roles.get(one.uid, "")) for one in found], found
 
 
 def payload(statement: str) -> dict[str, Any]:
@@ -170,16 +194,18 @@ class Maker:
         self, transfer: Transfer, how: Ended, opens: bytes, clock: Clock | None
     ) -> dict[str, Any]:
         own, partner = self.node.institution, self.partner
-        found = leaves(self.outbox, transfer)
+        found, digests = _leaves(self.outbox, transfer)
         said = {
             kind: self.outbox.statement(transfer.id, kind)
             for kind in ("opening", "closing", "receipt")
         }
         receipt = payload(said["receipt"]) if said["receipt"] else {}
         facts = json.loads(self.outbox.statement(transfer.id, "facts") or "{}")
+        todoke = partner.kind == "todoke"
+        judged = settled(transfer, digests, receipted=bool(receipt), signs=todoke)
         known = establishing.Known(
-            declaration=judgement(transfer),
-            todoke=partner.kind == "todoke",
+            declaration=judged,
+            todoke=todoke,
             receipted=bool(receipt) and transfer.digests_equal is True,
             state=how.state,
             own=own.code,
@@ -198,7 +224,7 @@ class Maker:
             "sender": {"code": own.code, "name": own.name},
             "receiver": {"code": partner.code or "", "name": partner.name},
             "subject": record.subject(opens, patient_of(transfer.attributes), transfer.study),
-            "declaration": declaration(transfer, opens),
+            "declaration": declaration(judged, opens),
             "instances": {
                 "count": len(found),
                 "bytes": sum(one["length"] for one in found),

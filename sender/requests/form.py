@@ -105,7 +105,7 @@ def make(
     durable.save(final, prefix + body, private=True)
     made = Instance(
         uid, request.PDF, EXPLICIT_LE, series, number,
-        str(final.absolute()), len(prefix), len(body), *stamp(final.stat()),
+        str(final.absolute()), len(prefix), len(body), *stamp(final.stat()), role="accessory",
     )  # fmt: skip
     said = {"uid": uid, "sha256": hashlib.sha256(data).hexdigest(), "length": len(data)}
     return made, said
