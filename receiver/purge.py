@@ -18,8 +18,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from common import audit
-from common.dicom import digest
 from common.errors import NotFound, UsageError
+from common.proof import merkle
 from common.states import TransferState
 from receiver import index
 from receiver.derived import Shelf
@@ -221,7 +221,7 @@ def _take_out(db: Connection, row: Row[Any], by: str) -> tuple[int, dict[str, An
         "study": row.key,
         "instances": len(rows),
         "bytes": sum((one.length or 0) + (one.prefix_length or 0) for one in rows if one.path),
-        "root": digest.merkle_root([bytes.fromhex(leaf) for leaf in leaves]),
+        "root": merkle.root([bytes.fromhex(leaf) for leaf in leaves]),
     }
     paths = json.dumps([one.path for one in rows if one.path])
     transfers = sorted({one.transfer for one in rows if one.transfer})

@@ -20,6 +20,7 @@ from common import durable, link, logs, workers
 from common.dicom import digest
 from common.dicom.digest import Digests
 from common.errors import NotDicom, StorageError
+from common.proof import merkle
 
 PIECE = 32 << 20  # bytes of a level that are read before another transfer has its turn
 NICENESS = 5
@@ -126,7 +127,7 @@ def _read_level(request: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
             whole.update(piece)
     finally:
         os.close(fd)
-    digests = {"d1": whole.hexdigest(), "root": digest.merkle_root(leaves)}
+    digests = {"d1": whole.hexdigest(), "root": merkle.root(leaves)}
     yield {"length": length, "digests": digests}
 
 

@@ -24,7 +24,7 @@ import itertools
 import json
 import os
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -221,23 +221,3 @@ def descriptor(header: Dataset) -> bytes:
         "PhotometricInterpretation": "RGB" if colours == "YBR_RCT" else colours,
     }
     return json.dumps(values, sort_keys=True, separators=(",", ":"), default=str).encode()
-
-
-def merkle_root(leaves: Sequence[bytes]) -> str:
-    """Return the Merkle root of leaf digests (RFC 6962 section 2.1).
-
-    Parameters
-    ----------
-    leaves : sequence of bytes
-        SHA-256 of each frame or instance, in order.
-    """
-    if not leaves:
-        return hashlib.sha256().hexdigest()
-    row = [hashlib.sha256(b"\0" + leaf).digest() for leaf in leaves]
-    while len(row) > 1:
-        paired = [
-            hashlib.sha256(b"\1" + row[i] + row[i + 1]).digest() for i in range(0, len(row) - 1, 2)
-        ]
-        # RFC 6962 splits at the largest power of two: a lone node moves up as it is
-        row = paired + ([row[-1]] if len(row) % 2 else [])
-    return row[0].hex()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from common.dicom import digest
 from common.errors import PeerError
 from common.link import Digest
+from common.proof import merkle
 from sender.slides import Slide, VirtualInstance
 
 _SIZE = 32  # bytes of a SHA-256
@@ -107,7 +108,7 @@ def _digest(place: int, level: VirtualInstance, sent: Leaves | None) -> Digest:
         return frame
 
     d1 = digest.sha256(layout.stream(read))
-    root = digest.merkle_root(list(_leaves(found)))
+    root = merkle.root(list(_leaves(found)))
     return Digest(level.sop_instance_uid, layout.length, d1, root=root)
 
 

@@ -21,6 +21,7 @@ from sqlalchemy import Row, select
 from common.dicom import digest
 from common.errors import IntegrityError, StorageError
 from common.link import Closing, Digest
+from common.proof import merkle
 from common.proof.identity import Institution, Node
 from common.proof.role import Role
 from common.states import InstanceState, TransferState
@@ -215,7 +216,7 @@ def test_a_level_is_read_in_pieces(filled: Filled, monkeypatch: pytest.MonkeyPat
     assert pieces > 5
     data = path.read_bytes()[row.prefix_length :]
     leaves = [hashlib.sha256(tile).digest() for tile in slide.tiles[2]]
-    digests = {"d1": hashlib.sha256(data).hexdigest(), "root": digest.merkle_root(leaves)}
+    digests = {"d1": hashlib.sha256(data).hexdigest(), "root": merkle.root(leaves)}
     assert found == {"length": len(data), "digests": digests}
     assert verifier._level({"do": "more", "number": row.id}) == {"gone": True}
 

@@ -1,0 +1,97 @@
+"""The record as a file: what an auditor is handed, whole (院内用) or without a patient (提出用)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common import durable
+from common.proof import merkle, record
+
+TYPE = "todoke-record"
+VERSION = 1
+VIEWS = ("inside", "outside")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What an end keeps of one record; both ends keep the same shape.
+
+    Attributes
+    ----------
+    record, countersignature : str, str or None
+        Compact JWS.
+    sender, receiver : str, str or None
+        Signing certificates (PEM) as they were pinned when the record was made: a key
+        that is changed later does not touch it (EVD-07).
+    leaves : list of dict
+        Of every instance, in the order of the closing.
+    subject : dict or None
+        ``key`` (hex), ``patient``, ``study`` and ``said``; only where it is known.
+    timestamp : str or None
+        Base64 of an RFC 3161 token over the root.
+    """
+
+    record: str
+    countersignature: str | None
+    sender: str
+    receiver: str | None
+    leaves: list[dict[str, Any]]
+    subject: dict[str, Any] | None = None
+    timestamp: str | None = None
+    anchors: list[dict[str, Any]] = field(default_factory=list)
+
+
+def build(kept: Kept, view: str = "inside", uids: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the JSON object of a record file.
+
+    Parameters
+    ----------
+    view : {'inside', 'outside'}
+        Outside names no patient and no UID, but for those of `uids`.
+    uids : sequence of str
+        Instances that are shown with their proof, and by that without the others.
+    """
+    inside = view == "inside"
+    return {
+        "type": TYPE,
+        "version": VERSION,
+        "view": view,
+        "record": kept.record,
+        "countersignature": kept.countersignature,
+        "certificates": {"sender": kept.sender, "receiver": kept.receiver},
+        "instances": kept.leaves if inside else {"count": len(kept.leaves)},
+        "proofs": record.proofs(kept.leaves, uids),
+        "subject": kept.subject if inside else None,
+        "anchors": kept.anchors,
+        "timestamp": kept.timestamp,
+    }
+
+
+def anchor_entry(
+    anchor: str, countersignature: str | None, names: Sequence[str], place: int
+) -> dict[str, Any]:
+    """Return an anchor as a record file has it: with the proof that this record is in it.
+
+    Parameters
+    ----------
+    names : sequence of str
+        SHA-256 of each record of the day, by number.
+    """
+    leaves = [bytes.fromhex(one) for one in names]
+    return {
+        "anchor": anchor,
+        "countersignature": countersignature,
+        "place": place,
+        "count": len(leaves),
+        "path": merkle.proof(leaves, place),
+    }
+
+
+def save(path: Path, made: Mapping[str, Any]) -> None:
+    """Write a record file, whole or not at all."""
+    text = json.dumps(made, ensure_ascii=False, indent=1, sort_keys=True)
+    durable.save(path, text.encode(), private=made["view"] == "inside")
