@@ -26,6 +26,7 @@ HELP_JA = """todoke (届け): 医用画像を病院から病院へ直接届け�
   todoke receiver ...        支援側: init invite run status user partner web-root
   todoke conformance ...     試験: receiver list
   todoke samples make DIR    合成サンプルを作る
+  todoke verify RECORD ...   証跡記録をオフラインで確かめる
   todoke bench dicom         速さを測る
 
   どの動詞も --help と --json があります。言語は --lang ja|en
@@ -38,6 +39,7 @@ HELP_EN = """todoke: carries medical images straight from one hospital to anothe
   todoke receiver ...        supporting side: init invite run status user partner web-root
   todoke conformance ...     tests: receiver list
   todoke samples make DIR    make synthetic samples
+  todoke verify RECORD ...   check evidence records, offline
   todoke bench dicom         measure speed
 
   Every verb has --help and --json. Language: --lang ja|en
@@ -67,6 +69,10 @@ def main() -> None:
         print(f"todoke {version('todoke')}")
         return
     room, *rest = args or ["--help"]
+    if room == "verify":  # a program of its own, which an auditor runs without todoke too
+        from common.proof import verify
+
+        raise SystemExit(verify.main([*rest, "--lang", console.language()], "todoke verify"))
     if room in SHORT:
         room, *rest = [*SHORT[room], *rest]
     app = _room(room)

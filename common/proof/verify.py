@@ -30,6 +30,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import io
 import json
 import locale
 import os
@@ -146,8 +147,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "no-countersignature": ("受信側の副署がありません", "there is no countersignature"),
     "anchor-alone": ("一日の封に受信側の副署がありません ({})",
                      "the receiver did not countersign the day's anchor ({})"),
-    "timestamp-authority": ("タイムスタンプの発行者は信頼フォルダーにありません ({})",
-                            "the timestamp's authority is not in the trust folder ({})"),
+    "timestamp-authority": ("タイムスタンプの署名を確かめられる証明書が"
+                            "信頼フォルダーにありません ({})",
+                            "no certificate in the trust folder confirms the timestamp's"
+                            " signature ({})"),
     "begins": ("手元の記録は {} 番からです", "the records at hand begin with number {}"),
     "expired": ("証明書は後に期限が切れました。署名の時には有効でした ({})",
                 "a certificate has ended since; it was valid when it signed ({})"),
@@ -541,7 +544,7 @@ class Examined:
             statement = Statement.read(text)
             self.own, self.record = name(str(text)), statement.payload
             _record_form(self.record)
-        except Refused as failure:
+        except (Refused, TypeError, AttributeError) as failure:  # of another type somewhere in it
             return found.differ("record-form" if self.own else "record-signature", failure)
         record = self.record
         found.facts |= {
@@ -584,6 +587,8 @@ class Examined:
         if code != wanted:
             return found.differ(f"{end}-institution", f"{code} / {wanted}")
         since, until = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if what == "anchor":  # signed at some time after its day began, maybe by a later key
+            moment = max(moment, since)
         if not since <= moment <= until:
             return found.differ(f"{end}-validity", f"{moment} / {since} - {until}")
         if moment > self.now + APART:
@@ -686,7 +691,7 @@ class Examined:
             statement = Statement.read(entry.get("anchor"))
             anchor = statement.payload
             _formed("anchor", anchor)
-            self.shut(statement, "sender", f"{anchor['day']}T23:59:59+00:00", "anchor")
+            self.shut(statement, "sender", f"{anchor['day']}T00:00:00+00:00", "anchor")
             alone = entry.get("countersignature") is None
             if alone:
                 found.say(found.open, "anchor-alone", anchor["day"])
@@ -694,17 +699,19 @@ class Examined:
                 self._anchor_countersigned(entry, anchor)
         except Refused as failure:
             return found.differ("anchor-signature", failure)
-        path = entry.get("path")
-        led = root_of_proof(
-            bytes.fromhex(self.own), entry.get("place"), entry.get("count"),  # type: ignore[arg-type]
-            path if isinstance(path, list) else [],
-        )  # fmt: skip
-        day = _moment(record["times"]["signed"]).astimezone(UTC).date().isoformat()
+        place, path = entry.get("place"), entry.get("path")
+        if type(place) is not int or not isinstance(path, list):
+            return found.differ("anchor-other", "proof")
+        led = root_of_proof(bytes.fromhex(self.own), place, anchor["count"], path)
+        try:
+            day = _moment(record["times"]["signed"]).astimezone(UTC).date().isoformat()
+        except (Refused, OverflowError):
+            day = ""
         right = {
             "sender, receiver": (anchor["sender"], anchor["receiver"])
             == (record["sender"]["code"], record["receiver"]["code"]),
             "day": anchor["day"] == day,
-            "number": record["number"] == anchor["first"] + (entry.get("place") or 0),
+            "number": record["number"] == anchor["first"] + place,
             "count": entry.get("count") == anchor["count"] == anchor["last"] - anchor["first"] + 1,
             "proof": led == anchor["root"],
         }
@@ -780,7 +787,7 @@ def _file(found: Findings, path: Path, leaves: Sequence[Mapping[str, Any]]) -> N
         return found.differ("file-uid", f"{path}: {heading} / {same[0].get('uid')}")
     if same:
         return found.say(found.held, "file", f"{path} {heading}")
-    altered = {heading, uid} & {one.get("uid") for one in leaves}
+    altered = {heading, uid} & {str(one.get("uid")) for one in leaves}
     return found.differ("file-altered" if altered else "file-unknown", f"{path}: {heading}")
 
 
@@ -801,8 +808,8 @@ def _subject(of: Examined) -> None:
         return hmac.digest(key, message, "sha256").hex()
 
     signed = of.record["subject"]
-    released = of.record["declaration"].get("released") or {}
-    reasons = [(of.record["reason"] or {}).get("said"), released.get("said")]
+    given_by = (of.record["reason"], of.record["declaration"].get("released"))
+    reasons = [one.get("said") for one in given_by if isinstance(one, dict)]
     right = {
         "patient": keyed(b"patient\0" + patient) == signed["patient"],
         "study": keyed(b"study\0" + study) == signed["study"],
@@ -996,10 +1003,11 @@ def _chained(found: Findings, some: Sequence[Examined]) -> None:
         before[number] = one.record["before"]
         for entry in one.given["anchors"]:
             try:
-                anchors[name(entry["anchor"])] = Statement.read(entry["anchor"]).payload
-                _formed("anchor", anchors[name(entry["anchor"])])
-            except (Refused, TypeError, KeyError, AttributeError):
-                anchors.clear()  # said where the record was examined
+                anchor = Statement.read(entry["anchor"]).payload
+                _formed("anchor", anchor)
+                anchors[name(entry["anchor"])] = anchor
+            except (Refused, TypeError, KeyError):
+                continue  # said where the record was examined
     first = min(names)
     last = max([*names, *(anchor["last"] for anchor in anchors.values())])
     first = min([first, *(anchor["first"] for anchor in anchors.values())])
@@ -1213,6 +1221,9 @@ def main(line: Sequence[str] | None = None, program: str = "verify.py") -> int:
     language = given.lang or (
         "en" if (named or locale.getlocale()[0] or "").startswith("en") else "ja"
     )
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a hostile file says may be no text
+            stream.reconfigure(errors="backslashreplace")
     try:
         if given.write:
             given.write.write_bytes(Path(__file__).read_bytes())
