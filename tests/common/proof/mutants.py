@@ -11,7 +11,7 @@ from typing import Any
 from common.dicom import dataset
 from common.proof import certificates, jws, record
 from common.proof.identity import Node
-from tests.common.proof.handed import HERE, PATIENT, THERE, Case, Handed, Words
+from tests.common.proof.handed import HERE, PATIENT, THERE, Case, Handed, Words, anchor
 
 MUTANTS: dict[str, tuple[str, Callable[[Case], Handed]]] = {}
 
@@ -305,3 +305,47 @@ def timestamp(case: Case) -> Handed:
 @mutant("no record at all", "unreadable")
 def no_record(case: Case) -> Handed:
     return Handed([{"type": "todoke-record", "version": 2}])
+
+
+@mutant("a countersignature edited", "countersignature-signature")
+def edited_below(case: Case) -> Handed:
+    head, _, signature = case.files[0]["countersignature"].split(".")
+    other = case.files[1]["countersignature"].split(".")[1]
+    return Handed([{**case.files[0], "countersignature": f"{head}.{other}.{signature}"}])
+
+
+@mutant("a word that no countersignature has", "countersignature-form")
+def odd_word_below(case: Case) -> Handed:
+    return countersigned(case, accepted=True)
+
+
+@mutant("countersigned with a fresh key", "receiver-key")
+def fresh_receiver(case: Case) -> Handed:
+    return Handed([forged(case, case.sender, fresh(case, THERE))])
+
+
+@mutant("a receiver's certificate issued by the sender, and trusted", "receiver-issuer")
+def issued_by_sender(case: Case) -> Handed:
+    false = with_key(case, fresh(case, THERE), THERE, case.sender)
+    return Handed([forged(case, case.sender, false)], trust=[false.signing_certificate])
+
+
+@mutant("countersigned after the certificate ended", "receiver-validity")
+def countersigned_after_the_end(case: Case) -> Handed:
+    since = datetime.now(UTC) - timedelta(days=certificates.SIGNING_DAYS + 2)
+    ended = certificates.self_issued(case.receiver.signing_key, "x", THERE, now=since)
+    false = replace(case.receiver, signing_certificate=certificates.to_pem(ended))
+    return Handed([forged(case, case.sender, false)], trust=[false.signing_certificate])
+
+
+@mutant("a record of an anchored day signed anew", "anchor-root")
+def anchored_anew(case: Case) -> Handed:
+    return series_anew(case)
+
+
+@mutant("a day's anchor that does not follow the day before", "anchor-missing")
+def loose_anchor(case: Case) -> Handed:
+    files = [dict(one) for one in case.files]
+    anchor(replace(case, files=files[:1]))
+    anchor(replace(case, files=files[1:]))
+    return Handed(files)

@@ -111,6 +111,11 @@ def test_what_was_spoilt_is_found_by_name(name: str, said: dict[str, Any]) -> No
     assert answer["verdict"] == ("unreadable" if wanted == "unreadable" else "differs")
 
 
+def test_everything_that_can_differ_has_its_mutant() -> None:
+    words = list(verify.WORDS)
+    assert {finds for finds, _ in MUTANTS.values()} == set(words[: words.index("no-trust")])
+
+
 @pytest.mark.requirement("EVD-02")
 def test_what_is_sound_is_as_it_was_signed(said: dict[str, Any]) -> None:
     code, text = said[""]
