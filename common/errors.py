@@ -630,6 +630,43 @@ class NotCommitted(PeerError):
     )
 
 
+class ClockOff(PeerError):
+    number = "E-6020"
+    exit_code = 66
+    http_status = 409
+    ja = "両端の時計がずれています ({cause})。両方の時刻同期 (NTP) を直せば、記録に自動で署名します"
+    en = (
+        "The clocks of the two ends differ ({cause})."
+        " Mend the time synchronisation (NTP) of both; records are then signed by themselves"
+    )
+
+
+class RecordOrder(PeerError):
+    number = "E-6021"
+    exit_code = 66
+    http_status = 409
+    retryable = False
+    ja = "証跡の連番が続きません ({cause})。両端の records check で消えた記録を確かめてください"
+    en = (
+        "The record does not follow the one before ({cause})."
+        " Run records check at both ends to see which is missing"
+    )
+
+
+class RecordDiffers(PeerError):
+    number = "E-6022"
+    exit_code = 66
+    http_status = 422
+    retryable = False
+    ja = (
+        "証跡の内容が受領側の事実と違います ({cause})。副署しません。双方の管理者が確かめてください"
+    )
+    en = (
+        "The record differs from what the receiver knows ({cause}), and is not countersigned."
+        " The administrators of both ends have to look"
+    )
+
+
 class CertificateRevoked(PeerNotRegistered):
     number = "E-6200"
     ja = "証明書は失効しています ({cause})。使い続けるなら新しい招待で組み直してください"

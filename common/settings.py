@@ -53,6 +53,15 @@ def _keep_free() -> Any:
     )
 
 
+def _clock_bound() -> Any:
+    return option(
+        1000,
+        "相手の時計との許せるずれ (ミリ秒)。超えているあいだ証跡に署名しない",
+        "Milliseconds that the partner's clock may differ: beyond them no record is signed",
+        check_positive,
+    )
+
+
 @dataclass(frozen=True)
 class Settings:
     """What both ends have in common; see :class:`Receiver` and :class:`Sender`."""
@@ -187,6 +196,7 @@ class Receiver(Settings):
         check_not_negative,
     )
     keep_free_mb: int = _keep_free()
+    clock_bound_ms: int = _clock_bound()
     purge_days: int = option(
         90,
         "完了から画像を消すまでの日数。0 なら消さない。証跡と監査記録は消さない",
@@ -304,6 +314,13 @@ class Sender(Settings):
         check_not_negative,
     )
     keep_free_mb: int = _keep_free()
+    clock_bound_ms: int = _clock_bound()
+    timestamp_url: str = option(
+        "",
+        "記録の根に付けるタイムスタンプの局 (RFC 3161、http または https)。空なら付けない",
+        "Authority that timestamps the root of each record (RFC 3161, http or https);"
+        " empty for none",
+    )
 
 
 def data_folder(room: str, given: Path | None) -> Path:

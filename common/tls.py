@@ -22,7 +22,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from common.errors import PeerCertificateRefused, SettingsError, TodokeError
 
@@ -150,6 +150,32 @@ def unverified_context() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def facts(connection: Any) -> dict[str, Any] | None:
+    """Return what a record states of a TLS connection; None where it is none.
+
+    Parameters
+    ----------
+    connection : ssl.SSLSocket or ssl.SSLObject or None
+        After its handshake, at the end that dialled.
+
+    Returns
+    -------
+    dict
+        ``version``, ``cipher``, and ``certificates`` with the SHA-256 of the receiver's leaf.
+    """
+    if not isinstance(connection, ssl.SSLSocket | ssl.SSLObject):
+        return None
+    try:
+        der, cipher = connection.getpeercert(binary_form=True), connection.cipher()
+    except ValueError:  # it is closed by now
+        return None
+    return {
+        "version": connection.version() or "",
+        "cipher": cipher[0] if cipher else "",
+        "certificates": {"receiver": fingerprint(der) if der else ""},
+    }
 
 
 def fingerprint(der: bytes) -> str:

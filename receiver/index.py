@@ -43,6 +43,7 @@ from sqlalchemy.exc import DBAPIError
 
 from common import database, durable
 from common.errors import DatabaseUnsafe
+from receiver import evidence_tables
 
 SCHEMA_VERSION = 3
 CONNECTIONS = 48  # kept open; one for each thread that answers requests
@@ -262,6 +263,8 @@ purges = Table(
     Column("transfers", Text, nullable=False),  # JSON: ids of those whose images these were
     Column("paths", Text),  # JSON: files still to be removed; None when all are
 )
+
+evidence, anchors = evidence_tables.define(metadata)
 
 #: How far work has come that goes on after a restart, by its name.
 marks = Table(

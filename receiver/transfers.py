@@ -78,6 +78,9 @@ def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) 
             )
         )
         statements.write(db, opening.transfer, "opening", jws)
+    elif known.receipted_at is None and statements.read(db, known.id, "opening") != jws:
+        # a person released it at the sender, and it was signed anew; the record names the last
+        statements.write(db, opening.transfer, "opening", jws)
     announce_slots(db, institution, opening)
     told = told_attributes(opening.attributes)
     check_patient(db, institution, opening.study, told)

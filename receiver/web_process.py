@@ -15,6 +15,7 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from common import audit, console, descriptors, durable, logs, memory, tls
+from common.proof import software
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.refusals import Refusals
@@ -24,6 +25,7 @@ from receiver import upkeep
 from receiver.child import attended
 from receiver.doors import pairing
 from receiver.doors.link import LinkServices, link_app
+from receiver.evidence import Evidence
 from receiver.frames import Frames
 from receiver.index import Index
 from receiver.receipts import Receipts
@@ -87,7 +89,7 @@ async def serve(data: Path) -> None:
     version = importlib.metadata.version("todoke")
     index = Index.at(data)
     store = Store.at(data, settings)
-    receipts = Receipts(index, store, node, {"software": f"todoke {version}"})
+    receipts = Receipts(index, store, node, {"software": f"todoke {version}", **software.facts()})
     trail = audit.Trail(data / "audit", "web")
     lists = Lists(index, node.ca, node.revocation_list)
     refusals = Refusals(trail)
@@ -103,6 +105,7 @@ async def serve(data: Path) -> None:
         lists,
         partial(upkeep.issue, node, index),
         trail.note,
+        Evidence(index, node, data, settings.clock_bound_ms, trail.note),
     )
     shown = viewer_tls(node, settings)
     viewer = ViewerServices(

@@ -108,7 +108,8 @@ class Worklist:
     def rows(self) -> list[dict[str, Any]]:
         """Return a row of every study: urgent before soon before routine, new first."""
         with self.index.read() as db:
-            rows = [study_row(study) for study in self._all(db)]
+            shown = (one for one in self._all(db) if one.state != TransferState.RECALLED)
+            rows = [study_row(study) for study in shown]
         rows.sort(key=lambda row: str(row["arrived_at"]), reverse=True)
         rows.sort(key=lambda row: (_READ.get(row["state"], 0), _URGENCY.get(row["priority"], 2)))
         return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from sender import checking_verbs, pairing_verbs, sending_verbs, watching_verbs
+from sender import checking_verbs, pairing_verbs, record_verbs, sending_verbs, watching_verbs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,3 +14,4 @@ pairing_verbs.register(app)
 sending_verbs.register(app)
 checking_verbs.register(app)
 watching_verbs.register(app)
+record_verbs.register(app)

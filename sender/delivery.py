@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from common import link, tls
 from common.dicom import calling
+from common.dicom.channel import Channel
 from common.errors import (
     IntegrityError,
     PeerError,
@@ -24,7 +25,7 @@ from common.proof import jws
 from common.proof.identity import Node
 from common.settings import Sender
 from common.states import TransferState
-from sender import slots, sources, upkeep
+from sender import line_facts, slots, sources, upkeep
 from sender.acknowledgements import Acknowledgements
 from sender.compression.flight import Flight, cores
 from sender.links import dicom
@@ -72,6 +73,7 @@ class Delivery:
     pace: Pace = field(default_factory=Pace)
     window: Window = field(default_factory=Window)
     dialled: Dialling | None = None
+    lines: dict[str, Any] = field(default_factory=dict, init=False)  # TLS facts for the record
     _last: str = field(default="", init=False)  # when something was last taken
 
     def deliver(self, transfer: Transfer) -> None:
@@ -117,7 +119,12 @@ class Delivery:
     def _delivered(self, transfer: Transfer, **values: Any) -> None:
         """Everything is acknowledged, and was when the last answer came."""
         when = {"delivered": self._last} if self._last else {}
-        self.outbox.set_state(transfer.id, TransferState.DELIVERED, **when, **values)
+        facts = (
+            {}
+            if self.partner.kind == "todoke"
+            else {"facts": line_facts.words(self.lines, self.partner)}
+        )
+        self.outbox.set_state(transfer.id, TransferState.DELIVERED, **when, **facts, **values)
 
     def _settle(self, transfer: Transfer) -> bool:
         from sender.commitment import Settling
@@ -174,8 +181,17 @@ class Delivery:
             even=partner.kind != "todoke",
             associations=partner.most_associations(self.settings.associations),
             pieces=self.pace.pieces,
-            reach=self.dialled.reach if self.dialled else calling.reach,
+            reach=self._reach,
         )
+
+    def _reach(
+        self, address: tuple[str, int], context: Any, hostname: str | None, timeout: float
+    ) -> Channel:
+        """Give a connection, and keep what the record states of it."""
+        dial = self.dialled.reach if self.dialled else calling.reach
+        channel = dial(address, context, hostname, timeout)
+        self.lines["dicom"] = tls.facts(channel.tls)
+        return channel
 
     def _flight(self, transfer: Transfer) -> Flight | None:
         if self.partner.kind != "todoke":
@@ -203,6 +219,7 @@ class Delivery:
                 failure = unreachable
                 client.close()
                 continue
+            self.lines["link"] = client.line
             upkeep.renew(client, partner)
             return client
         raise failure
@@ -398,6 +415,7 @@ class Delivery:
             transfer.id,
             TransferState.RECEIPTED,
             receipt=signed,
+            facts=line_facts.words(self.lines, self.partner),
             digests_equal=1,
             finished=now(),
             error=None,

@@ -33,6 +33,7 @@ from common.errors import (
     StorageError,
     SyncFailed,
     TodokeError,
+    UsageError,
 )
 from common.link import PRIORITIES
 from common.proof.identity import Node
@@ -49,6 +50,7 @@ from sender.outbox import Job, Outbox, Transfer, fault, now
 from sender.pace import Pace
 from sender.pace import read as read_limits
 from sender.partners import find_partner
+from sender.recorded import today
 from sender.turns import Claim, Crew, GaveWay, Turn
 
 log = logging.getLogger("todoke.sender")
@@ -100,6 +102,8 @@ class Engine:
         self._dialled: dict[str, Dialling] = {}  # by partner, for its next delivery
         self._scans = Crew("scan", self._ended)
         self._deliveries = Crew("to", self._ended)
+        self._recordings = Crew("record", self._ended)  # beside, and never before a delivery
+        self._record_tries: dict[str, int] = {}
         self._failure: BaseException | None = None
         self._rules_due = 0.0
 
@@ -116,14 +120,16 @@ class Engine:
             while not self.stop.is_set() and self._failure is None:
                 self._scans.assign(self._unscanned)
                 self._deliveries.assign(self._owed)
+                self._recordings.assign(self._records)
                 self._keep_limits()
-                if done() and not self._deliveries.lines():
+                if done() and not self._deliveries.lines() and self._all_recorded():
                     break
                 self._bell.wait(self._until_next())
         finally:
             self.stop.set()
             self._scans.close()
             self._deliveries.close(ENDING)
+            self._recordings.close(ENDING)
         if self._failure is not None:
             raise self._failure
 
@@ -285,6 +291,44 @@ class Engine:
             log.warning("asking %s what it wants again: %s", key, words)
         self._due[f"again {key}"] = time.monotonic() + again.EVERY
 
+    # -- records ------------------------------------------------------------
+
+    def _records(self) -> list[Claim]:
+        """Return the partners to whom records, or anchors, are owed now."""
+        moment = time.monotonic()
+        return [
+            Claim(f"records {key}", key, 0, partial(self._record, key))
+            for key in self.outbox.partners_with_records(today())
+            if moment >= self._due.get(f"records {key}", 0)
+        ]
+
+    def _record(self, key: str, _turn: Turn) -> None:
+        """Make and send what is owed; what cannot be sent now is tried again, later and later."""
+        from sender import record_sending
+
+        name = f"records {key}"
+        try:
+            partner = find_partner(self.data, key)
+            ours = self.outbox, self.node, self.settings
+            record_sending.Recorder(Delivery(*ours, partner, self.stop)).work()
+        except (SyncFailed, DatabaseDamaged, sqlite3.Error):
+            raise
+        except Exception as failure:  # whatever one peer brings about stops no other
+            words = _words(failure) if isinstance(failure, TodokeError) else type(failure).__name__
+            tries = self._record_tries[key] = self._record_tries.get(key, 0) + 1
+            pause = pause_before(tries)
+            self._due[name] = time.monotonic() + pause
+            log.warning("records to %s: %s; again in %.1f s", key, words, pause)
+        else:
+            self._record_tries.pop(key, None)
+            self._due.pop(name, None)
+
+    def _all_recorded(self) -> bool:
+        """Whether every record that is owed was made and sent, or tried: a verb waits no longer."""
+        if self._recordings.lines():
+            return False
+        return not self._records()
+
     def _pace(self, key: str, words: tuple[str, ...]) -> Pace:
         """Return the one pace of a partner, with the caps that it has now."""
         pace = self._paces.setdefault(key, Pace())
@@ -351,6 +395,9 @@ class Engine:
     def _end(self, transfer: Transfer, state: TransferState, error: TodokeError) -> None:
         try:
             self.outbox.set_state(transfer.id, state, error=fault(error), finished=now())
+        except UsageError:  # a person recalled it meanwhile
+            log.warning("transfer %s is %s", transfer.id, self.outbox.transfer(transfer.id).state)
+            return
         except DiskFull:  # it ends the same way when there is room to say so
             self._due[transfer.id] = time.monotonic() + LONGEST_WAIT / 4
         log.error("transfer %s: %s", transfer.id, _words(error))

@@ -23,6 +23,7 @@ from common.errors import NotFound, TodokeError, UsageError
 from common.link import Digest
 from common.states import AT_REST, TransferState, move
 from sender import outbox_file, statements
+from sender.recorded import Recorded
 from sender.watched import Watched
 
 now = outbox_file.now
@@ -132,7 +133,7 @@ class Job:
 _OF_TRANSFER = ", ".join(field.name for field in fields(Transfer))
 
 
-class Outbox(Watched):
+class Outbox(Watched, Recorded):
     """The outbox of a data directory; safe from several threads and processes.
 
     Whatever is asked of it raises StorageError or DiskFull where trying again can

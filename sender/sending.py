@@ -101,7 +101,8 @@ def work(data: Path, job: int, watch: Callable[[Progress], None], asked: threadi
             while True:
                 progress = look(outbox, job)
                 watch(progress)
-                if progress.finished or here():
+                # an engine of our own ends by itself, when the records of the job were sent or tried
+                if here() or (progress.finished and here is daemon_works):
                     break
                 if asked.is_set():
                     raise KeyboardInterrupt
@@ -109,6 +110,11 @@ def work(data: Path, job: int, watch: Callable[[Progress], None], asked: threadi
         watch(look(outbox, job))
     finally:
         outbox.close()
+
+
+def daemon_works() -> bool:
+    """Say of a daemon that it has not ended by itself."""
+    return False
 
 
 @contextlib.contextmanager
@@ -128,7 +134,7 @@ def engine_here(
         try:
             held.enter_context(durable.lock(data / "lock"))
         except DataInUse:
-            yield lambda: False
+            yield daemon_works
             return
         from common import memory
         from sender.doors.commitment import open_doors
@@ -283,6 +289,27 @@ def release(data: Path, name: str, *, by: str, reason: str, to: str | None = Non
             partner=find_partner(data, to).key if to else transfer.partner,
             request=json.dumps(request, ensure_ascii=False),
         )
+        bell.ring(data)
+        return outbox.transfer(transfer.id)
+
+
+def recall(data: Path, name: str, *, by: str, reason: str) -> Transfer:
+    """Take a transfer back, in a person's name: the receiver hides what it has of it.
+
+    Raises
+    ------
+    UsageError
+        It is recalled already, or no person or reason is named.
+    """
+    if not by.strip() or not reason.strip():
+        raise UsageError(cause="--by, --reason")
+    with contextlib.closing(Outbox(data)) as outbox:
+        transfer = outbox.transfer(name)
+        if transfer.state is TransferState.RECALLED:
+            raise UsageError(cause=f"{transfer.id}: {transfer.state}")
+        recalled = {"by": by, "reason": reason, "at": now(), "was": str(transfer.state)}
+        request = json.dumps(transfer.request | {"recalled": recalled}, ensure_ascii=False)
+        outbox.set_state(transfer.id, TransferState.RECALLED, finished=now(), request=request)
         bell.ring(data)
         return outbox.transfer(transfer.id)
 

@@ -26,7 +26,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSONで出す / print JSON
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the sender's room."""
-    for verb in (send, run, status, show, retry, release):
+    for verb in (send, run, status, show, retry, release, recall):
         app.command()(verb)
 
 
@@ -300,6 +300,13 @@ def _runs(folder: Path) -> bool:
 
 def show(
     transfer: Annotated[str, typer.Argument(help="番号の初め / beginning of its id")],
+    record: Annotated[
+        Path | None, typer.Option(help="証跡記録をこのファイルに書く / write its record here")
+    ] = None,
+    view: Annotated[str, typer.Option(help="inside 院内用 | outside 提出用")] = "inside",
+    instance: Annotated[
+        str | None, typer.Option(help="この1枚だけを示す証明を添える / with the proof of this UID")
+    ] = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -310,7 +317,12 @@ def show(
     with console.verb(as_json=as_json):
         with contextlib.closing(Outbox(data_of(data))) as outbox:
             row = outbox.transfer(transfer)
+            if record is not None:
+                from sender.record_verbs import write_file
+
+                write_file(outbox, row.id, record, view, instance)
             words = sending.describe(outbox, row)
+            words["records"] = [one.number for one in outbox.records_of(row.id)]
             words["receipt"] = outbox.statement(row.id, "receipt")
             words["instances"] = [
                 {"uid": i.sop_uid, "acked": i.acked, "of": max(1, i.frames),
@@ -351,6 +363,24 @@ def release(
 
     with console.verb(as_json=as_json):
         _queued(sending.release(data_of(data), transfer, by=by, reason=reason, to=to).id, as_json)
+
+
+def recall(
+    transfer: Annotated[str, typer.Argument(help="番号の初め / beginning of its id")],
+    by: Annotated[str, typer.Option(help="責任者の名前 / who decides")],
+    reason: Annotated[str, typer.Option(help="理由 / why")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """送った、または送る予定のものを取り消す / take a transfer back; the receiver hides it."""
+    from sender import sending
+
+    with console.verb(as_json=as_json):
+        name = sending.recall(data_of(data), transfer, by=by, reason=reason).id
+        if as_json:
+            console.emit({"id": name, "state": "recalled"})
+        else:
+            console.say(f"取消: {name[:8]}", f"Recalled: {name[:8]}")
 
 
 def _queued(transfer: str, as_json: bool) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 
-KINDS = ("opening", "closing", "receipt")
+#: `facts`: JSON of how the connections were, for the record; not signed by itself.
+KINDS = ("opening", "closing", "receipt", "facts")
 TABLE = """
 CREATE TABLE statements(
   transfer TEXT NOT NULL REFERENCES transfers, kind TEXT NOT NULL, part INTEGER NOT NULL,

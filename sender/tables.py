@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 
 from common.errors import DatabaseUnsafe
-from sender import statements, watched_tables
+from sender import record_tables, statements, watched_tables
 
-VERSION = 5
+VERSION = 6
 _SCHEMA = f"""
 CREATE TABLE jobs(
   id INTEGER PRIMARY KEY, partner TEXT NOT NULL, paths TEXT NOT NULL, options TEXT NOT NULL,
@@ -33,13 +33,14 @@ CREATE TABLE instances(
   UNIQUE(transfer, sop_uid));
 CREATE TABLE watched(
   path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL);
-{statements.TABLE}{watched_tables.TABLE}"""
+{statements.TABLE}{watched_tables.TABLE}{record_tables.TABLE}"""
 #: What brings an outbox of version 1, 2, ... to the next.
 _STEPS = (
     "ALTER TABLE transfers ADD COLUMN delivered TEXT",
     "ALTER TABLE instances ADD COLUMN sent_as TEXT NOT NULL DEFAULT ''",
     statements.TABLE + statements.MOVE,
     watched_tables.TABLE,
+    record_tables.TABLE,
 )
 
 

@@ -27,10 +27,12 @@ class Kept:
     sender, receiver : str, str or None
         Signing certificates (PEM) as they were pinned when the record was made: a key
         that is changed later does not touch it (EVD-07).
-    leaves : list of dict
-        Of every instance, in the order of the closing.
+    leaves : list of dict or None
+        Of every instance, in the order of the closing; None where this end does not know them.
     subject : dict or None
         ``key`` (hex), ``patient``, ``study`` and ``said``; only where it is known.
+    count : int
+        Instances that the record names.
     timestamp : str or None
         Base64 of an RFC 3161 token over the root.
     """
@@ -39,7 +41,8 @@ class Kept:
     countersignature: str | None
     sender: str
     receiver: str | None
-    leaves: list[dict[str, Any]]
+    leaves: list[dict[str, Any]] | None
+    count: int
     subject: dict[str, Any] | None = None
     timestamp: str | None = None
     anchors: list[dict[str, Any]] = field(default_factory=list)
@@ -55,7 +58,7 @@ def build(kept: Kept, view: str = "inside", uids: Sequence[str] = ()) -> dict[st
     uids : sequence of str
         Instances that are shown with their proof, and by that without the others.
     """
-    inside = view == "inside"
+    inside, known = view == "inside", kept.leaves
     return {
         "type": TYPE,
         "version": VERSION,
@@ -63,8 +66,8 @@ def build(kept: Kept, view: str = "inside", uids: Sequence[str] = ()) -> dict[st
         "record": kept.record,
         "countersignature": kept.countersignature,
         "certificates": {"sender": kept.sender, "receiver": kept.receiver},
-        "instances": kept.leaves if inside else {"count": len(kept.leaves)},
-        "proofs": record.proofs(kept.leaves, uids),
+        "instances": known if inside and known is not None else {"count": kept.count},
+        "proofs": record.proofs(known or [], uids),
         "subject": kept.subject if inside else None,
         "anchors": kept.anchors,
         "timestamp": kept.timestamp,
@@ -95,3 +98,15 @@ def save(path: Path, made: Mapping[str, Any]) -> None:
     """Write a record file, whole or not at all."""
     text = json.dumps(made, ensure_ascii=False, indent=1, sort_keys=True)
     durable.save(path, text.encode(), private=made["view"] == "inside")
+
+
+def read_folder(folder: Path) -> dict[int, Any]:
+    """Return the record files of a folder by number; None for one that cannot be read."""
+    found: dict[int, Any] = {}
+    for path in sorted(folder.glob("*.json")):
+        if path.stem.isdigit():
+            try:
+                found[int(path.stem)] = json.loads(path.read_bytes())
+            except (OSError, ValueError, RecursionError):
+                found[int(path.stem)] = None
+    return found

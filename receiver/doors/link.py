@@ -41,6 +41,9 @@ from common.refusals import Refused
 from common.states import ABSENT, InstanceState
 from common.web.peer import peer_certificate
 from receiver import index, partners, repairs, statements, transfers, waiting
+from receiver.doors import evidence as records
+from receiver.doors.answers import body_of, text, words_of
+from receiver.evidence import Evidence
 from receiver.frames import Frames, Level
 from receiver.index import Index
 from receiver.receipts import Receipts
@@ -70,6 +73,7 @@ class LinkServices:
     lists: Lists | None = None  # None: the index alone says who is revoked
     issue: Callable[[Partner, bytes, str], str] | None = None  # see :mod:`receiver.upkeep`
     note: Callable[..., None] = lambda *_, **__: None  # of the audit trail
+    evidence: Evidence | None = None  # None: no records are kept here
 
 
 def link_app(services: LinkServices) -> Starlette:
@@ -90,6 +94,7 @@ def link_app(services: LinkServices) -> Starlette:
             Route(one + "/receipt", door.answer(door.receipt)),
             Route(one + "/gone", door.answer(door.gone), methods=["POST"]),
             Route(link.ROOT + "/wanted", door.answer(door.wanted)),
+            *records.routes(door.answer, services.evidence),
         ],
         exception_handlers={HTTPException: _plain},
     )
@@ -117,7 +122,7 @@ class _Door:
         async def endpoint(request: Request) -> Response:
             try:
                 partner = await run_in_threadpool(self._peer, request)
-                body = await _body(request)
+                body = await body_of(request)
                 begun = time.perf_counter()
                 found = await run_in_threadpool(handler, request, partner, body)
                 if isinstance(found, Future):
@@ -139,7 +144,7 @@ class _Door:
                 # the rest is our own trouble
                 if error.http_status < 500 or isinstance(error, RevocationListUnusable):
                     await run_in_threadpool(self._refused, request, error)
-                return _json({"error": error.for_peer().as_json()}, error.http_status)
+                return words_of({"error": error.for_peer().as_json()}, error.http_status)
 
         return endpoint
 
@@ -187,18 +192,18 @@ class _Door:
             "partner": partner.code,
             "time": index.now(),
         }
-        return _json(words)
+        return words_of(words)
 
     def certificate(self, request: Request, partner: Partner, body: bytearray) -> Response:
         """Issue the certificate that follows the one which asks for it."""
         if self.services.issue is None:
             raise NotFound(thing="certificate")
         shown = peer_certificate(request.scope) or b""
-        return _json({"certificate": self.services.issue(partner, shown, _text(body))}, 201)
+        return words_of({"certificate": self.services.issue(partner, shown, text(body))}, 201)
 
     def open(self, _request: Request, partner: Partner, body: bytearray) -> Response:
         """Open a transfer; idempotent."""
-        statement = _text(body)
+        statement = text(body)
         opening = _opening(statement, partner)
         if (opening.sender, opening.receiver) != (partner.code, self.services.institution):
             raise ProtocolError(cause="sender and receiver")
@@ -207,7 +212,7 @@ class _Door:
             transfers.open_transfer(db, partner.code, opening, statement)
         memory.trim()
         self.services.receipts.verifiers.prepare()  # while the images are on their way
-        return _json({"transfer": opening.transfer}, 201)
+        return words_of({"transfer": opening.transfer}, 201)
 
     def state(self, request: Request, partner: Partner, _body: bytearray) -> Response:
         """Say how far a transfer is."""
@@ -222,7 +227,7 @@ class _Door:
             "arrived": arrived,
             "repeats": row.repeats,
         }
-        return _json(words)
+        return words_of(words)
 
     def missing(self, request: Request, partner: Partner, _body: bytearray) -> Response:
         """Say what must still be sent: the only truth about it."""
@@ -237,7 +242,7 @@ class _Door:
                 if slot.frames and here is not None and here.state != InstanceState.VERIFIED:
                     held = transfers.held_frames(db, here.id)
                     words["levels"][str(place)] = link.pack_bits(held, slot.frames)
-        return _json(words)
+        return words_of(words)
 
     def lengths(self, request: Request, partner: Partner, body: bytearray) -> Response:
         """Take the frame lengths of one level and lay its file out."""
@@ -263,7 +268,7 @@ class _Door:
         repeats = self.services.frames.take(row.id, study, levels, body)
         asked = request.query_params.get("wanted") != "0"  # who listens has no use for it here
         wanted = self._wanted(self._places(row, opening)) if asked else []
-        return _json({"repeats": repeats, "wanted": wanted})
+        return words_of({"repeats": repeats, "wanted": wanted})
 
     def _levels(
         self, db: Any, row: Row[Any], opening: Opening, places: set[int]
@@ -311,14 +316,14 @@ class _Door:
                 await listener.wait(min(LOOK_AGAIN, left))
         finally:
             self.services.waiting.leave(listener)
-        return _json({"wanted": wanted})
+        return words_of({"wanted": wanted})
 
     def complete(
         self, request: Request, partner: Partner, body: bytearray
     ) -> Response | Future[str]:
         """Close a transfer: 409 with what is missing, else verify and countersign."""
         row, opening = self._transfer(request, partner)
-        statement = _text(body)
+        statement = text(body)
         closing = _closing(statement, partner)
         if closing.transfer != row.id:
             raise ProtocolError(cause="transfer")
@@ -326,7 +331,7 @@ class _Door:
             raise ProtocolError(cause="other instances than were opened")
         missing = self._incomplete(row, opening)
         if missing:
-            return _json({"missing": missing}, 409)
+            return words_of({"missing": missing}, 409)
         self.services.waiting.close(row.id)
         self.services.frames.store.space.check(ending=True)
         del opening  # it may be large, and what begins now reads as many rows
@@ -346,11 +351,11 @@ class _Door:
     def wanted(self, _request: Request, partner: Partner, _body: bytearray) -> Response:
         """Say which instances were damaged here after they came: they are asked for again."""
         with self.services.index.read() as db:
-            return _json({"wanted": repairs.wanted(db, partner.code)})
+            return words_of({"wanted": repairs.wanted(db, partner.code)})
 
     def gone(self, request: Request, partner: Partner, body: bytearray) -> Response:
         """Take it that wanted instances no longer are at their source as they were."""
-        uids = link.read_uids(_text(body))
+        uids = link.read_uids(text(body))
         with self.services.index.write() as db:
             row = transfers.owned(db, request.path_params["transfer"], partner.code)
             count = repairs.refuse(db, row.id, NotRepairable(cause="source gone"), uids)
@@ -376,7 +381,7 @@ class _Door:
         statement = self._statement(row, "closing")
         missing = self._incomplete(row, opening)
         if missing:
-            return _json({"missing": missing}, 409)
+            return words_of({"missing": missing}, 409)
         closing = _closing(statement, partner)
         return self.services.receipts.begin(row.id, closing, statement)
 
@@ -387,12 +392,12 @@ async def _receipt(verifying: Future[str]) -> Response:
     done, _ = await asyncio.wait({waited}, timeout=LONG_POLL)
     if not done:
         waited.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        return _json({"receipt": None}, 202)
+        return words_of({"receipt": None}, 202)
     try:
         return _countersigned(waited.result())
     except IntegrityError as error:
         unequal = error.facts.get("unequal", [])
-        return _json({"unequal": unequal, "error": error.for_peer().as_json()}, 422)
+        return words_of({"unequal": unequal, "error": error.for_peer().as_json()}, 422)
 
 
 def _countersigned(receipt: str) -> Response:
@@ -409,40 +414,9 @@ def _countersigned(receipt: str) -> Response:
     return StreamingResponse(pieces(), headers=length, media_type="application/json")
 
 
-async def _body(request: Request) -> bytearray:
-    """Read a request's body under its limit.
-
-    Raises
-    ------
-    ProtocolError
-        It is larger; the rest is not read.
-    """
-    limit = link.BATCH_LIMIT if request.url.path.endswith("/frames") else link.WORDS_LIMIT
-    body = bytearray()
-    async for part in request.stream():
-        if len(body) + len(part) > limit:
-            raise ProtocolError(cause=f"more than {limit} bytes")
-        body += part
-    return body
-
-
 def _opening(statement: str, partner: Partner) -> Opening:
     return link.read_opening(jws.verify(statement, partner.signing_certificate, link.slots()))
 
 
 def _closing(statement: str, partner: Partner) -> Closing:
     return link.read_closing(jws.verify(statement, partner.signing_certificate, link.digests()))
-
-
-def _text(body: bytearray) -> str:
-    """Return a body as text, and empty it: a request holds it to its end."""
-    try:
-        text = body.decode("ascii")
-        body.clear()
-        return text
-    except UnicodeDecodeError as failure:
-        raise ProtocolError(cause="JWS") from failure
-
-
-def _json(words: Any, status: int = 200) -> Response:
-    return Response(link.dumps(words), status, media_type="application/json")

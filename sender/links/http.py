@@ -15,9 +15,10 @@ from typing import Any, Self
 
 import httpx
 
-from common import link
+from common import link, tls
 from common.dicom import greeting
 from common.errors import (
+    ClockOff,
     DiskFull,
     InstanceTooLarge,
     IntegrityError,
@@ -30,6 +31,7 @@ from common.errors import (
     PeerTimeout,
     PeerUnreachable,
     ProtocolError,
+    RecordDiffers,
     WrongService,
 )
 from sender.pace import Pace
@@ -63,6 +65,14 @@ class Unequal(Exception):
         self.uids = uids
 
 
+class OutOfOrder(Exception):
+    """The receiver expects another record than the one it was sent."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"number {number}")
+        self.number = number
+
+
 class LinkClient:
     """Connections to one receiver's link.
 
@@ -72,12 +82,17 @@ class LinkClient:
         Of the link's door.
     host : str
         Name that the receiver's certificate must carry.
-    tls : ssl.SSLContext
+    context : ssl.SSLContext
         With our certificate, trusting the receiver's CA only.
     connections : int
         Requests that may be under way at a time.
     pace : Pace, optional
         What is sent goes no faster.
+
+    Attributes
+    ----------
+    line : dict or None
+        Version, cipher and the receiver's certificate of the first connection.
     """
 
     def __init__(
@@ -85,16 +100,17 @@ class LinkClient:
         address: str,
         port: int,
         host: str,
-        tls: ssl.SSLContext,
+        context: ssl.SSLContext,
         connections: int = 32,
         pace: Pace | None = None,
     ) -> None:
         self.peer = f"{address}:{port}"
         self._host = host
         self._pace = pace
+        self.line: dict[str, Any] | None = None
         self._client = httpx.Client(
             base_url=f"https://{address}:{port}{link.ROOT}",
-            verify=tls,
+            verify=context,
             trust_env=False,
             headers={"Host": f"{host}:{port}"},
             limits=httpx.Limits(max_connections=connections),
@@ -223,6 +239,10 @@ class LinkClient:
             raise ProtocolError(cause="receipt")
         return receipt
 
+    def ask(self, method: str, path: str, words: Any = None) -> dict[str, Any]:
+        """Ask something in JSON; raises as every question here."""
+        return self._words(method, path, None if words is None else link.dumps(words))
+
     def _words(self, method: str, path: str, body: bytes | Said | None = None) -> dict[str, Any]:
         return self._said(method, path, body)[0]
 
@@ -264,6 +284,9 @@ class LinkClient:
         del body
         answer = bytearray()
         with self._client.stream(method, path, **said) as response:
+            if self.line is None:
+                stream = response.extensions["network_stream"]
+                self.line = tls.facts(stream.get_extra_info("ssl_object"))
             for piece in response.iter_bytes():
                 answer += piece
         return response.status_code, answer, response.headers
@@ -310,9 +333,14 @@ def _refusal(status: int, words: dict[str, Any]) -> Exception:
         return Incomplete([str(uid) for uid in words["missing"]])
     if status == 422 and isinstance(words.get("unequal"), list):
         return Unequal([str(uid) for uid in words["unequal"]])
+    if status == 409 and isinstance(words.get("next"), int):
+        return OutOfOrder(words["next"])
     error = words.get("error")
     said = error.get("en", "") if isinstance(error, dict) else ""
     cause = f"HTTP {status} {said}"
+    for kind in (ClockOff, RecordDiffers):
+        if kind.number in said:
+            return kind(cause=cause)
     if status == 507 and DiskFull.number in said:
         return PeerFull(cause=cause)
     if status == 413 and InstanceTooLarge.number in said:

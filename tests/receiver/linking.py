@@ -24,6 +24,7 @@ from common.web.peer import Listener
 from receiver import index
 from receiver.attributes import study_attributes
 from receiver.doors.link import LinkServices, link_app
+from receiver.evidence import Evidence
 from receiver.frames import Frames
 from receiver.receipts import Receipts
 from receiver.waiting import Waiting
@@ -119,6 +120,7 @@ def linked(filled: Filled, tmp_path: Path) -> Iterator[Linked]:
         RECEIVER[1],
         refused=Refusals(trail).note,
         note=trail.note,
+        evidence=Evidence(filled.index, receiver, tmp_path / "data", 1000, trail.note),
     )
     mutual = tls.server_context(receiver.credentials, [receiver.ca])
     listener = Listener(link_app(services), "127.0.0.1", 0, tls=mutual, grace=1)

@@ -118,7 +118,7 @@ def test_a_key_opens_its_own_record_alone() -> None:
     assert record.said(one, "") == ""
     kept = record_file.Kept(
         record="a.b.c", countersignature=None, sender="PEM", receiver=None,
-        leaves=[record.leaf(Digest("1.2.3", 1, SHA))],
+        leaves=[record.leaf(Digest("1.2.3", 1, SHA))], count=1,
         subject={"key": one.hex(), "patient": patient, "study": "1.2", "said": ""},
     )  # fmt: skip
     outside = json.dumps(record_file.build(kept, "outside"))

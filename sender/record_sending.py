@@ -1,0 +1,248 @@
+"""Records on their way to the receiver: made when a transfer has ended, sent, countersigned.
+
+Beside the deliveries and never before one: a transfer waits for no record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common import clocks, durable
+from common.clocks import Clock
+from common.errors import (
+    IntegrityError,
+    NotFound,
+    ProtocolError,
+    RecordDiffers,
+    RecordOrder,
+    TodokeError,
+)
+from common.proof import jws, record, record_file
+from common.states import TransferState
+from sender import record_making
+from sender.links.http import LinkClient, OutOfOrder
+from sender.outbox import Outbox
+from sender.partners import Partner
+from sender.recorded import AnchorRow, Row, today
+
+if TYPE_CHECKING:
+    from sender.delivery import Delivery
+
+log = logging.getLogger("todoke.records")
+FOLDER = "evidence"
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Makes and sends what is owed of records to one partner.
+
+    Parameters
+    ----------
+    delivery : Delivery
+        To that partner; its connection is asked for once, for all of them.
+    day : callable
+        Returns the day that is not over: those before it are anchored.
+    """
+
+    delivery: Delivery
+    day: Callable[[], str] = today
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where they are kept."""
+        return self.delivery.outbox
+
+    @property
+    def partner(self) -> Partner:
+        """To whom they go."""
+        return self.delivery.partner
+
+    def work(self) -> int:
+        """Do all that is owed; return the number of records that were made or answered.
+
+        Raises
+        ------
+        TodokeError
+            Something stays owed, and is tried again.
+        """
+        maker = record_making.Maker(self.outbox, self.delivery.node, self.partner)
+        if self.partner.kind != "todoke":
+            return self._make(maker, None) + self._anchor(maker)
+        with contextlib.closing(self.delivery.connect()) as client:
+            self._recall(client)
+            clock = clocks.measure(
+                lambda: str(client.hello().get("time")), self.delivery.settings.clock_bound_ms
+            )
+            done = self._make(maker, clock)
+            done += self._send(client)
+            self._anchor(maker)
+            self._send_anchors(client)
+        return done
+
+    # -- making ---------------------------------------------------------------
+
+    def _make(self, maker: record_making.Maker, clock: Clock | None) -> int:
+        made = 0
+        for transfer, when in self.outbox.unrecorded(self.partner.key):
+            made += maker.make(self.outbox.transfer(transfer), when, clock)
+            for row in self.outbox.records_of(transfer)[-1:]:
+                self._stamp(row)
+                keep_file(self.outbox, row)
+        return made
+
+    def _stamp(self, row: Row) -> None:
+        """Have the root timestamped, where the site has an authority; no record fails by it."""
+        url = self.delivery.settings.timestamp_url
+        root = record_making.payload(row.statement)["instances"]["root"]
+        if not url or not root:
+            return
+        from sender import timestamps
+
+        try:
+            self.outbox.timestamped(row, timestamps.stamp(url, bytes.fromhex(root)))
+        except TodokeError as error:
+            log.error("record %s of %s has no timestamp: %s", row.number, row.partner, error)
+
+    def _anchor(self, maker: record_making.Maker) -> int:
+        days = self.outbox.unanchored(self.partner.key, self.day())
+        for day in days:
+            maker.anchor(day)
+        return len(days)
+
+    # -- sending --------------------------------------------------------------
+
+    def _recall(self, client: LinkClient) -> None:
+        """Say first of all what was recalled: it is to be hidden, whatever the clocks say."""
+        for name, _when in self.outbox.unrecorded(self.partner.key):
+            transfer = self.outbox.transfer(name)
+            opened = self.outbox.statement(name, "opening") is not None
+            if transfer.state is TransferState.RECALLED and opened:
+                by = transfer.request["recalled"]["by"]
+                with contextlib.suppress(NotFound):  # it never heard of it
+                    client.ask("POST", f"/transfers/{name}/recall", {"by": by})
+
+    def _send(self, client: LinkClient) -> int:
+        """Send every record that is not answered, in order; the receiver may ask for older ones."""
+        sent = 0
+        waiting = self.outbox.uncountersigned(self.partner.key)
+        asked: set[int] = set()
+        while waiting and not self.delivery.stop.is_set():
+            row = waiting.pop(0)
+            try:
+                self._send_one(client, row)
+                sent += 1
+            except OutOfOrder as order:
+                before = self.outbox.records(self.partner.key, order.number)
+                if order.number in asked or not before or before[0].number != order.number:
+                    cause = f"{self.partner.key}: {row.number}, 相手 / partner {order.number}"
+                    raise RecordOrder(cause=cause) from order
+                asked.add(order.number)
+                waiting = before
+            except RecordDiffers as error:
+                log.error("record %s of %s: %s", row.number, row.partner, error)
+                self.outbox.refused_record(row, error)
+        return sent
+
+    def _send_one(self, client: LinkClient, row: Row) -> None:
+        transfer = self.outbox.transfer(row.transfer)
+        leaves = record_making.leaves(self.outbox, transfer)
+        words = {"record": row.statement, "roles": [one["role"] for one in leaves]}
+        answer = client.ask("POST", f"/transfers/{row.transfer}/record", words)
+        signed = _text(answer, "countersignature")
+        found = record.read_countersignature(jws.verify(signed, self.partner.signing_certificate))
+        made = record.read_record(record_making.payload(row.statement))
+        _same(
+            (found.record, found.transfer, found.number, found.sender, found.receiver),
+            (row.name, row.transfer, row.number, made.sender["code"], made.receiver["code"]),
+        )
+        if made.statements["receipt"]:
+            ours = made.instances["count"], made.instances["root"]
+            _same((found.count, found.root), ours)
+        self.outbox.countersigned(row, signed, self.partner.signing_certificate)
+        keep_file(self.outbox, row)
+
+    def _send_anchors(self, client: LinkClient) -> None:
+        for row in self.outbox.anchors(self.partner.key):
+            if row.countersignature is None and row.refused is None:
+                self._send_anchor(client, row)
+
+    def _send_anchor(self, client: LinkClient, row: AnchorRow) -> None:
+        try:
+            answer = client.ask("POST", "/anchors", {"anchor": row.statement})
+        except RecordDiffers as error:
+            log.error("anchor %s of %s: %s", row.day, row.partner, error)
+            self.outbox.refused_record(row, error)
+            return
+        signed = _text(answer, "countersignature")
+        found = record.read_anchor_countersignature(
+            jws.verify(signed, self.partner.signing_certificate)
+        )
+        made = record.read_anchor(record_making.payload(row.statement))
+        _same((found.anchor, found.count, found.root), (row.name, made.count, made.root))
+        self.outbox.countersigned(row, signed, self.partner.signing_certificate)
+
+
+def _text(answer: dict[str, Any], member: str) -> str:
+    if not isinstance(answer.get(member), str):
+        raise ProtocolError(cause=member)
+    return str(answer[member])
+
+
+def _same(said: object, ours: object) -> None:
+    if said != ours:
+        raise IntegrityError(cause="countersignature of something else")
+
+
+# -- files --------------------------------------------------------------------
+
+
+def kept(outbox: Outbox, row: Row) -> record_file.Kept:
+    """Return all that is kept of a record."""
+    data = outbox.path.parent
+    transfer = outbox.transfer(row.transfer)
+    key = record_making.key(data, transfer.id)
+    leaves = record_making.leaves(outbox, transfer)
+    return record_file.Kept(
+        record=row.statement,
+        countersignature=row.countersignature,
+        sender=row.certificate,
+        receiver=row.countersigner,
+        leaves=leaves,
+        count=len(leaves),
+        subject={
+            "key": key.hex(),
+            "patient": record_making.patient_of(transfer.attributes),
+            "study": transfer.study,
+            "said": row.said,
+        },
+        timestamp=row.timestamp,
+        anchors=_anchors(outbox, row),
+    )
+
+
+def _anchors(outbox: Outbox, row: Row) -> list[dict[str, Any]]:
+    for one in outbox.anchors(row.partner):
+        if one.day == row.day:
+            names = [r.name for r in outbox.records(row.partner, one.first) if r.number <= one.last]
+            place = row.number - one.first
+            made = record_file.anchor_entry(one.statement, one.countersignature, names, place)
+            return [made]
+    return []
+
+
+def path_of(data: Path, row: Row) -> Path:
+    """Return where a record lies as a file, beside the outbox."""
+    return data / FOLDER / row.partner / f"{row.number:08d}.json"
+
+
+def keep_file(outbox: Outbox, row: Row) -> None:
+    """Write a record as a file: who backs the data directory up has it without the outbox."""
+    newest = outbox.records(row.partner, row.number)[0]
+    path = path_of(outbox.path.parent, newest)
+    durable.make_folder(path.parent)
+    record_file.save(path, record_file.build(kept(outbox, newest)))

@@ -1,0 +1,215 @@
+"""The verbs of evidence records: records list, records check, anchor; files of them."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from common import console
+from common.errors import NotFound, TodokeError, UsageError
+from sender.sending_verbs import AsJson, Data, data_of
+
+if TYPE_CHECKING:
+    from common.proof.ledger import Finding, Ledger
+    from sender.outbox import Outbox
+    from sender.recorded import Row
+
+app = typer.Typer(no_args_is_help=True, help="証跡記録 / evidence records")
+
+
+def register(room: typer.Typer) -> None:
+    """Add the verbs to the sender's room."""
+    room.command()(anchor)
+    room.add_typer(app, name="records")
+
+
+@app.command("list")
+def list_records(
+    to: Annotated[str | None, typer.Option(help="相手 / partner")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """記録の一覧 / every record, by partner and number."""
+    from sender.outbox import Outbox
+
+    with console.verb(as_json=as_json):
+        with contextlib.closing(Outbox(data_of(data))) as outbox:
+            rows = [describe(row) for row in outbox.records(to)]
+        if as_json:
+            console.emit({"records": rows})
+            return
+        for row in rows:
+            signed = "副署済" if row["countersigned"] else "副署待ち"
+            console.tell(
+                f"{row['partner']} {row['number']:>6} {row['day']} {row['state']:<10}"
+                f" {row['transfer'][:8]} {signed}"
+            )
+
+
+def describe(row: Row) -> dict[str, Any]:
+    """Return a record as ``--json`` shows it."""
+    return {
+        "partner": row.partner,
+        "number": row.number,
+        "transfer": row.transfer,
+        "state": row.state,
+        "day": row.day,
+        "name": row.name,
+        "countersigned": row.countersignature is not None,
+        "refused": row.refused,
+        "timestamped": row.timestamp is not None,
+    }
+
+
+@app.command()
+def check(data: Data = None, as_json: AsJson = False) -> None:
+    """記録の欠け・書き換えを調べ、相手の数と比べる / look for missing and edited records."""
+    from sender.outbox import Outbox
+
+    with console.verb(as_json=as_json):
+        folder = data_of(data)
+        with contextlib.closing(Outbox(folder)) as outbox:
+            keys = sorted({one.partner for one in outbox.records()} | _with_files(folder))
+            found = [one for key in keys for one in _checked(folder, outbox, key)]
+            count = len(outbox.records())
+        say(found, count, as_json=as_json)
+
+
+def say(found: list[Finding], count: int, *, as_json: bool) -> None:
+    """Tell what a check found; exit with the code of differing data if it found anything."""
+    from dataclasses import asdict
+
+    from common.errors import IntegrityError
+
+    if as_json:
+        console.emit({"records": count, "findings": [asdict(one) for one in found]})
+    for one in found:
+        console.say(f"{one.partner}: {one.ja}", f"{one.partner}: {one.en}")
+    if found:
+        raise SystemExit(IntegrityError.exit_code)
+    console.say(f"{count} 件の記録に欠けと書き換えはありません",
+                f"{count} records, none missing, none edited")  # fmt: skip
+
+
+def _with_files(folder: Path) -> set[str]:
+    from sender.record_sending import FOLDER
+
+    return {path.name for path in (folder / FOLDER).glob("*") if path.is_dir()}
+
+
+def ledger(folder: Path, outbox: Outbox, key: str) -> Ledger:
+    """Return what is kept of records to a partner, to be checked."""
+    from common.proof.ledger import Day, Entry, Ledger
+    from common.proof.record_file import read_folder
+    from sender.record_sending import FOLDER
+    from sender.recorded import today
+
+    entries = [
+        Entry(one.number, one.name, one.transfer, one.state, one.day, one.statement,
+              one.certificate, one.countersignature, one.countersigner, one.refused is not None)
+        for one in outbox.records(key)
+    ]  # fmt: skip
+    days = [
+        Day(one.day, one.first, one.last, one.statement, one.certificate,
+            one.countersignature, one.countersigner)
+        for one in outbox.anchors(key)
+    ]  # fmt: skip
+    return Ledger(key, entries, days, read_folder(folder / FOLDER / key), today())
+
+
+def _checked(folder: Path, outbox: Outbox, key: str) -> list[Finding]:
+    kept = ledger(folder, outbox, key)
+    kept.check()
+    try:
+        if (standing := _standing(folder, outbox, key)) is not None:
+            kept.against(standing)
+    except (TodokeError, OSError) as failure:
+        words = failure.words() if isinstance(failure, TodokeError) else str(failure)
+        console.say(
+            f"{key}: 相手の数は聞けません: {words}", f"{key}: not compared with the partner"
+        )
+    return kept.found
+
+
+def _standing(folder: Path, outbox: Outbox, key: str) -> dict[str, Any] | None:
+    """Ask a partner how many records it has; None for one that has none to tell of."""
+    import threading
+
+    from common.proof.identity import Node
+    from common.proof.role import Role
+    from common.settings import Sender
+    from sender.delivery import Delivery
+    from sender.partners import find_partner
+
+    partner = find_partner(folder, key)
+    if partner.kind != "todoke":
+        return None
+    ours = outbox, Node.load(folder, Role.REQUESTER), Sender.load(folder)
+    with contextlib.closing(Delivery(*ours, partner, threading.Event()).connect()) as client:
+        return client.ask("GET", "/records")
+
+
+def anchor(
+    day: Annotated[
+        str | None, typer.Option(help="この日より前まで YYYY-MM-DD (省くと今日) / before this day")
+    ] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """終わった日の封を作り、未送の記録と送る / anchor past days, send what waits."""
+    import threading
+
+    from common.proof.identity import Node
+    from common.proof.role import Role
+    from common.settings import Sender
+    from sender.delivery import Delivery
+    from sender.outbox import Outbox
+    from sender.partners import find_partner
+    from sender.record_sending import Recorder
+    from sender.recorded import today
+
+    with console.verb(as_json=as_json):
+        folder = data_of(data)
+        until = day or today()
+        if until > today():
+            raise UsageError(cause=f"--day {until}")
+        with contextlib.closing(Outbox(folder)) as outbox:
+            ours = outbox, Node.load(folder, Role.REQUESTER), Sender.load(folder)
+            for key in outbox.partners_with_records(until):
+                partner = find_partner(folder, key)
+                Recorder(Delivery(*ours, partner, threading.Event()), lambda: until).work()
+            made = [
+                {"partner": one.partner, "day": one.day, "first": one.first, "last": one.last,
+                 "countersigned": one.countersignature is not None, "refused": one.refused}
+                for one in outbox.anchors()
+            ]  # fmt: skip
+        if as_json:
+            console.emit({"anchors": made})
+            return
+        for one in made:
+            console.tell(f"{one['partner']} {one['day']} {one['first']}-{one['last']}")
+
+
+def write_file(outbox: Outbox, transfer: str, path: Path, view: str, uid: str | None) -> None:
+    """Write the newest record of a transfer as a file for somebody else.
+
+    Raises
+    ------
+    NotFound
+        It has none yet, or no such instance.
+    """
+    from common.proof import record_file
+    from sender import record_sending
+
+    if view not in record_file.VIEWS:
+        raise UsageError(cause=f"--view {view}")
+    rows = outbox.records_of(transfer)
+    if not rows:
+        raise NotFound(thing=f"記録 / record {transfer[:8]}")
+    kept = record_sending.kept(outbox, rows[-1])
+    if uid is not None and uid not in {one["uid"] for one in kept.leaves or ()}:
+        raise NotFound(thing=uid)
+    record_file.save(path, record_file.build(kept, view, [uid] if uid else []))
