@@ -982,7 +982,8 @@ def together(examined: Sequence[Examined]) -> list[Findings]:
     series: dict[tuple[str, str], list[Examined]] = {}
     for one in examined:
         if one.found.facts:
-            ends = (one.record["sender"]["code"], one.record["receiver"]["code"])
+            got = one.record["receiver"]  # a plain DICOM peer may have no code
+            ends = (one.record["sender"]["code"], got["code"] or got["name"])
             series.setdefault(ends, []).append(one)
     found = []
     for ends, some in sorted(series.items()):

@@ -136,6 +136,7 @@ def a_file(
         record=statement,
         countersignature=jws.sign(record.words(below(made, statement, **values)), receiver),
         sender=sender.signing_certificate, receiver=receiver.signing_certificate, leaves=leaves,
+        count=len(leaves),
         subject={"key": key.hex(), "patient": PATIENT, "study": "1.2.3", "said": ""},
     )  # fmt: skip
     return written(record_file.build(kept, view, [digests[1].uid]))

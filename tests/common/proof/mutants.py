@@ -349,3 +349,34 @@ def loose_anchor(case: Case) -> Handed:
     anchor(replace(case, files=files[:1]))
     anchor(replace(case, files=files[1:]))
     return Handed(files)
+
+
+#: The same findings for other reasons: what finds it, a word of what it is about, and how.
+VARIANTS: list[tuple[str, str, Callable[[Case], Handed]]] = [
+    ("countersignature-signature", "JWS", lambda case: Handed(
+        [{**case.files[0], "countersignature": "a.b"}])),
+    ("clock", "countersignature", lambda case: countersigned(
+        case, clock={"offset_ms": 0, "round_trip_ms": 0, "bound_ms": 9})),
+    ("clock", "2000 ms", lambda case: Handed(
+        [again(case, clock={"offset_ms": 2000, "round_trip_ms": 1, "bound_ms": 1000})])),
+    ("contradiction", "receipted, digests_equal", lambda case: Handed(
+        [again(case, digests_equal=None)])),
+    ("contradiction", "failed, digests_equal", lambda case: Handed([again(
+        case, state="failed", statements=dict.fromkeys(("opening", "closing", "receipt"), ""))])),
+    ("anchor-other", "proof", lambda case: Handed(
+        [{**case.files[0], "anchors": [{**case.files[0]["anchors"][0], "place": None}]}])),
+    ("view", "instances", lambda case: Handed(
+        [{**case.files[0], "view": "outside", "subject": None}])),
+    ("view", "subject", lambda case: Handed(
+        [{**case.files[0], "view": "outside", "instances": {"count": 5}}])),
+    ("leaves", "count", lambda case: Handed(
+        [{**case.files[0], "view": "outside", "subject": None, "instances": {"count": 4}}])),
+    ("proof", "form", lambda case: Handed([{**case.files[0], "proofs": [{}]}])),
+    ("subject", "form", lambda case: Handed([{**case.files[0], "subject": {"key": "x"}}])),
+    ("subject", "study", lambda case: Handed(
+        [{**case.files[0], "subject": {**case.files[0]["subject"], "study": "1"}}])),
+    ("subject", "said", lambda case: Handed(
+        [{**case.files[0], "subject": {**case.files[0]["subject"], "said": "x"}}])),
+    ("missing", "2-99999999", lambda case: Handed(
+        [case.files[0], again(case, 1, number=99999999)])),
+]  # fmt: skip

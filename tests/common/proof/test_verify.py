@@ -30,7 +30,7 @@ from common.errors import IntegrityError
 from common.proof import certificates, jws, record, verify
 from tests.common.proof import handed, mutants
 from tests.common.proof.handed import Case, Handed, hand_over, make_case
-from tests.common.proof.mutants import MUTANTS
+from tests.common.proof.mutants import MUTANTS, VARIANTS
 
 pytestmark = pytest.mark.evidence
 VECTORS = Path(__file__).parents[3] / "docs" / "reference" / "link-vectors"
@@ -145,6 +145,24 @@ def check(folder: Path, handed: Handed, case: Case, *, trusted: bool = True, **m
     files = [Path(word) for word in line if word.startswith(str(folder)) and word.endswith("json")]
     trust = folder / "trust" if trusted else None
     return verify.verify(files, trust, handed.images, **more)
+
+
+@pytest.mark.parametrize("at", range(len(VARIANTS)), ids=lambda at: "-".join(VARIANTS[at][:2]))
+def test_each_reason_of_a_finding_is_told(at: int, case: Case, tmp_path: Path) -> None:
+    finds, about, make = VARIANTS[at]
+    answer = check(tmp_path / "a", make(case), case)
+    told = [one for of in (*answer["records"], *answer["series"]) for one in of["differs"]]
+    assert [one for one in told if one["code"] == finds and about in one["about"]]
+    assert answer["exit"] == 1
+
+
+def test_a_key_that_the_record_itself_does_not_show_is_not_even_consistent(
+    case: Case, tmp_path: Path
+) -> None:
+    own = {**case.files[0]["certificates"], "sender": case.other.signing_certificate}
+    answer = check(tmp_path / "a", Handed([{**case.files[0], "certificates": own}]), case,
+                   trusted=False)  # fmt: skip
+    assert (answer["exit"], codes(answer)) == (1, ["record-signature"])
 
 
 @pytest.mark.requirement("EVD-02")
