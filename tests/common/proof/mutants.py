@@ -377,6 +377,6 @@ VARIANTS: list[tuple[str, str, Callable[[Case], Handed]]] = [
         [{**case.files[0], "subject": {**case.files[0]["subject"], "study": "1"}}])),
     ("subject", "said", lambda case: Handed(
         [{**case.files[0], "subject": {**case.files[0]["subject"], "said": "x"}}])),
-    ("missing", "2-99999999", lambda case: Handed(
+    ("missing", "1-99999999", lambda case: Handed(
         [case.files[0], again(case, 1, number=99999999)])),
 ]  # fmt: skip

@@ -17,8 +17,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-ENCODINGS = ("utf-8", "utf-16-be", "utf-16-le", "cp932", "euc-jp", "iso2022_jp_2")
-_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}")
+_TEXT = ("utf-8", "cp932", "euc-jp", "iso2022_jp_2")
+_WIDE = ("utf-16-be", "utf-16-le")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{24,}")
+#: What is decoded in its turn and says nothing as it stands: any short word is in it somewhere.
+_CODED = re.compile(r"[A-Za-z0-9+/_-]{40,}")
 _STREAM = re.compile(rb"stream\r?\n(.*?)endstream", re.DOTALL)
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _DEPTH = 3  # a signed statement in a file in an archive
@@ -77,25 +80,58 @@ def _dates(birth: str) -> Iterator[str]:
             return
 
 
+_HIRAGANA = {code: code + 0x60 for code in range(ord("ぁ"), ord("ゖ") + 1)}
+_SILENT = re.compile(r"[\s^=・,、]+")
+
+
 def plain(text: str) -> str:
     """Return text in one form: width, case, hiragana, spaces and carets say nothing."""
-    text = unicodedata.normalize("NFKC", text).casefold()
-    kana = (chr(ord(c) + 0x60) if "ぁ" <= c <= "ゖ" else c for c in text)
-    return re.sub(r"[\s^=・,、]", "", "".join(kana))
+    text = unicodedata.normalize("NFKC", text).casefold().translate(_HIRAGANA)
+    return _SILENT.sub("", text)
 
 
-def texts(document: bytes, depth: int = _DEPTH) -> Iterator[tuple[str, str]]:
-    """Yield every text that a document holds, with how it was come by."""
-    for encoding in ENCODINGS:
-        found = document.decode(encoding, "ignore")
-        yield encoding, found
+def _coded(run: re.Match[str]) -> str:
+    """Leave a long run of letters out, if it is of both cases as base64 is."""
+    return run[0] if run[0].islower() or run[0].isupper() else " "
+
+
+def texts(document: bytes, depth: int = _DEPTH) -> Iterator[tuple[bool, str]]:
+    """Yield every text that a document holds, and whether it is surely one.
+
+    Random bytes, read as some text, hold any name of two or three letters; what is coded in
+    a document and is no text once decoded is a signature or a digest.
+    """
+    known, outer = False, depth == _DEPTH
+    for encoding in _TEXT:
+        try:
+            found, sure = document.decode(encoding), outer or encoding == "utf-8"
+            known = True
+        except UnicodeDecodeError:
+            if not outer and encoding != "utf-8":
+                continue
+            found, sure = document.decode(encoding, "ignore"), False
+        if not known and not outer and document[:1] != b"0":  # DER, which holds names as UTF-8
+            continue
+        yield sure, _CODED.sub(_coded, found)
         if "\\u" in found:
             text = _ESCAPE.sub(lambda hit: chr(int(hit[1], 16)), found)
-            yield "escaped", text.encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
-    if depth == 0:
-        return
-    for inner in _inner(document):
-        yield from texts(inner, depth - 1)
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
+            yield sure, _CODED.sub(_coded, text)
+        if sure and encoding == "utf-8" and b"\x1b" not in document:
+            break
+    if outer and (not document.isascii() or b"\0" in document):
+        for encoding in _WIDE:
+            yield False, document.decode(encoding, "ignore")
+    if depth and (known or outer):
+        for inner in _inner(document):
+            yield from texts(inner, depth - 1)
+
+
+def _telling(word: str) -> bool:
+    """Whether a word is too long to stand in random bytes by chance."""
+    if word.isascii():
+        return len(word) > 4
+    return len(word) > (3 if re.search("[ァ-ヺ]", word) else 1)
 
 
 def _inner(document: bytes) -> Iterator[bytes]:
@@ -115,13 +151,15 @@ def _inner(document: bytes) -> Iterator[bytes]:
 def scan(document: bytes | str, people: Iterable[Person]) -> list[str]:
     """Return what of these people stands in a document: kind and word."""
     data = document.encode("utf-8", "surrogatepass") if isinstance(document, str) else document
-    held = "\n".join({plain(text) for _, text in texts(data)})
+    found = list(texts(data))
+    surely = "\n".join({plain(text) for sure, text in found if sure})
+    maybe = "\n".join({plain(text) for sure, text in found if not sure})
     return sorted(
         {
             f"{kind}: {word}"
             for person in people
             for kind, words in person.words().items()
             for word in words
-            if word in held
+            if word in surely or (_telling(word) and word in maybe)
         }
     )

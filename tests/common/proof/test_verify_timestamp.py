@@ -52,11 +52,12 @@ def token(folder: Path, root: str) -> str:
     """Have the SHA-256 of a root stamped; returns the token as a record file has it."""
     (folder / "root").write_bytes(bytes.fromhex(root))
     openssl, query, answer = program("openssl"), folder / "query", folder / "token"
-    for line in (
+    lines: tuple[list[str | Path], ...] = (
         ["-query", "-sha256", "-cert", "-data", folder / "root", "-out", query],
         ["-reply", "-config", folder / "ts.cnf", "-section", "tsa", "-queryfile", query,
          "-token_out", "-out", answer],
-    ):  # fmt: skip
+    )  # fmt: skip
+    for line in lines:
         subprocess.run([openssl, "ts", *line], check=True, capture_output=True, timeout=30)
     return base64.b64encode(answer.read_bytes()).decode()
 
