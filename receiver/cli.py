@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from receiver import keep_verbs, run_verbs, setup_verbs, user_verbs
+from receiver import keep_verbs, record_verbs, run_verbs, setup_verbs, user_verbs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -13,4 +13,5 @@ app = typer.Typer(
 setup_verbs.register(app)
 run_verbs.register(app)
 keep_verbs.register(app)
+record_verbs.register(app)
 app.add_typer(user_verbs.app, name="user")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,9 @@ from common.proof import jws, record, record_file
 from common.proof.identity import Node
 from common.proof.record import Anchor, AnchorCountersignature, Countersignature, Record
 from common.states import TransferState
-from receiver import index, repairs, statements, transfers
+from receiver import evidence_files, index, repairs, statements, transfers
 from receiver.index import Index
 
-FOLDER = "evidence"
 _records, _anchors = index.evidence, index.anchors
 
 
@@ -121,7 +120,9 @@ class Evidence:
         with self.index.read() as db:
             kept = self._at(db, partner.code, said.number)
         if kept is not None and kept.name == name and kept.countersignature:
-            self._save(kept, roles)  # an interruption may have kept us from it
+            if not evidence_files.path_of(self.data, partner.code, said.number).exists():
+                # an interruption kept us from writing it
+                self._save(kept, self._own(partner, said, roles))
             return str(kept.countersignature)
         own = self._own(partner, said, roles)
         differs = self._differences(partner, said, own)
@@ -129,7 +130,7 @@ class Evidence:
             self._follows(db, partner.code, said, name)
             signed = None if differs else self._countersign(said, name, own)
             row = self._keep(db, partner, said, statement, signed, differs)
-        self._save(row, roles, own)
+        self._save(row, own)
         if differs:
             cause = ", ".join(differs)
             self.note("record-differs", institution=partner.code, number=said.number, cause=cause)
@@ -273,33 +274,14 @@ class Evidence:
         of = select(_records).where(_records.c.institution == institution)
         return db.execute(of.order_by(_records.c.number.desc()).limit(1)).one_or_none()
 
-    def _save(self, row: Row[Any], roles: Sequence[str], own: Own | None = None) -> None:
+    def _save(self, row: Row[Any], own: Own) -> None:
         """Write the record as a file, before anybody hears that it is kept."""
-        path = path_of(self.data, row.institution, row.number)
-        if own is None and path.exists():
-            return
-        kept = self.kept(row, roles)
+        path = evidence_files.path_of(self.data, row.institution, row.number)
+        receipted = bool(repairs.payload(row.statement)["statements"]["receipt"])
+        kept = evidence_files.kept(self.index, self.data, row)
+        kept = replace(kept, leaves=own.leaves if receipted else None)
         durable.make_folder(path.parent)
         record_file.save(path, record_file.build(kept))
-
-    def kept(self, row: Row[Any], roles: Sequence[str] = ()) -> record_file.Kept:
-        """Return all that is kept of a record."""
-        said = record.read_record(repairs.payload(row.statement))
-        with self.index.read() as db:
-            closing = statements.read(db, row.transfer, "closing")
-            receipt = statements.read(db, row.transfer, "receipt")
-            anchors = _anchor_of(db, row)
-        named = bool(said.statements["receipt"]) and closing is not None and receipt is not None
-        leaves = own_leaves(closing, receipt, roles) if named else None
-        return record_file.Kept(
-            record=row.statement,
-            countersignature=row.countersignature,
-            sender=row.certificate,
-            receiver=row.countersigner,
-            leaves=leaves,
-            count=said.instances["count"],
-            anchors=anchors,
-        )
 
     # -- anchors --------------------------------------------------------------
 
@@ -321,7 +303,7 @@ class Evidence:
         if there is None or there.name != name:
             self.note("anchor-differs", institution=partner.code, day=said.day)
             raise RecordDiffers(cause=said.day)
-        path = anchor_path(self.data, partner.code, said.day)
+        path = evidence_files.anchor_path(self.data, partner.code, said.day)
         words = {one: getattr(there, one) for one in
                  ("statement", "certificate", "countersignature", "countersigner")}  # fmt: skip
         durable.make_folder(path.parent)
@@ -421,25 +403,3 @@ def own_leaves(
     return [
         record.leaf(one, role) for one, role in zip(record.as_sent(sent, read), named, strict=True)
     ]
-
-
-def path_of(data: Path, institution: str, number: int) -> Path:
-    """Return where a record lies as a file."""
-    return data / FOLDER / institution / f"{number:08d}.json"
-
-
-def anchor_path(data: Path, institution: str, day: str) -> Path:
-    """Return where an anchor lies as a file."""
-    return data / FOLDER / institution / f"anchor-{day}.json"
-
-
-def _anchor_of(db: Connection, row: Row[Any]) -> list[dict[str, Any]]:
-    of_day = (_anchors.c.institution == row.institution) & (_anchors.c.day == row.day)
-    found = db.execute(select(_anchors).where(of_day)).one_or_none()
-    if found is None:
-        return []
-    mine = (_records.c.institution == row.institution) & (_records.c.day == row.day)
-    names = db.execute(select(_records.c.name).where(mine).order_by(_records.c.number)).scalars()
-    place = row.number - found.first
-    entry = record_file.anchor_entry
-    return [entry(found.statement, found.countersignature, list(names), place)]

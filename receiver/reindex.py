@@ -23,7 +23,7 @@ from common import durable, link
 from common.errors import TodokeError
 from common.link import Digest
 from common.states import InstanceState
-from receiver import index, records, repairs, statements, transfers
+from receiver import evidence_files, index, records, repairs, statements, transfers
 from receiver.child import alone
 from receiver.index import Index
 from receiver.refound import Refound, refind
@@ -50,6 +50,7 @@ class Made:
     expected: int = 0
     aside: int = 0
     arriving: int = 0
+    records: int = 0
     old_index: str = ""
 
     def as_json(self) -> dict[str, Any]:
@@ -104,6 +105,7 @@ class Reindex:
         kept = records.folder(self.data)
         with made.write() as db:
             records.restore(db, kept)
+            self.made.records = evidence_files.restore(db, self.data)
             self._codes = list(db.execute(select(index.partners.c.code)).scalars())
             purged = _purged(db)
             for study in records.studies(kept):

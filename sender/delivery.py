@@ -110,6 +110,9 @@ class Delivery:
                 # each try begins elsewhere: where the peer breaks off holds up no other object
                 turn = transfer.attempts % max(1, len(owed))
                 self.store(transfer, owed[turn:] + owed[:turn], source=source)
+                if self.lines:
+                    facts = line_facts.words({"link": None, **self.lines}, self.partner)
+                    self.outbox.keep(transfer.id, facts=facts)
                 if not self.partner.commit:
                     self._delivered(transfer, finished=now())
                 elif not self._settle(transfer):
@@ -119,12 +122,7 @@ class Delivery:
     def _delivered(self, transfer: Transfer, **values: Any) -> None:
         """Everything is acknowledged, and was when the last answer came."""
         when = {"delivered": self._last} if self._last else {}
-        facts = (
-            {}
-            if self.partner.kind == "todoke"
-            else {"facts": line_facts.words(self.lines, self.partner)}
-        )
-        self.outbox.set_state(transfer.id, TransferState.DELIVERED, **when, **facts, **values)
+        self.outbox.set_state(transfer.id, TransferState.DELIVERED, **when, **values)
 
     def _settle(self, transfer: Transfer) -> bool:
         from sender.commitment import Settling

@@ -310,7 +310,9 @@ class Engine:
         try:
             partner = find_partner(self.data, key)
             ours = self.outbox, self.node, self.settings
-            record_sending.Recorder(Delivery(*ours, partner, self.stop)).work()
+            done = record_sending.Recorder(Delivery(*ours, partner, self.stop)).work()
+            if not done and key in self.outbox.partners_with_records(today()):
+                raise PeerError(cause="records stay owed")  # never at once again
         except (SyncFailed, DatabaseDamaged, sqlite3.Error):
             raise
         except Exception as failure:  # whatever one peer brings about stops no other

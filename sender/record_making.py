@@ -125,6 +125,11 @@ class Maker:
     node: Node
     partner: Partner
 
+    @property
+    def _owed(self) -> bool:
+        """Whether the partner can countersign."""
+        return self.partner.kind == "todoke"
+
     def make(self, transfer: Transfer, when: str, clock: Clock | None) -> bool:
         """Make the record of a transfer's end, under the partner's next number.
 
@@ -155,7 +160,9 @@ class Maker:
             statement = jws.sign(record.words(made), self.node)
             day = str(made.times["signed"])[:10]
             own = self.node.signing_certificate
-            return Signed(record.name(statement), day, made.state, statement, own, how.said)
+            return Signed(
+                record.name(statement), day, made.state, statement, own, self._owed, how.said
+            )
 
         return self.outbox.record(self.partner.key, transfer.id, when, sign)
 
@@ -233,7 +240,7 @@ class Maker:
             )
             statement = jws.sign(record.words(made), self.node)
             own = self.node.signing_certificate
-            return Signed(record.name(statement), day, "", statement, own)
+            return Signed(record.name(statement), day, "", statement, own, self._owed)
 
         self.outbox.anchor(self.partner.key, day, sign)
 

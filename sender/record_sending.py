@@ -80,8 +80,8 @@ class Recorder:
             )
             done = self._make(maker, clock)
             done += self._send(client)
-            self._anchor(maker)
-            self._send_anchors(client)
+            done += self._anchor(maker)
+            done += self._send_anchors(client)
         return done
 
     # -- making ---------------------------------------------------------------
@@ -146,6 +146,7 @@ class Recorder:
             except RecordDiffers as error:
                 log.error("record %s of %s: %s", row.number, row.partner, error)
                 self.outbox.refused_record(row, error)
+                sent += 1
         return sent
 
     def _send_one(self, client: LinkClient, row: Row) -> None:
@@ -166,10 +167,12 @@ class Recorder:
         self.outbox.countersigned(row, signed, self.partner.signing_certificate)
         keep_file(self.outbox, row)
 
-    def _send_anchors(self, client: LinkClient) -> None:
-        for row in self.outbox.anchors(self.partner.key):
-            if row.countersignature is None and row.refused is None:
-                self._send_anchor(client, row)
+    def _send_anchors(self, client: LinkClient) -> int:
+        anchors = self.outbox.anchors(self.partner.key)
+        owed = [one for one in anchors if one.countersignature is None and one.refused is None]
+        for row in owed:
+            self._send_anchor(client, row)
+        return len(owed)
 
     def _send_anchor(self, client: LinkClient, row: AnchorRow) -> None:
         try:
@@ -227,7 +230,7 @@ def kept(outbox: Outbox, row: Row) -> record_file.Kept:
 
 def _anchors(outbox: Outbox, row: Row) -> list[dict[str, Any]]:
     for one in outbox.anchors(row.partner):
-        if one.day == row.day:
+        if one.first <= row.number <= one.last:
             names = [r.name for r in outbox.records(row.partner, one.first) if r.number <= one.last]
             place = row.number - one.first
             made = record_file.anchor_entry(one.statement, one.countersignature, names, place)

@@ -42,7 +42,7 @@ def list_records(
             console.emit({"records": rows})
             return
         for row in rows:
-            signed = "副署済" if row["countersigned"] else "副署待ち"
+            signed = "副署済" if row["countersigned"] else "副署待ち" if row["owed"] else "副署なし"
             console.tell(
                 f"{row['partner']} {row['number']:>6} {row['day']} {row['state']:<10}"
                 f" {row['transfer'][:8]} {signed}"
@@ -59,6 +59,7 @@ def describe(row: Row) -> dict[str, Any]:
         "day": row.day,
         "name": row.name,
         "countersigned": row.countersignature is not None,
+        "owed": bool(row.owed),
         "refused": row.refused,
         "timestamped": row.timestamp is not None,
     }

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from common.errors import TodokeError
+from common.errors import ClockOff, TodokeError
 from sender.outbox_file import OutboxFile, now
 
 #: Of these the sender has ended what it owed; others are on their way, or may still be let go.
@@ -32,6 +32,8 @@ class Row:
         What a person gave as reason; only its HMAC is signed.
     refused : dict or None
         Number and words, where the partner does not countersign.
+    owed : int
+        1 where the partner is to countersign: one without the link cannot.
     """
 
     partner: str
@@ -48,6 +50,7 @@ class Row:
     countersigner: str | None
     refused: dict[str, str] | None
     timestamp: str | None
+    owed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class AnchorRow:
     countersignature: str | None
     countersigner: str | None
     refused: dict[str, str] | None
+    owed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class Signed:
     state: str
     statement: str
     certificate: str
+    owed: bool
     said: str = ""
 
 
@@ -109,8 +114,10 @@ class Recorded(OutboxFile):
             f"SELECT DISTINCT t.partner FROM transfers t WHERE t.partner!='' AND {_ENDED}"
             " AND t.finished >= (SELECT at FROM recorded_since) AND NOT EXISTS"
             " (SELECT 1 FROM records r WHERE r.transfer=t.id AND r.ended=t.finished)"
-            " UNION SELECT partner FROM records WHERE countersignature IS NULL AND refused IS NULL"
-            " UNION SELECT partner FROM anchors WHERE countersignature IS NULL AND refused IS NULL"
+            " UNION SELECT partner FROM records"
+            " WHERE owed AND countersignature IS NULL AND refused IS NULL"
+            " UNION SELECT partner FROM anchors"
+            " WHERE owed AND countersignature IS NULL AND refused IS NULL"
             " UNION SELECT DISTINCT r.partner FROM records r WHERE r.day<? AND NOT EXISTS"
             " (SELECT 1 FROM anchors a WHERE a.partner=r.partner AND a.day=r.day)",
             today,
@@ -131,6 +138,11 @@ class Recorded(OutboxFile):
         -------
         bool
             False where the transfer has another end, or a record of this one, by now.
+
+        Raises
+        ------
+        ClockOff
+            Its day has been anchored: our clock was set back.
         """
         with self._write() as db:
             same = "SELECT 1 FROM transfers WHERE id=? AND finished=?"
@@ -144,11 +156,15 @@ class Recorded(OutboxFile):
                 (partner,),
             ).fetchone() or (0, "")
             made = sign(last[0] + 1, last[1])
+            closed = "SELECT MAX(day) FROM anchors WHERE partner=?"
+            (day,) = db.execute(closed, (partner,)).fetchone()
+            if day is not None and made.day <= day:  # what is anchored takes no more records
+                raise ClockOff(cause=f"{made.day} <= {day}")
             db.execute(
                 "INSERT INTO records(partner, number, transfer, ended, name, day, state,"
-                " statement, certificate, said) VALUES(?,?,?,?,?,?,?,?,?,?)",
+                " statement, certificate, said, owed) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
                 (partner, last[0] + 1, transfer, ended, made.name, made.day, made.state,
-                 made.statement, made.certificate, made.said),
+                 made.statement, made.certificate, made.said, made.owed),
             )  # fmt: skip
             return True
 
@@ -167,7 +183,7 @@ class Recorded(OutboxFile):
     def uncountersigned(self, partner: str) -> list[Row]:
         """Return the records that a partner has not answered, by number."""
         rows = self._rows(
-            "SELECT * FROM records WHERE partner=? AND countersignature IS NULL"
+            "SELECT * FROM records WHERE partner=? AND owed AND countersignature IS NULL"
             " AND refused IS NULL ORDER BY number",
             partner,
         )
@@ -222,10 +238,10 @@ class Recorded(OutboxFile):
             ).fetchone()
             made = sign(rows, last[0] if last else "")
             values = (partner, day, rows[0].number, rows[-1].number, made.name, made.statement,
-                      made.certificate)  # fmt: skip
+                      made.certificate, made.owed)  # fmt: skip
             db.execute(
                 "INSERT OR IGNORE INTO anchors(partner, day, first, last, name, statement,"
-                " certificate) VALUES(?,?,?,?,?,?,?)",
+                " certificate, owed) VALUES(?,?,?,?,?,?,?,?)",
                 values,
             )
 

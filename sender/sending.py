@@ -101,7 +101,7 @@ def work(data: Path, job: int, watch: Callable[[Progress], None], asked: threadi
             while True:
                 progress = look(outbox, job)
                 watch(progress)
-                # an engine of our own ends by itself, when the records of the job were sent or tried
+                # our own engine ends by itself, when the records were sent or tried
                 if here() or (progress.finished and here is daemon_works):
                     break
                 if asked.is_set():

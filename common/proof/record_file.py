@@ -100,13 +100,16 @@ def save(path: Path, made: Mapping[str, Any]) -> None:
     durable.save(path, text.encode(), private=made["view"] == "inside")
 
 
-def read_folder(folder: Path) -> dict[int, Any]:
+def read(path: Path) -> dict[str, Any] | None:
+    """Return a record file as it was written; None for one that cannot be read."""
+    try:
+        words = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return words if isinstance(words, dict) else None
+
+
+def read_folder(folder: Path) -> dict[int, dict[str, Any] | None]:
     """Return the record files of a folder by number; None for one that cannot be read."""
-    found: dict[int, Any] = {}
-    for path in sorted(folder.glob("*.json")):
-        if path.stem.isdigit():
-            try:
-                found[int(path.stem)] = json.loads(path.read_bytes())
-            except (OSError, ValueError, RecursionError):
-                found[int(path.stem)] = None
-    return found
+    paths = (path for path in sorted(folder.glob("*.json")) if path.stem.isdecimal())
+    return {int(path.stem): read(path) for path in paths}

@@ -42,6 +42,7 @@ Said = str | Callable[[], str]
 #: What OpenSSL calls an answer to its hello that is no TLS record.
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"}
 _LIMIT = re.compile(r"(\d{1,9}) GB")  # in the words of E-6100
+_CAUSE = re.compile(r"\((.{1,200}?)\)[,.]")  # in the words of E-6020 and E-6022
 #: What h11 calls an answer over TLS that is no HTTP.
 _NO_HTTP = ("illegal status line", "illegal request line")
 #: How long a receiver says that it worked (https://www.w3.org/TR/server-timing/).
@@ -286,7 +287,7 @@ class LinkClient:
         with self._client.stream(method, path, **said) as response:
             if self.line is None:
                 stream = response.extensions["network_stream"]
-                self.line = tls.facts(stream.get_extra_info("ssl_object"))
+                self.line = tls.facts(stream.get_extra_info("socket"))
             for piece in response.iter_bytes():
                 answer += piece
         return response.status_code, answer, response.headers
@@ -340,7 +341,8 @@ def _refusal(status: int, words: dict[str, Any]) -> Exception:
     cause = f"HTTP {status} {said}"
     for kind in (ClockOff, RecordDiffers):
         if kind.number in said:
-            return kind(cause=cause)
+            inner = _CAUSE.search(said)
+            return kind(cause=inner[1] if inner else cause)
     if status == 507 and DiskFull.number in said:
         return PeerFull(cause=cause)
     if status == 413 and InstanceTooLarge.number in said:

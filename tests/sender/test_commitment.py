@@ -15,12 +15,12 @@ from common import tls
 from common.dicom import commitment, uids
 from common.dicom.commitment import SOP_CLASS, Reference, Report, Request
 from common.errors import CommitmentPending, NotCommitted, UsageError
-from common.proof import certificates
+from common.proof import certificates, jws, record
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.states import TransferState
 from sender import commitment as settling
-from sender import pairing, transactions
+from sender import pairing, record_verbs, transactions
 from sender.commitment import Settling
 from sender.delivery import Delivery
 from sender.doors.commitment import is_partners
@@ -77,6 +77,33 @@ def test_a_report_on_the_same_association_commits(tmp_path: Path, images: Path) 
     (asked,) = pacs.asked
     assert {one.sop_instance for one in asked.references} == set(pacs.stored)
     assert {one.sop_class for one in asked.references} == {CT}
+
+
+@pytest.mark.evidence
+@pytest.mark.requirement("EVD-01", "DIR-15")
+def test_the_record_of_a_peer_without_the_link_says_what_it_could_establish(
+    tmp_path: Path, images: Path
+) -> None:
+    pacs = Pacs(tmp_path / "pacs")
+    data = tmp_path / "sender"
+    with running(pacs, data), engine(data, pacs) as made:
+        transfer = send(made, images)
+        (row,) = made.outbox.records_of(transfer.id)
+        ledger = record_verbs.ledger(data, made.outbox, "pacs")
+        assert not made.outbox.partners_with_records(row.day), "nothing more is owed"
+    said = record.read_record(jws.verify(row.statement, row.certificate))
+    assert (said.number, said.state, said.digests_equal) == (1, "committed", None)
+    assert row.countersignature is None
+    parts = {name: (part["is"], part["by"]) for name, part in said.established.items()}
+    assert parts["P3"] == ("open", "acknowledgement")
+    assert parts["P4"] == ("open", ""), "no institution code was entered"
+    assert parts["P5"] == ("partly", "storage commitment")
+    assert {"clock", "identity", "endpoint"} <= set(said.not_proven)
+    assert said.clock is None
+    assert said.tls["link"] is None
+    assert (said.tls["dicom"] or {})["version"].startswith("TLS")
+    assert said.instances["count"] == len(pacs.stored)
+    assert not ledger.check()
 
 
 @pytest.mark.requirement("DCM-03")

@@ -179,13 +179,16 @@ def test_outbox_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
         db.execute("ALTER TABLE instances DROP COLUMN sent_as")
         db.execute("ALTER TABLE transfers DROP COLUMN source_sha256")
         db.execute("DROP TABLE statements")
-        db.execute("DROP TABLE cases")
+        for table in ("cases", "records", "anchors", "recorded_since"):
+            db.execute(f"DROP TABLE {table}")
         for kind in ("opening", "closing", "receipt"):
             db.execute(f"ALTER TABLE transfers ADD COLUMN {kind} TEXT")
         db.execute("UPDATE transfers SET opening='signed'")
         db.execute("PRAGMA user_version=1")
         db.commit()
     with closing(Outbox(tmp_path)) as box:
+        assert not box.unrecorded("p")
+        assert not box.records()
         assert box.transfer(name).delivered is None
         assert box.statement(name, "opening") == "signed"
         assert box.statement(name, "closing") is None
