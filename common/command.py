@@ -33,6 +33,7 @@ HELP_JA = """todoke (届け): 医用画像を病院から病院へ直接届け�
   todoke receiver ...        支援側: init invite run status user partner web-root
   todoke conformance ...     試験: receiver list
   todoke samples make DIR    合成サンプルを作る
+  todoke verify RECORD ...   証跡記録をオフラインで確かめる
   todoke bench dicom         速さを測る
   todoke selftest            送信から受領までを試し、検収記録を書く (--acceptance)
   todoke inventory           導入されたソフトウェアの一覧
@@ -47,6 +48,7 @@ HELP_EN = """todoke: carries medical images straight from one hospital to anothe
   todoke receiver ...        supporting side: init invite run status user partner web-root
   todoke conformance ...     tests: receiver list
   todoke samples make DIR    make synthetic samples
+  todoke verify RECORD ...   check evidence records, offline
   todoke bench dicom         measure speed
   todoke selftest            send samples to the end; --acceptance writes the record
   todoke inventory           what is installed on this machine
@@ -78,6 +80,10 @@ def main() -> None:
         print(f"todoke {version('todoke')}")
         return
     room, *rest = args or ["--help"]
+    if room == "verify":  # a program of its own, which an auditor runs without todoke too
+        from common.proof import verify
+
+        raise SystemExit(verify.main([*rest, "--lang", console.language()], "todoke verify"))
     if room in SHORT:
         room, *rest = [*SHORT[room], *rest]
     app = _room(room)

@@ -6,8 +6,11 @@ import os
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+
+from common.proof import verify
 
 
 def run(*words: str, lang: str = "en") -> subprocess.CompletedProcess[str]:
@@ -53,3 +56,11 @@ def test_help_loads_no_room(room: str) -> None:
         f"assert not [name for name in sys.modules if name.split('.')[0] == '{room}']"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_verify_stands_at_the_top_and_needs_no_room(tmp_path: Path) -> None:
+    given = tmp_path / "verify.py"
+    assert run("verify", "--write", str(given)).returncode == 0
+    assert given.read_bytes() == Path(verify.__file__).read_bytes()
+    done = run("verify", str(tmp_path / "none.json"), lang="ja")
+    assert (done.returncode, "証跡記録として読めません" in done.stdout) == (2, True)
