@@ -14,7 +14,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -35,32 +35,9 @@ from common.setting_checks import (
     check_positive,
     check_profile,
 )
+from common.setting_options import clock_bound, keep_free, option
 
 VERSION = 1
-
-
-def option(default: Any, ja: str, en: str, check: Check | None = None) -> Any:
-    """One row of the table of options."""
-    return field(default=default, metadata={"ja": ja, "en": en, "check": check})
-
-
-def _keep_free() -> Any:
-    return option(
-        256,
-        "ディスクに残す空き (MB)。これを割り込む前に受け取りを断り、空きができると自動で続ける",
-        "Room that stays free on the disk, MB: what would use it up is refused before the disk"
-        " is full, and goes on by itself when there is room",
-        check_not_negative,
-    )
-
-
-def _clock_bound() -> Any:
-    return option(
-        1000,
-        "相手の時計との許せるずれ (ミリ秒)。超えているあいだ証跡に署名しない",
-        "Milliseconds that the partner's clock may differ: beyond them no record is signed",
-        check_positive,
-    )
 
 
 @dataclass(frozen=True)
@@ -196,8 +173,8 @@ class Receiver(Settings):
         "Minutes that browsers may keep tiles of verified slides; 0: none (so on shared desks)",
         check_not_negative,
     )
-    keep_free_mb: int = _keep_free()
-    clock_bound_ms: int = _clock_bound()
+    keep_free_mb: int = keep_free()
+    clock_bound_ms: int = clock_bound()
     purge_days: int = option(
         90,
         "完了から画像を消すまでの日数。0 なら消さない。証跡と監査記録は消さない",
@@ -322,7 +299,7 @@ class Sender(Settings):
         "Processor cores that compression leaves to the workstation's own work",
         check_not_negative,
     )
-    keep_free_mb: int = _keep_free()
+    keep_free_mb: int = keep_free()
     lossy_ct_mr_ratio: int = option(
         0,
         "非可逆圧縮されたCT・MRを、この圧縮比までは直接伝送と認める。0 なら認めない (保留する)",
@@ -345,7 +322,7 @@ class Sender(Settings):
         "保険医療機関コードが自院と同じ相手にも送る (同じ法人の別の施設など)",
         "Send to a partner that has one's own institution code too",
     )
-    clock_bound_ms: int = _clock_bound()
+    clock_bound_ms: int = clock_bound()
     timestamp_url: str = option(
         "",
         "記録の根に付けるタイムスタンプの局 (RFC 3161、http または https)。空なら付けない",

@@ -43,7 +43,7 @@ from sqlalchemy.exc import DBAPIError
 
 from common import database, durable
 from common.errors import DatabaseUnsafe
-from receiver import evidence_tables, writing
+from receiver import evidence_tables, request_tables, writing
 
 SCHEMA_VERSION = 3
 CONNECTIONS = 48  # kept open; one for each thread that answers requests
@@ -265,19 +265,7 @@ purges = Table(
 )
 
 evidence, anchors = evidence_tables.define(metadata)
-#: What was asked with each transfer, see :mod:`receiver.requests`.
-requests = Table(
-    "requests",
-    metadata,
-    Column("transfer", String(32), ForeignKey("transfers.id"), primary_key=True),
-    Column("institution", String(16), nullable=False),
-    Column("study_uid", String(64), nullable=False),
-    Column("told", Boolean, nullable=False),  # it asks something
-    Column("prior", Boolean, nullable=False),  # its images are for comparison
-    Column("text", Text, nullable=False),  # folded, to be searched
-    Column("at", String(32), nullable=False),
-    RowIndex("requests_of", "institution", "study_uid"),
-)
+requests = request_tables.define(metadata)
 
 #: How far work has come that goes on after a restart, by its name.
 marks = Table(

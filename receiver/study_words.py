@@ -26,6 +26,12 @@ def patient(model: dict[str, Any], institution: str, study_date: str | None) -> 
     }
 
 
+def described(model: dict[str, Any]) -> str:
+    """Return the study's description, marked where its letters are a guess."""
+    words = str(first(model, "00081030") or "")
+    return f"{words} (推定)" if words and "00081030" in model.get(GUESSED, []) else words
+
+
 def date(value: Any) -> str | None:
     """Return a DICOM date as YYYY-MM-DD, None where it is none."""
     found = re.fullmatch(r"(\d{4})\.?(\d\d)\.?(\d\d)", str(value or "").strip())

@@ -21,7 +21,7 @@ from common.errors import NotFound
 from common.link import pack_bits
 from common.states import ABSENT, INSTANCE_WORDS, MOVES, WORDS, InstanceState, TransferState, move
 from receiver import index, requests, slide_levels, study_words
-from receiver.attributes import GUESSED, TEST, first
+from receiver.attributes import TEST, first
 from receiver.derived import Shape, Shelf
 from receiver.facts import LIGHT, NOTHING, Facts, KnownFacts
 from receiver.index import Index
@@ -382,7 +382,7 @@ def study_row(study: Study) -> dict[str, Any]:
         "kind": "slide" if study.slide else "dicom",
         "patient": study_words.patient(model, row.institution, date),
         "modalities": modalities or [m for m in [first(model, "00080060")] if m],
-        "description": _described(model),
+        "description": study_words.described(model),
         "study_date": date,
         "study_time": study_words.time(first(model, "00080030")),
         "accession_number": first(model, "00080050") or "",
@@ -404,11 +404,6 @@ def study_row(study: Study) -> dict[str, Any]:
         **requests.words(json.loads(row.request or "{}"), study.asked, row.key),
         "dicomweb": f"/dicomweb/at/{row.institution}",
     }
-
-
-def _described(model: dict[str, Any]) -> str:
-    words = str(first(model, "00081030") or "")
-    return f"{words} (推定)" if words and "00081030" in model.get(GUESSED, []) else words
 
 
 def _progress(study: Study) -> tuple[int, int | None]:

@@ -7,6 +7,7 @@ import typer
 from sender import (
     blocking_verbs,
     checking_verbs,
+    deciding_verbs,
     pairing_verbs,
     record_verbs,
     reporting_verbs,
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 pairing_verbs.register(app)
 sending_verbs.register(app)
+deciding_verbs.register(app)
 checking_verbs.register(app)
 watching_verbs.register(app)
 record_verbs.register(app)

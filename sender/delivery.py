@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from common import link, request, tls
+from common import link, tls
 from common.dicom import calling
 from common.dicom.channel import Channel
 from common.errors import (
@@ -22,12 +22,12 @@ from common.errors import (
     TodokeError,
     UsageError,
 )
-from common.link import Closing, Digest, Opening, Slot
+from common.link import Digest, Opening, Slot
 from common.proof import jws
 from common.proof.identity import Node
 from common.settings import Sender
 from common.states import TransferState
-from sender import line_facts, slots, sources, upkeep
+from sender import closing, line_facts, slots, sources, upkeep
 from sender.acknowledgements import Acknowledgements
 from sender.compression.flight import Flight, cores
 from sender.links import dicom
@@ -326,7 +326,8 @@ class Delivery:
                 return
             self._delivered(transfer)
             try:
-                self._close(client, transfer, found or self._digests(transfer), source)
+                found = found or self._digests(transfer)
+                closing.conclude(self, client, transfer, found, source)
                 return
             except Incomplete as missing:
                 uids = missing.uids
@@ -335,7 +336,7 @@ class Delivery:
                 uids = unequal.uids
                 sent_again += 1
                 if sent_again > AGAIN:
-                    self._differ(transfer, uids)
+                    self.differ(transfer, uids)
                 self._as_they_are(transfer, uids)
             self.outbox.acknowledged(transfer.id, uids, held=0)
             self.outbox.set_state(transfer.id, TransferState.SENDING)
@@ -366,7 +367,13 @@ class Delivery:
         again = [i for i in self.outbox.instances(transfer.id) if i.sop_uid in set(uids)]
         self.outbox.send_as(transfer.id, {i.sop_uid: i.transfer_syntax for i in again})
 
-    def _differ(self, transfer: Transfer, uids: list[str]) -> None:
+    def differ(self, transfer: Transfer, uids: list[str]) -> None:
+        """Keep that the ends do not agree.
+
+        Raises
+        ------
+        IntegrityError
+        """
         self.outbox.keep(transfer.id, digests_equal=0)
         raise IntegrityError(cause=f"{len(uids)}: {uids[0] if uids else ''}")
 
@@ -425,58 +432,6 @@ class Delivery:
         held = [i.sop_uid for place, i in enumerate(instances) if place not in missing]
         self.outbox.acknowledged(transfer.id, held)
         self.store(transfer, [i for place, i in enumerate(instances) if place in missing])
-
-    def _close(
-        self, client: LinkClient, transfer: Transfer, found: list[Digest], source: dict[str, Any]
-    ) -> None:
-        """Sign the closing, wait for the receipt and compare it with our own digests."""
-        closing = self._closing(transfer.id, found, source)
-        signed = client.complete(
-            transfer.id, lambda: self.outbox.statement(transfer.id, "closing") or ""
-        )
-        while signed is None:
-            if self.stop.is_set():
-                return
-            signed = client.receipt(transfer.id)
-        receipt = link.read_receipt(
-            jws.verify(signed, self.partner.signing_certificate, link.digests(found))
-        )
-        named = (receipt.transfer, receipt.sender, receipt.receiver, receipt.closing)
-        ours = transfer.id, self.node.institution.code, self.partner.code, closing
-        if named != ours:
-            raise IntegrityError(cause="receipt of something else")
-        asked = transfer.priority, transfer.purpose, transfer.request
-        if not request.agrees(receipt.facts, *asked):
-            raise IntegrityError(cause="request")
-        unequal = link.compare(found, receipt.instances)
-        if unequal:
-            self._differ(transfer, unequal)
-        self.outbox.set_state(
-            transfer.id,
-            TransferState.RECEIPTED,
-            receipt=signed,
-            facts=line_facts.words(self.lines, self.partner),
-            digests_equal=1,
-            finished=now(),
-            error=None,
-        )
-
-    def _closing(self, transfer: str, found: list[Digest], source: dict[str, Any]) -> str:
-        """Keep the signed closing and return its name; the same findings keep the one before.
-
-        A receipt that was made while we were away answers that one.
-        """
-        kept = self.outbox.statement(transfer, "closing")
-        if kept is not None:
-            said = link.read_closing(
-                jws.verify(kept, self.node.signing_certificate, link.digests(found))
-            )
-            if (said.instances, said.source) == (tuple(found), source):
-                return jws.name(kept)
-        closing = Closing(transfer, tuple(found), source, now())
-        statement = jws.sign(link.words(closing), self.node)
-        self.outbox.keep(transfer, closing=statement)
-        return jws.name(statement)
 
 
 def _raise_failure(opening: Future[LinkClient], *, wait: bool = False) -> None:

@@ -296,14 +296,6 @@ class Outbox(Heard, Recorded):
             raise NotFound(thing=name)
         return _transfer(rows[0])
 
-    def judgements(self, study: str, partner: str) -> list[dict[str, Any]]:
-        """Return how what was sent of a study to a partner was judged."""
-        rows = self._rows(
-            "SELECT judgement FROM transfers WHERE study=? AND partner=? AND judgement<>'{}'"
-            " AND state NOT IN ('held','failed','recalled')", study, partner,
-        )  # fmt: skip
-        return [json.loads(row[0]) for row in rows]
-
     def left(self, study: str) -> tuple[list[dict[str, Any]], list[tuple[str, Instance]]]:
         """Return what of a study has left this sender, or is about to.
 

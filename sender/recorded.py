@@ -91,6 +91,14 @@ def today() -> str:
 class Recorded(OutboxFile):
     """Records and anchors."""
 
+    def judgements(self, study: str, partner: str) -> list[dict[str, Any]]:
+        """Return how what was sent of a study to a partner was judged."""
+        rows = self._rows(
+            "SELECT judgement FROM transfers WHERE study=? AND partner=? AND judgement<>'{}'"
+            " AND state NOT IN ('held','failed','recalled')", study, partner,
+        )  # fmt: skip
+        return [json.loads(row[0]) for row in rows]
+
     def unrecorded(self, partner: str) -> list[tuple[str, str]]:
         """Return id and end of transfers that have ended so without a record, the oldest first."""
         rows = self._rows(

@@ -1,0 +1,34 @@
+"""A row of the table of options, and the rows that both ends have."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Any
+
+from common.setting_checks import Check, check_not_negative, check_positive
+
+
+def option(default: Any, ja: str, en: str, check: Check | None = None) -> Any:
+    """One row of the table of options."""
+    return field(default=default, metadata={"ja": ja, "en": en, "check": check})
+
+
+def keep_free() -> Any:
+    """Room on the disk, at either end."""
+    return option(
+        256,
+        "ディスクに残す空き (MB)。これを割り込む前に受け取りを断り、空きができると自動で続ける",
+        "Room that stays free on the disk, MB: what would use it up is refused before the disk"
+        " is full, and goes on by itself when there is room",
+        check_not_negative,
+    )
+
+
+def clock_bound() -> Any:
+    """How far two clocks may differ, at either end."""
+    return option(
+        1000,
+        "相手の時計との許せるずれ (ミリ秒)。超えているあいだ証跡に署名しない",
+        "Milliseconds that the partner's clock may differ: beyond them no record is signed",
+        check_positive,
+    )
