@@ -107,7 +107,7 @@ class Engine:
         self._dialled: dict[str, Dialling] = {}  # by partner, for its next delivery
         self._scans = Crew("scan", self._ended)
         self._deliveries = Crew("to", self._ended)
-        self._recordings = Crew("record", self._ended)  # beside, and never before a delivery
+        self._recordings = Crew("record", self._record_ended)  # beside, and never before a delivery
         self._record_tries: dict[str, int] = {}
         self._failure: BaseException | None = None
         self._rules_due = 0.0
@@ -334,6 +334,11 @@ class Engine:
         else:
             self._record_tries.pop(key, None)
             self._due.pop(name, None)
+
+    def _record_ended(self, failure: BaseException | None) -> None:
+        """A failure of our own storage ends the engine here too."""
+        self._failure = failure or self._failure
+        self.wake()
 
     def _all_recorded(self) -> bool:
         """Whether every record that is owed was made and sent, or tried: a verb waits no longer."""
