@@ -129,8 +129,7 @@ class Worklist:
             rows = [
                 study_row(study)
                 for study in self._all(db)
-                if (study.state != TransferState.RECALLED or not study.total)
-                and (found is None or (study.row.institution, study.row.study_uid) in found)
+                if found is None or (study.row.institution, study.row.study_uid) in found
             ]
         rows.sort(key=lambda row: str(row["arrived_at"]), reverse=True)
         rows.sort(key=lambda row: (_READ.get(row["state"], 0), _turn(row)))
@@ -163,11 +162,9 @@ class Worklist:
             }
         for uid, shapes in study.derived.items():
             for one in shapes:
-                bitmap = pack_bits(range(one.frames), one.frames)
-                instances[slide_levels.derived_id(uid, one)] = {
-                    "frames": one.frames,
-                    "bitmap": bitmap,
-                }
+                whole = pack_bits(range(one.frames), one.frames)
+                name = slide_levels.derived_id(uid, one)
+                instances[name] = {"frames": one.frames, "bitmap": whole}
         return {"instances": instances}
 
     def opened(self, key: str) -> None:
@@ -296,9 +293,9 @@ def _turn(row: dict[str, Any]) -> int:
 
 
 def _past(study: Study) -> bool:
-    """Whether this is an announcement that was withdrawn a day ago: nobody waits for it."""
+    """Whether this was recalled, or is an announcement that was withdrawn a day ago."""
     if study.state is not TransferState.RECALLED or study.total:
-        return False
+        return study.state is TransferState.RECALLED
     age = datetime.now(UTC) - datetime.fromisoformat(study.row.changed_at)
     return age > timedelta(hours=requests.WITHDRAWN_HOURS)
 
