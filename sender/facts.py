@@ -17,7 +17,6 @@ VALUES = {
     0x00080070: "Manufacturer",
     0x00181016: "SecondaryCaptureDeviceManufacturer",
     0x00181022: "VideoImageFormatAcquired",
-    0x00280301: "BurnedInAnnotation",
     0x00282112: "LossyImageCompressionRatio",
     0x00282114: "LossyImageCompressionMethod",
 }
@@ -121,7 +120,7 @@ def of_values(
         conversion=said.get("ConversionType", "").upper(),
         manufacturers=tuple(one for one in makers if one),
         video_format=said.get("VideoImageFormatAcquired", ""),
-        burned_in=said.get("BurnedInAnnotation", "").upper(),
+        burned_in=str(values.get("BurnedInAnnotation") or "").strip().upper(),
         lossy=str(values.get("LossyImageCompression") or ""),
         ratio=_largest(said.get("LossyImageCompressionRatio", "")),
         method=said.get("LossyImageCompressionMethod", ""),

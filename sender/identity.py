@@ -33,6 +33,7 @@ _TOLD = (
     "SOPClassUID",
     "Modality",
     "LossyImageCompression",
+    "BurnedInAnnotation",
     "SamplesPerPixel",
     "BitsStored",
     "Rows",

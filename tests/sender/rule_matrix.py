@@ -13,11 +13,11 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from common import made_page
+from common.errors import ProgramToo
 from common.states import TransferState
 from samples.forged import CASES, Case, write_case
 from sender import declaring, identity, ingest, judging
@@ -41,8 +41,6 @@ CHECKS = {
     "tiff-too": "DAT-14",
     "name-guessed": "CHR-05",
 }
-#: Those that the sender makes; the others come with sender.safety.
-MADE = set(CHECKS.values()) if find_spec("sender.safety") else {"DAT-04", "DAT-05"}
 SIGNS = {"warn": "△", "fail": "×", "open": "…", "pass": "・", "not applicable": ""}
 
 
@@ -79,17 +77,24 @@ def look(case: Case, folder: Path) -> Seen:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's, of names that are declared wrongly
         found = ingest.scan(job, house=HOUSE)
-        read = [identity.read(str(path)) for path in sorted(target.iterdir())]
+        read = [_read(path) for path in sorted(target.iterdir())]
     seen = Seen(goes=bool(found.transfers))
     for _, error in found.refused:
         seen.checks.add(CHECKS[type(error).__name__])
         seen.goes = seen.goes and type(error).__name__ == "SameInstance"
     for values, _ in found.transfers:
         _transfer(values, seen)
-    kinds = declaring.counted(one.facts for one in read if one is not None)
+    kinds = declaring.counted([one.facts for one in read if one is not None])
     by = declaring.ingest_of(job, HOUSE, scanned=False)
     seen.direct = {of: judging.judge(kinds, by, of=of)["direct"] for of in SETS}
     return seen
+
+
+def _read(path: Path) -> identity.Identity | None:
+    try:
+        return identity.read(str(path))
+    except ProgramToo:
+        return None
 
 
 def _transfer(values: dict[str, Any], seen: Seen) -> None:

@@ -19,7 +19,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from common.errors import MixedPatients, NoRoute, NotDirect, UsageError
+from common.errors import NoRoute, NotDirect, PatientsDiffer, UsageError
 from common.link import Opening, read_opening, words
 from common.proof.identity import Institution, Node
 from common.proof.role import Role
@@ -238,7 +238,7 @@ def test_mixed_patients_are_released_as_before(scan: Scan, tmp_path: Path) -> No
     ds.PatientID = "B"
     ds.save_as(other, enforce_file_format=True)
     rows = scan(tmp_path / "ct", **AS_DEVICE)
-    assert [(row.error or {}).get("number") for row in rows] == [MixedPatients.number] * 2
+    assert [(row.error or {}).get("number") for row in rows] == [PatientsDiffer.number] * 2
     sent = sending.release(tmp_path / "data", rows[0].id, by="院長", reason="確認した")
     assert (sent.state, sent.judgement["as"]) == (TransferState.QUEUED, "direct")
     assert str(one)
