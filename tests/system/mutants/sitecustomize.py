@@ -70,10 +70,10 @@ def spoil_frames() -> None:
     take = Frames.take
 
     def taking(
-        self: Frames, transfer: str, study: str, levels: dict[int, Level], batch: bytes | bytearray
+        self: Frames, transfer: str, study: str, levels: dict[int, Level], batch: list[link.Frame]
     ) -> int:
         repeats = take(self, transfer, study, levels, batch)
-        for frame in link.unpack_frames(batch):
+        for frame in batch:
             level = levels[frame.instance]
             if level.layout.frames > 4 and fault("flips-a-tile", (level.sop_uid, frame.frame)):
                 middle = level.layout.offset(frame.frame) + len(level.prefix) + 100
