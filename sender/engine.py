@@ -48,8 +48,7 @@ from sender.links import dicom
 from sender.links.dialling import Dialling
 from sender.links.window import Window
 from sender.outbox import Job, Outbox, Transfer, fault, now
-from sender.pace import Pace
-from sender.pace import read as read_limits
+from sender.pace import Pace, read
 from sender.partners import find_partner
 from sender.recorded import today
 from sender.safety.basis import basis
@@ -349,7 +348,7 @@ class Engine:
     def _pace(self, key: str, words: tuple[str, ...]) -> Pace:
         """Return the one pace of a partner, with the caps that it has now."""
         pace = self._paces.setdefault(key, Pace())
-        pace.limits = read_limits(words)
+        pace.limits = read(words)
         return pace
 
     def _keep_limits(self) -> None:

@@ -117,8 +117,8 @@ class Telling(Delivery):
 
     heard: Heard
 
-    def connect(self) -> LinkClient:
-        return _telling(super().connect(), self.heard, self._uid)
+    def connect(self, *, warm: int = 0) -> LinkClient:
+        return _telling(super().connect(warm=warm), self.heard, self._uid)
 
     def _uid(self, transfer: str, place: int) -> str:
         return self.outbox.instances(transfer)[place].sop_uid
