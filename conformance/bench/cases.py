@@ -22,6 +22,7 @@ GROUPS = (
         500, 60,
     ),
     Group("disk", ("todoke", "DCMTK", "DCMTK, then synced"), 500, 60, disk=True),
+    Group("evidence", ("todoke uncompressed", "todoke without evidence", "receipt"), 500, 60),
     Group("sustained", ("todoke", "DCMTK"), 3000, 200, rounds=7, disk=True),
     # a daemon is started again for another setting: those that share one stand side by side
     Group(
@@ -107,6 +108,11 @@ CASES = (
     Case("start", "sender send, alone: first byte", "send without daemon", 1.0, 1.0),
     Case("disk", "loopback, on disk", "todoke", "DCMTK", 1.0),
     Case("disk", "loopback, on disk", "todoke", "DCMTK, then synced", 1.0),
+    Case(
+        "evidence", "loopback, with evidence: last acknowledgement", "todoke uncompressed",
+        "todoke without evidence", 0.87,
+    ),
+    Case("evidence", "last acknowledgement to receipt, 500 slices", "receipt", 2.0, 1.0),
     Case("start", "process start, sender run: ready", "sender run", 2.0, 1.0),
     Case("start", "process start, receiver run: ready", "receiver run", 3.0, 1.0),
 )  # fmt: skip

@@ -108,6 +108,8 @@ ENTRANTS: dict[str, Entrant] = {
     "todoke -> storescp --fork": _pair(_we_send(OFF), _storescp(tuned=True, several=True)),
     "todoke -> Orthanc": _pair(_we_send(OFF), _orthanc),
     "storescu as installed -> todoke": _to_todoke,
+    "todoke without evidence": lambda site, series: site.ends.without_evidence(series),
+    "receipt": lambda site, series: site.ends.receipt(series),
     "first view": _first_view,
     "send with daemon": _one(daemon=True),
     "send without daemon": _one(daemon=False),

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ import httpx
 
 from common.errors import VerbFailed
 from conformance.bench import series as series_of
-from conformance.bench.pairing import OPERATOR, PEER, Pair
+from conformance.bench.pairing import OPERATOR, PEER, PLAIN, Pair
 from conformance.bench.processes import (
     Sample,
     connections,
@@ -63,6 +63,8 @@ class Ends:
     _pids: dict[str, int] = field(default_factory=dict)
     _compression: str | None = None
     _warmed: int = 0
+    _delivered: float = 0.0
+    _receipted: float = 0.0
 
     @property
     def log(self) -> Path:
@@ -164,26 +166,40 @@ class Ends:
             Not everything arrived, or not as it was.
         """
         self.ready(compression)
-        return self._send(series, product=product)[1]
+        to = PEER if product else self.pair.key
+        return self._send(series, to, product=product)[1]
 
-    def _send(self, series: Series, *, product: bool = False) -> tuple[float, Sample]:
+    def without_evidence(self, series: Series) -> Sample:
+        """Send a series to our receiver as a product without the link is sent to."""
+        self.ready(OFF)
+        return self._send(series, PLAIN)[1]
+
+    def receipt(self, series: Series) -> Sample:
+        """Send a series; from the last acknowledgement to the receipt, compared and kept."""
+        self.ready(OFF)
+        whole = self._send(series, self.pair.key)[1]
+        return replace(whole, seconds=self._receipted - self._delivered)
+
+    def _send(self, series: Series, to: str, *, product: bool = False) -> tuple[float, Sample]:
         """Return when the job was submitted (seconds since 1970), and the run."""
         used = ("sender",) if product else ("sender", "receiver")
         before = self.cpu(*used)
-        said = self.wait(self.send_verb(series.folder, PEER if product else self.pair.key))
+        said = self.wait(self.send_verb(series.folder, to))
         rows = said["transfers"]
         whole = sum(row["held"] for row in rows) == len(series.files)
         if not whole or any(row["state"] not in DONE for row in rows):
             raise VerbFailed(verb="sender send", cause=json.dumps(said, ensure_ascii=False))
         submitted = at(said["submitted"])
-        seconds = max(at(row["delivered"]) for row in rows) - submitted
+        self._delivered = max(at(row["delivered"]) for row in rows)
+        self._receipted = max(at(row["finished"]) for row in rows)
+        seconds = self._delivered - submitted
         return submitted, Sample(seconds, self.cpu(*used) - before, self.memory(*used))
 
     def first_view(self, series: Series) -> Sample:
         """Send a series; until its first instance can be read over WADO-RS."""
         self.ready(AUTO)
         with _Reader(self.viewer, self.pair.password, series) as reader:
-            submitted, whole = self._send(series)
+            submitted, whole = self._send(series, self.pair.key)
         return Sample(reader.result() - submitted, whole.cpu, whole.memory)
 
     def send_one(

@@ -15,6 +15,7 @@ OPERATOR = "bench"
 RECEIVER, SENDER, PRODUCT = "0110000001", "0110000002", "0110000003"
 LISTENERS = ("dicom", "link", "peer")
 PEER = "peer"  # partner under which every other product is entered
+PLAIN = "plain"  # our receiver as a product without the link: no receipt, no record
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,14 @@ class Pair:
         verb(
             *("sender", "partner", "add", PEER, "--address", f"localhost:{near['peer']}"),
             *("--aet", "PEER", "--calling", "BENCH", *shown, *ours),
+            log=log,
+        )
+        issued = folder / "issued"
+        ended = f"{issued / PRODUCT}.crt", "--key", f"{issued / PRODUCT}.key"
+        plain = ("--cert", *ended, "--ca", issued / "ca.crt")
+        verb(
+            *("sender", "partner", "add", PLAIN, "--address", f"localhost:{near['dicom']}"),
+            *("--aet", "TODOKE", "--calling", "BENCH", *plain, *ours),
             log=log,
         )
         return cls(folder, near, key, password, identity)

@@ -23,7 +23,7 @@ KEYS = (
     *("case", "ours", "peer", "slices", "ours_s", "peer_s", "ratio", "goal"),
     *("cpu_s", "memory_mb"),
 )
-#: Issue 3's table, row by row: peer and goal, two where a row names two things.
+#: The table of goals, row by row: peer and goal, two where a row names two things.
 SHOW = [
     ("DCMTK", 1.0), ("DCMTK", 1.1), ("DCMTK as installed", 15), ("DCMTK -> Orthanc", 3),
     ("pynetdicom", 12), ("DCMTK", 1.0), ("DCMTK as installed", 5), ("DCMTK as installed", 8),
@@ -32,7 +32,8 @@ SHOW = [
     ("bound 0.25 s", 1.0), ("bound 1 s", 1.0),
 ]  # fmt: skip
 MORE = [
-    ("DCMTK", 1.0), ("DCMTK, then synced", 1.0), ("bound 2 s", 1.0), ("bound 3 s", 1.0),
+    ("DCMTK", 1.0), ("DCMTK, then synced", 1.0), ("todoke without evidence", 0.87),
+    ("bound 2 s", 1.0), ("bound 2 s", 1.0), ("bound 3 s", 1.0),
 ]  # fmt: skip
 
 
