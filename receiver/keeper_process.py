@@ -21,6 +21,7 @@ from receiver.deriving import Deriving
 from receiver.describe_process import yield_processor
 from receiver.index import Index
 from receiver.purge import Purge
+from receiver.record_watch import RecordWatch
 from receiver.records import Records
 from receiver.scrub import MARK, Pace, Scrub
 from receiver.store import Store
@@ -58,6 +59,7 @@ class Keeper:
         self.scrub = Scrub(self.index, store, self.trail, pace)
         self.purge = Purge(self.index, store, self.trail, settings.purge_days)
         self.records = Records(self.index, data)
+        self.record_watch = RecordWatch(self.index, data, self.trail)
         self.deriving = Deriving(self.index, store.root, settings.keep_free_mb * MIB)
 
     def _wait(self, seconds: float) -> None:
@@ -90,6 +92,7 @@ class Keeper:
             self._stale, self._due = False, self._clock() + KEEP_EVERY
             self.records.keep()
         self.purge.daily(now, self.settings.purge_notice_days)
+        self.record_watch.daily(now)
         self.scrub.again()
         self.scrub.suspected()
         if self.settings.scrub_mb_per_second and self._pass_is_due(now):

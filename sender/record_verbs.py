@@ -13,7 +13,7 @@ from common.errors import NotFound, TodokeError, UsageError
 from sender.sending_verbs import AsJson, Data, data_of
 
 if TYPE_CHECKING:
-    from common.proof.ledger import Finding, Ledger
+    from common.proof.ledger import Finding
     from sender.outbox import Outbox, Transfer
     from sender.recorded import Row
 
@@ -68,12 +68,13 @@ def describe(row: Row) -> dict[str, Any]:
 @app.command()
 def check(data: Data = None, as_json: AsJson = False) -> None:
     """記録の欠け・書き換えを調べ、相手の数と比べる / look for missing and edited records."""
+    from sender import record_checking
     from sender.outbox import Outbox
 
     with console.verb(as_json=as_json):
         folder = data_of(data)
         with contextlib.closing(Outbox(folder)) as outbox:
-            keys = sorted({one.partner for one in outbox.records()} | _with_files(folder))
+            keys = record_checking.partners(folder, outbox)
             found = [one for key in keys for one in _checked(folder, outbox, key)]
             count = len(outbox.records())
         say(found, count, as_json=as_json)
@@ -95,33 +96,9 @@ def say(found: list[Finding], count: int, *, as_json: bool) -> None:
                 f"{count} records, none missing, none edited")  # fmt: skip
 
 
-def _with_files(folder: Path) -> set[str]:
-    from sender.record_sending import FOLDER
-
-    return {path.name for path in (folder / FOLDER).glob("*") if path.is_dir()}
-
-
-def ledger(folder: Path, outbox: Outbox, key: str) -> Ledger:
-    """Return what is kept of records to a partner, to be checked."""
-    from common.proof.ledger import Day, Entry, Ledger
-    from common.proof.record_file import read_folder
-    from sender.record_sending import FOLDER
-    from sender.recorded import today
-
-    entries = [
-        Entry(one.number, one.name, one.transfer, one.state, one.day, one.statement,
-              one.certificate, one.countersignature, one.countersigner, one.refused is not None)
-        for one in outbox.records(key)
-    ]  # fmt: skip
-    days = [
-        Day(one.day, one.first, one.last, one.statement, one.certificate,
-            one.countersignature, one.countersigner)
-        for one in outbox.anchors(key)
-    ]  # fmt: skip
-    return Ledger(key, entries, days, read_folder(folder / FOLDER / key), today())
-
-
 def _checked(folder: Path, outbox: Outbox, key: str) -> list[Finding]:
+    from sender.record_checking import ledger
+
     kept = ledger(folder, outbox, key)
     kept.check()
     try:

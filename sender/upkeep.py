@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("todoke.upkeep")
 LOOK = 3600.0  # seconds between two looks
+SOON = 5.0  # seconds until what looks amiss in the records is looked at again
 _renewing = threading.Lock()
 
 
@@ -120,7 +121,7 @@ def keeping(engine: Engine) -> Iterator[None]:
     def run() -> None:
         while True:
             keeper.look()
-            if stop.wait(LOOK):
+            if stop.wait(SOON if keeper.unsure else LOOK):
                 return
 
     thread = threading.Thread(target=run, name="upkeep", daemon=True)
@@ -133,11 +134,14 @@ def keeping(engine: Engine) -> Iterator[None]:
 
 
 class Keeper:
-    """Renews what is due and alarms what cannot be renewed, each once."""
+    """Renews what is due; alarms what cannot be renewed and records that are amiss, each once."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._said: set[tuple[str, str]] = set()
+        self._records_of = ""  # day on which records were last looked through
+        self._suspected: set[tuple[str, str, int | None]] = set()
+        self.unsure = False
 
     def look(self, now: datetime | None = None) -> None:
         """Look once; nothing that goes wrong here stops the sender."""
@@ -153,8 +157,30 @@ class Keeper:
             for one in standings(self._engine.data, now):
                 for _, words in one.warnings:
                     self._alarm(one.partner, words)
+            self._check_records()
         except (TodokeError, OSError, ValueError) as failure:
             log.error("upkeep: %s", failure)
+
+    def _check_records(self) -> None:
+        """Look once a day for records that are missing or were edited (EVD-06)."""
+        from sender import record_checking
+        from sender.recorded import today
+
+        if self._records_of == today():
+            return
+        data, outbox = self._engine.data, self._engine.outbox
+        found = [
+            one
+            for key in record_checking.partners(data, outbox)
+            for one in record_checking.ledger(data, outbox, key).check()
+        ]
+        seen = {(one.partner, one.kind, one.number) for one in found}
+        self.unsure = bool(seen - self._suspected)  # a record may just be written
+        self._suspected = seen
+        if not self.unsure:
+            self._records_of = today()
+            for one in found:
+                self._alarm(one.partner, f"{one.ja} / {one.en}")
 
     def _renew(self, partner: Partner) -> None:
         from sender.delivery import Delivery

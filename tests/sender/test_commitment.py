@@ -20,7 +20,7 @@ from common.proof.identity import Node
 from common.proof.role import Role
 from common.states import TransferState
 from sender import commitment as settling
-from sender import pairing, record_verbs, transactions
+from sender import pairing, record_checking, transactions
 from sender.commitment import Settling
 from sender.delivery import Delivery
 from sender.doors.commitment import is_partners
@@ -89,7 +89,7 @@ def test_the_record_of_a_peer_without_the_link_says_what_it_could_establish(
     with running(pacs, data), engine(data, pacs) as made:
         transfer = send(made, images)
         (row,) = made.outbox.records_of(transfer.id)
-        ledger = record_verbs.ledger(data, made.outbox, "pacs")
+        ledger = record_checking.ledger(data, made.outbox, "pacs")
         assert not made.outbox.partners_with_records(row.day), "nothing more is owed"
     said = record.read_record(jws.verify(row.statement, row.certificate))
     assert (said.number, said.state, said.digests_equal) == (1, "committed", None)

@@ -7,25 +7,29 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common import audit
 from common.errors import ClockOff, IntegrityError, RecordDiffers
 from common.proof import jws, record
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Sender
-from receiver import evidence_files
+from receiver import evidence_files, index, record_watch
+from receiver.index import Index
+from receiver.record_watch import RecordWatch
 from receiver.worklist import Worklist
 from sender import sending
 from sender.delivery import Delivery
 from sender.outbox import Outbox
 from sender.partners import find_partner
+from sender.record_checking import ledger
 from sender.record_making import Maker, payload
 from sender.record_sending import Recorder, path_of
-from sender.record_verbs import ledger
 from sender.recorded import today
 from tests.system.ends import Ends, must, verb
 from tests.system.series import write_series
@@ -204,6 +208,21 @@ def said_study(ends: Ends, name: str) -> str:
         return box.transfer(name).study
 
 
+def alarmed(ends: Ends, folder: Path, looks: int) -> list[int]:
+    """Return the records that a receiver's daily check alarms, on a day after all others."""
+    where, day = folder / f"audit{looks}", datetime(3000, 1, looks, tzinfo=UTC)
+    with (
+        contextlib.closing(audit.Trail(where, "keeper")) as trail,
+        contextlib.closing(Index.at(ends.receiver)) as known,
+    ):
+        watch = RecordWatch(known, ends.receiver, trail)
+        for _ in range(looks):
+            watch.daily(day)
+        with known.write() as db:
+            index.mark(db, record_watch.CHECKED, "")
+    return [one["record"] for one in audit.last(where, "alarm", 9)]
+
+
 @pytest.mark.requirement("EVD-06")
 def test_what_the_receiver_lost_it_asks_for_again(ends: Ends, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(ends.receiver / "index.sqlite")) as db, db:
@@ -254,8 +273,10 @@ def test_days_are_anchored_and_what_is_missing_or_edited_is_named(
     theirs = ends.receiver / "evidence"
     (file,) = theirs.glob(f"*/{last:08d}.json")
     edited = file.read_bytes()
-    file.write_bytes(edited.replace(b'"role": ""', b'"role": "acquired"', 1))
+    file.write_bytes(edited.replace(b'"acquired"', b'"accessory"', 1))
     assert f"file-edited:{last}" in kinds(ends)[1]
+    assert alarmed(ends, tmp_path, looks=1) == [], "it may just be written"
+    assert last in alarmed(ends, tmp_path, looks=2)
     file.write_bytes(edited)
     with contextlib.closing(sqlite3.connect(ends.receiver / "index.sqlite")) as db, db:
         db.execute("DELETE FROM evidence WHERE number=2")
