@@ -123,10 +123,12 @@ def options_of(
     from common.errors import UsageError
     from common.request import MOST_FORMS
     from sender import asked as settling
-    from sender.requests import form
 
-    for path in forms or []:
-        form.read(path)  # a person is there who can put it right
+    if forms:
+        from sender.requests import form  # it takes pydicom with it
+
+        for path in forms:
+            form.read(path)  # a person is there who can put it right
     if len(forms or []) > MOST_FORMS:
         raise UsageError(cause=f"--form: > {MOST_FORMS}")
     older = [path.absolute() for path in priors or []]

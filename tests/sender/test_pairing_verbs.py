@@ -121,7 +121,7 @@ def test_a_product_and_a_device_are_entered_by_hand(line: Line, tmp_path: Path) 
     said = line.run("modality", "add", "CT01", "--address", "192.168.1.5").stderr
     assert "modality_bind" in said  # it says that the door is still closed
     assert line.json("modality", "list") == {
-        "modalities": [{"aet": "CT01", "address": "192.168.1.5"}]
+        "modalities": [{"aet": "CT01", "address": "192.168.1.5", "archive": False}]
     }
 
 

@@ -86,6 +86,7 @@ def test_counts_of_a_full_and_of_a_quick_run() -> None:
     assert counts == {
         "loopback": (500, 5, 60),
         "disk": (500, 5, 60),
+        "evidence": (500, 5, 60),
         "sustained": (3000, 7, 200),
         "100 Mbit/s 20 ms": (100, 5, 100),
         "100 Mbit/s 80 ms": (100, 5, 100),
@@ -113,7 +114,7 @@ def test_ratio_is_the_peers_median_over_ours_and_never_null() -> None:
         assert row["ratio"] == pytest.approx(expected, abs=0.0006)
         assert row["goal"] == case.goal
     bounds = [row["peer_s"] for row in rows["cases"] if row["peer"].startswith("bound")]
-    assert bounds == [[0.5], [0.25], [1.0], [2.0], [3.0]]
+    assert bounds == [[0.5], [0.25], [1.0], [2.0], [2.0], [3.0]]
 
 
 def test_cost_is_told_for_each_role_and_is_that_of_our_processes() -> None:
