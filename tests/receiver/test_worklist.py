@@ -61,6 +61,7 @@ def test_patient_as_a_reader_needs_it(viewer_server: ViewerServer) -> None:
     assert row["patient"] == {
         "id": "0012345",
         "issuer": NORTH[1],
+        "issued_by": "",
         "ideographic": "髙橋 花子",
         "phonetic": "たかはし はなこ",
         "alphabetic": "TAKAHASHI HANAKO",
