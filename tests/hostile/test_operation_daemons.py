@@ -50,7 +50,10 @@ def shifted(seconds: float) -> dict[str, str]:
     "seconds",
     [
         pytest.param(-3600.0, marks=pytest.mark.badinput(96, "sender's clock back 1 h")),
-        pytest.param(365 * 86400.0, marks=pytest.mark.badinput(96, "sender's clock forward 1 y")),
+        pytest.param(
+            365 * 86400.0,
+            marks=[pytest.mark.badinput(96, "sender's clock forward 1 y"), pytest.mark.slow],
+        ),
     ],
 )
 def test_a_sender_with_a_wrong_clock_sends_all_the_same(
@@ -86,7 +89,10 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
     "seconds",
     [
         pytest.param(-3600.0, marks=pytest.mark.badinput(96, "receiver's clock back 1 h")),
-        pytest.param(365 * 86400.0, marks=pytest.mark.badinput(96, "receiver's clock forward 1 y")),
+        pytest.param(
+            365 * 86400.0,
+            marks=[pytest.mark.badinput(96, "receiver's clock forward 1 y"), pytest.mark.slow],
+        ),
     ],
 )
 def test_a_receiver_with_a_wrong_clock_takes_all_the_same(

@@ -32,6 +32,7 @@ def read(path: Path) -> str:
     return "".join(pypdfium2.PdfDocument(path)[0].get_textpage().get_text_range().split())
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("SUB-07", "EVD-05", "EVD-09", "EVD-08")
 def test_samples_go_from_a_real_sender_to_a_real_receiver(ends: Ends, tmp_path: Path) -> None:
     made = acceptance.run("髙橋 検収者", ends.sender, None)

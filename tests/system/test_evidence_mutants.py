@@ -18,7 +18,13 @@ from tests.common.proof.mutants import MUTANTS
 from tests.system.ends import Ends, must
 from tests.system.series import write_series
 
-pytestmark = [pytest.mark.system, pytest.mark.evidence, pytest.mark.timeout(150)]
+# every day the same mutants are made of records that test_verify signs itself
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.evidence,
+    pytest.mark.slow,
+    pytest.mark.timeout(150),
+]
 
 
 @dataclass

@@ -266,6 +266,7 @@ def test_an_announcement_that_is_named_takes_its_own_patient_alone(
     say(two, "send", again, "--for", first["id"], code=AnnouncementGone.exit_code)
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("UX-02")
 def test_neither_a_request_nor_its_images_are_taken_for_the_whole(
     two: Ends, tmp_path: Path

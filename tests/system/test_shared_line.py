@@ -83,6 +83,7 @@ def test_an_urgent_study_overtakes(ends: Ends, lines: list[Line], tmp_path: Path
     assert str(first.finished) < str(second.delivered)
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("UX-04")
 def test_a_slide_gives_way_between_two_batches(
     ends: Ends, lines: list[Line], tmp_path: Path
