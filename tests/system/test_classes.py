@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from common.dicom import uids
+from common.errors import NotDirect
 from receiver import index
 from tests.system import synthetic
 from tests.system.ends import Ends, Said, command, start, verb
@@ -64,9 +65,8 @@ def test_all_that_a_hospital_images_is_receipted_as_it_was(both: Ends, tmp_path:
     line = command("sender", "send", tmp_path / "all", "--data", both.sender)
     sending = start(line, both.folder / "sender.log")
     sending.communicate(timeout=180)
-    assert sending.returncode == 0, (both.folder / "sender.log").read_text()[-2000:]
-    with both.outbox() as box:
-        assert {str(one.state) for one in box.transfers()} == {"receipted"}
+    assert sending.returncode in {0, NotDirect.exit_code}, (both.folder / "sender.log").read_text()
+    both.let_go()  # what was captured or made, and not acquired, goes as reference
     wanted = {one.sop_uid: ("verified", one.syntax, one.data) for one in sources}
     assert held(both) == wanted
 
@@ -85,6 +85,7 @@ def test_a_class_that_only_the_sender_names_fails_and_says_so(both: Ends, tmp_pa
     synthetic.write_classes(tmp_path / "third", 5, PRIVATE[2:])
     said = send(both, tmp_path / "third", **{NAMES[1]: PRIVATE[2]})
     assert said.code != 0
+    both.let_go(frozenset({"receipted", "failed"}))
     with both.outbox() as box:
         transfer = box.transfers()[-1]
     assert str(transfer.state) == "failed"
