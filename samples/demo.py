@@ -31,7 +31,7 @@ RECEIVER = ("旭川支援病院 (試験)", "0110000001")
 SENDER = ("北見依頼病院 (試験)", "0110000002")
 READER = "demo"
 SLIDE = ("TODOKE-DEMO", "HYOHON^SHIKEN=標本^試験=ヒョウホン^シケン")
-NOT_DIRECT = "E-2120"  # a transfer is held because it is no direct transmission
+NOT_DIRECT = "E-2130"  # a transfer is held because it is no direct transmission
 STOPPED = ("held", "failed")
 PATIENCE = 60.0  # seconds for a process to open its doors
 

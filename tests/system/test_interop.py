@@ -264,6 +264,7 @@ def send(
     finally:
         sending.kill()  # one that tries again for ever must not outlive the test
         sending.communicate()
+    ends.let_go(frozenset({"delivered", "failed", "receipted"}))  # captures, projections, others
     owed: dict[Path, tuple[bool, Any]] = {}
     with ends.outbox() as box:
         for transfer in box.transfers(said["job"]):
