@@ -335,8 +335,9 @@ def test_a_source_that_changed_since_it_was_read_is_held(ends: Ends, tmp_path: P
 
 TRANSFER_KEYS = (
     *("id", "job", "partner", "kind", "state", "state_ja", "state_en", "priority", "purpose"),
-    *("study_uid", "test", "instances", "held", "of", "bytes_held", "bytes", "digests_equal"),
-    *("attempts", "error", "judgement", "direct_ja", "direct_en"),
+    *("study_uid", "test", "requested", "prior", "withdrawn"),
+    *("instances", "held", "of", "bytes_held", "bytes", "digests_equal"),
+    *("attempts", "error", "judgement", "direct_ja", "direct_en", "notes", "basis"),
     *("created", "started", "delivered", "finished"),
 )
 
