@@ -88,7 +88,9 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
 @pytest.mark.parametrize(
     "seconds",
     [
-        pytest.param(-3600.0, marks=pytest.mark.badinput(96, "receiver's clock back 1 h")),
+        pytest.param(
+            -3600.0, marks=[pytest.mark.badinput(96, "receiver's clock back 1 h"), pytest.mark.slow]
+        ),
         pytest.param(
             365 * 86400.0,
             marks=[pytest.mark.badinput(96, "receiver's clock forward 1 y"), pytest.mark.slow],
@@ -127,7 +129,9 @@ def finals_are_acknowledged(ends: Ends) -> None:
     "kind",
     [
         pytest.param("dicom", marks=pytest.mark.badinput(100, "receiver during C-STORE")),
-        pytest.param("link", marks=pytest.mark.badinput(100, "receiver during frames")),
+        pytest.param(
+            "link", marks=[pytest.mark.badinput(100, "receiver during frames"), pytest.mark.slow]
+        ),
     ],
 )
 def test_a_receiver_that_is_told_to_stop_loses_nothing(

@@ -83,6 +83,7 @@ class Crashing:
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
+        self._given: tuple[int, Path | None] = 0, None
         self.plans = self.folder / "plans"
         self.plans.mkdir(parents=True)
         path = os.environ.get("PYTHONPATH")
@@ -154,6 +155,7 @@ class Crashing:
         with self.ends.outbox() as box:
             before = {transfer.id for transfer in box.transfers()}
         name = self._plan(trial)
+        self._given = 0, None
         if trial.flow == "modality":
             self._from_device(source)
         else:
@@ -182,7 +184,8 @@ class Crashing:
 
     def _from_outbox(self, path: Path) -> None:
         options = {"priority": "routine", "purpose": "advice", "request": {}, "slide": {}}
-        sending.submit(self.ends.sender, self.partner, [path], options)
+        job = sending.submit(self.ends.sender, self.partner, [path], options)
+        self._given = job, path
 
     def _from_device(self, folder: Path) -> None:
         """Store at the modality door until all is acknowledged; what is, is not sent again."""
@@ -199,13 +202,17 @@ class Crashing:
         until(stored, "the device is rid of its study", SETTLE)
 
     def _settled(self, before: set[str]) -> bool:
-        """Whether the new transfer is receipted; a person retries what is held."""
+        """Whether the new transfer is receipted; a person sends again what was held or refused."""
         self._keep_up()
+        job, path = self._given
         with self.ends.outbox() as box:
             new = [transfer for transfer in box.transfers() if transfer.id not in before]
             for one in new:
                 if one.state in sending.STOPPED:
                     sending.retry(self.ends.sender, one.id)
+            refused = path is not None and not new and box.refused(job)
+        if refused and path is not None:  # the disk did not let it be read
+            self._from_outbox(path)
         return bool(new) and all(one.state is TransferState.RECEIPTED for one in new)
 
     def _judge(self, trial: Trial, before: set[str], path: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from common.free_ports import free_ports
 from receiver.index import Index
+from sender import sending
 from sender.outbox import Outbox
 
 DEADLINE = 50.0  # seconds
@@ -216,9 +217,8 @@ class Ends:
 
         with self.outbox() as box:
             held = [one.id for one in box.transfers() if str(one.state) == "held"]
-        said = ("--as", "参考", "--by", "試験", "--reason", "試験", "--data", self.sender)
         for name in held:
-            must("sender", "release", name, *said)
+            sending.release(self.sender, name, by="試験", reason="試験", way="reference")
         with self.daemon():
             until(lambda: rest() <= states, f"all are {sorted(states)}", 2 * DEADLINE)
 

@@ -145,7 +145,7 @@ def _images(folder: Path, slices: int = 24) -> Path:
     ("kind", "what"),
     [
         ("tmpfs", "ct"),
-        ("ext4", "slide"),
+        pytest.param("ext4", "slide", marks=pytest.mark.slow),
         pytest.param("ext4", "ct", marks=pytest.mark.slow),
         pytest.param("tmpfs", "slide", marks=pytest.mark.slow),
     ],

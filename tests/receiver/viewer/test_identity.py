@@ -16,7 +16,7 @@ from tests.receiver.viewer.screen import Screen
 pytestmark = pytest.mark.browser
 
 WATCHER = (Path(__file__).parent / "watcher.js").read_text("utf-8")
-SWITCHES = [25, pytest.param(100, marks=pytest.mark.slow)]
+SWITCHES = [12, pytest.param(100, marks=pytest.mark.slow)]
 OF_CT = (names.TAKAHASHI, names.YAMAZAKI, names.YAMADA)
 
 
