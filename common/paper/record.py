@@ -191,7 +191,7 @@ def _identity(sheet: Sheet, record: records.Record) -> None:
         sheet.fact(f"{label} SHA-256", record.statements[kind] or "なし")
     for way, label in (("dicom", "TLS (DICOM)"), ("link", "TLS (link)")):
         facts = record.tls.get(way)
-        said = "  ".join(f"{k} {v}" for k, v in (facts or {}).items() if v)
+        said = _line(facts or {})
         sheet.row(
             Cell(label, grey=True, size=7.5), Cell(said or "なし", size=6.5), widths=(0.15, 0.85)
         )
@@ -216,6 +216,16 @@ def _identity(sheet: Sheet, record: records.Record) -> None:
         sheet.row(
             Cell(label, grey=True, size=7.5), Cell(said or "不明", size=6.5), widths=(0.15, 0.85)
         )
+
+
+def _line(facts: Mapping[str, Any]) -> str:
+    """Return the facts of a connection: version, cipher, and both certificates' SHA-256."""
+    shown = facts.get("certificates")
+    certificates = shown if isinstance(shown, Mapping) else {}
+    ends = {"sender": "依頼側の証明書", "receiver": "支援側の証明書"}
+    said = [str(facts[name]) for name in ("version", "cipher") if facts.get(name)]
+    said += [f"{ends[end]} {certificates[end]}" for end in ends if certificates.get(end)]
+    return "  ".join(said)
 
 
 def _signatures(sheet: Sheet, record: records.Record, file: Mapping[str, Any]) -> None:
