@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from common import console
-from common.errors import IntegrityError, NotFound, UsageError
+from common.errors import NotFound, UsageError
 from common.settings import data_folder
 from common.verbs import Data, Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from common.proof.ledger import Finding
     from receiver.index import Index
 
 app = typer.Typer(no_args_is_help=True, help="証跡記録 / evidence records")
@@ -116,6 +114,7 @@ def _described(row: Any) -> dict[str, Any]:
 @app.command()
 def check(data: Data = None, as_json: Json = False) -> None:
     """記録の欠け・書き換えを調べる / look for missing and edited records."""
+    from common.proof.found import tell
     from receiver import evidence_files
 
     with console.verb(as_json=as_json), _opened(data) as (folder, known):
@@ -123,15 +122,4 @@ def check(data: Data = None, as_json: Json = False) -> None:
         for ledger in evidence_files.ledgers(known, folder):
             found += ledger.check()
             count += len(ledger.entries)
-        _say(found, count, as_json=as_json)
-
-
-def _say(found: list[Finding], count: int, *, as_json: bool) -> None:
-    if as_json:
-        console.emit({"records": count, "findings": [asdict(one) for one in found]})
-    for one in found:
-        console.say(f"{one.partner}: {one.ja}", f"{one.partner}: {one.en}")
-    if found:
-        raise SystemExit(IntegrityError.exit_code)
-    console.say(f"{count} 件の記録に欠けと書き換えはありません",
-                f"{count} records, none missing, none edited")  # fmt: skip
+        tell(found, count, as_json=as_json)

@@ -28,7 +28,7 @@ from common.errors import (
 )
 from common.link import check_uid
 from common.states import TransferState
-from sender.patient import PATIENT, contradict, disagree, first
+from sender.patient import PATIENT_ID, contradict, disagree, first
 
 if TYPE_CHECKING:
     from sender.outbox import Instance, Job
@@ -61,7 +61,7 @@ def new(
     UsageError
         It names no patient: nothing could join it.
     """
-    if not first(level, PATIENT[0]):
+    if not first(level, PATIENT_ID):
         raise UsageError(cause="--patient-id")
     return {
         "id": secrets.token_hex(16),
@@ -166,7 +166,7 @@ def _meant(rows: Sequence[sqlite3.Row], values: Mapping[str, Any]) -> sqlite3.Ro
 
 def _of_patient(row: sqlite3.Row, level: Mapping[str, Any]) -> bool:
     said = json.loads(row["attributes"])
-    if not first(said, PATIENT[0]) or first(said, PATIENT[0]) != first(level, PATIENT[0]):
+    if not first(said, PATIENT_ID) or first(said, PATIENT_ID) != first(level, PATIENT_ID):
         return False
     if contradict({_MODALITY: first(said, _MODALITY)}, level):
         return False

@@ -1,12 +1,13 @@
-"""Whether two ends of a sentence speak of one patient (DAT-04)."""
+"""Whether words and images, or two studies, can be of one patient (DAT-04)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-#: Patient ID, its issuer, birth date: what tells two patients apart.
-PATIENT = ("00100020", "00100021", "00100030")
+from common.dicom import patient
+
+PATIENT_ID = "00100020"
 
 
 def first(level: Mapping[str, Any], tag: str) -> str:
@@ -25,4 +26,4 @@ def contradict(said: Mapping[str, Any], level: Mapping[str, Any]) -> bool:
 
 def disagree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Tell whether two models are of two patients."""
-    return contradict({tag: first(one, tag) for tag in PATIENT}, other)
+    return patient.contradict(patient.of_model(one), patient.of_model(other))

@@ -68,6 +68,7 @@ def describe(row: Row) -> dict[str, Any]:
 @app.command()
 def check(data: Data = None, as_json: AsJson = False) -> None:
     """記録の欠け・書き換えを調べ、相手の数と比べる / look for missing and edited records."""
+    from common.proof.found import tell
     from sender import record_checking
     from sender.outbox import Outbox
 
@@ -77,23 +78,7 @@ def check(data: Data = None, as_json: AsJson = False) -> None:
             keys = record_checking.partners(folder, outbox)
             found = [one for key in keys for one in _checked(folder, outbox, key)]
             count = len(outbox.records())
-        say(found, count, as_json=as_json)
-
-
-def say(found: list[Finding], count: int, *, as_json: bool) -> None:
-    """Tell what a check found; exit with the code of differing data if it found anything."""
-    from dataclasses import asdict
-
-    from common.errors import IntegrityError
-
-    if as_json:
-        console.emit({"records": count, "findings": [asdict(one) for one in found]})
-    for one in found:
-        console.say(f"{one.partner}: {one.ja}", f"{one.partner}: {one.en}")
-    if found:
-        raise SystemExit(IntegrityError.exit_code)
-    console.say(f"{count} 件の記録に欠けと書き換えはありません",
-                f"{count} records, none missing, none edited")  # fmt: skip
+        tell(found, count, as_json=as_json)
 
 
 def _checked(folder: Path, outbox: Outbox, key: str) -> list[Finding]:

@@ -64,6 +64,11 @@ def _first(model: Mapping[str, Any], tag: str) -> Any:
     return values[0] if isinstance(values, list) and values else None
 
 
+def contradict(one: Patient, other: Patient) -> bool:
+    """Whether two cannot be one patient; what one of them does not say contradicts nothing."""
+    return any(a and b and a != b for a, b in zip(one, other, strict=True))
+
+
 def differing(patients: Iterable[Patient]) -> list[str]:
     """Return the keywords of :data:`TELLING` in which patients differ."""
     columns = list(zip(*patients, strict=True))

@@ -70,7 +70,7 @@ class Checks:
         told, sent = self.left(study)
         here = patient.of_model(attributes)
         for one in map(patient.of_model, told):
-            if any(a and b and a != b for a, b in zip(here, one, strict=True)):
+            if patient.contradict(here, one):
                 return differ([here, one])
         before: dict[str, list[known.Sent]] = {}
         for transfer, instance in sent:

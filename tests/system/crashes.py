@@ -211,9 +211,10 @@ class Crashing:
                 if one.state in sending.STOPPED:
                     sending.retry(self.ends.sender, one.id)
             refused = path is not None and not new and box.refused(job)
+            kept = all(box.records_of(one.id) for one in new)  # its record comes behind
         if refused and path is not None:  # the disk did not let it be read
             self._from_outbox(path)
-        return bool(new) and all(one.state is TransferState.RECEIPTED for one in new)
+        return bool(new) and kept and all(one.state is TransferState.RECEIPTED for one in new)
 
     def _judge(self, trial: Trial, before: set[str], path: Path) -> None:
         """Everything is there, byte for byte, and nothing half under a final name."""

@@ -47,8 +47,8 @@ def _sample(crashing: Crashing, flow: str, process: str) -> list[Trial]:
         call, _, caller = what.partition("<")
         if call == "open" and f"fsync<{caller}" in points:
             continue  # a folder is opened for its fsync
-        if caller.startswith("sender.record"):
-            continue  # its record comes behind the receipt, and its secret but once
+        if caller == "sender.record_making.secret":
+            continue  # made once, and in the run that counts
         how = "kill" if call == "committed" else FAULTS[len(trials) % len(FAULTS)]
         trials.append(Trial(flow, process, draw.randint(1, times), how, what))
     return trials
