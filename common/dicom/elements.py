@@ -275,7 +275,7 @@ def _value(raw: bytes, kind: bytes) -> int | str | None:
             raise ValueError(kind)
         return int.from_bytes(raw, "little")
     text = raw.rstrip(b"\0 " if kind == b"UI" else b" ").decode("ascii")
-    if "\\" in text or not text.isprintable():
+    if "\\" in text or not text.isprintable() or (kind == b"UI" and text.startswith(" ")):
         raise ValueError(kind)
     if kind != b"IS":
         return text

@@ -130,6 +130,7 @@ def test_a_cut_or_deep_or_deflated_one_is_left_to_a_parser() -> None:
 )
 @example(place=4, byte=0, syntax=EXPLICIT)
 @example(place=83, byte=83, syntax=EXPLICIT)  # a UID that says it is a number
+@example(place=8, byte=32, syntax=EXPLICIT)  # a UID behind a space
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_changed_byte_is_read_as_a_parser_reads_it_or_not_at_all(
     tmp_path: Path, place: int, byte: int, syntax: str
