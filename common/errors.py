@@ -480,12 +480,12 @@ class RequestOfAnother(InputError):
     number = "E-2131"
     exit_code = 26
     ja = (
-        "依頼情報の患者が画像の患者と違うため送りません。正しい依頼を"
-        " todoke sender request で入れるか、画像を選び直してください"
+        "依頼情報の患者が画像の患者と違うか、画像が複数の患者のものなので送りません。正しい依頼を"
+        " todoke sender request で入れるか、患者ごとに分けて送ってください"
     )
     en = (
-        "Not sent: the request is of another patient than the images. Give the right one"
-        " by todoke sender request, or choose the images again"
+        "Not sent: the request is of another patient than the images, or these are of several."
+        " Give the right one by todoke sender request, or send each patient apart"
     )
 
 

@@ -45,11 +45,22 @@ def settle(job: Job, found: Found, folder: Path | None, house: House) -> None:
         _mark_priors(found, current)
     of = options.get("asked_of") or {}
     asked = {"00100020": of.get("patient_id"), "00100030": of.get("birth_date")}
+    several = _of_one(options) and _several([_level(values) for values, _ in current])
     for values, _ in current:
-        if contradict(asked, _level(values)):
+        if several or contradict(asked, _level(values)):
             _hold(values, RequestOfAnother())
-    if options.get("forms"):
+    if options.get("forms") and not several:
         _enclose(job, found, current, folder, house)
+
+
+def _of_one(options: Mapping[str, Any]) -> bool:
+    """Tell whether what is asked can be of one patient alone: why, what is known, a form."""
+    said = options.get("request") or {}
+    return bool(options.get("forms") or said.get("clinical") or said.get("reason"))
+
+
+def _several(levels: Sequence[Mapping[str, Any]]) -> bool:
+    return any(disagree(levels[0], other) for other in levels[1:])
 
 
 def below(path: str | Path, folders: Sequence[Path]) -> bool:

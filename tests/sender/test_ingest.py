@@ -95,6 +95,18 @@ def test_two_patients_in_one_study_are_held_both(tmp_path: Path) -> None:
     assert all("E-2123" in values["error"] for values, _ in found.transfers)
 
 
+@pytest.mark.requirement("UX-02", "DAT-04")
+@pytest.mark.parametrize("said", [{"clinical": "頭痛"}, {"reason": "出血"}, {"doctor": "山﨑"}])
+def test_what_is_asked_of_one_patient_goes_with_no_other(
+    tmp_path: Path, said: dict[str, str]
+) -> None:
+    write_series(tmp_path / "a", 1, slices=1, side=16)
+    write_series(tmp_path / "b", 2, slices=1, side=16)
+    found = scan(tmp_path, request=said)
+    held = [values["state"] == TransferState.HELD for values, _ in found.transfers]
+    assert held == 2 * ["doctor" not in said]
+
+
 @pytest.mark.requirement("CHR-07")
 def test_the_issuer_makes_another_patient(tmp_path: Path) -> None:
     files = write_series(tmp_path / "a", 1, slices=2, side=8)
