@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,13 +87,21 @@ class Recorder:
     # -- making ---------------------------------------------------------------
 
     def _make(self, maker: record_making.Maker, clock: Clock | None) -> int:
+        self._mend()
         made = 0
         for transfer, when in self.outbox.unrecorded(self.partner.key):
             made += maker.make(self.outbox.transfer(transfer), when, clock)
-            for row in self.outbox.records_of(transfer)[-1:]:
+            for row in self.outbox.newest_record(self.partner.key):
                 self._stamp(row)
+            for row in self.outbox.newest_record(self.partner.key):
                 keep_file(self.outbox, row)
         return made
+
+    def _mend(self) -> None:
+        """Write the newest record as a file, where a crash came between the two."""
+        for row in self.outbox.newest_record(self.partner.key):
+            if not path_of(self.outbox.path.parent, row).exists():
+                keep_file(self.outbox, row)
 
     def _stamp(self, row: Row) -> None:
         """Have the root timestamped, where the site has an authority; no record fails by it."""
@@ -164,8 +172,10 @@ class Recorder:
         if made.statements["receipt"]:
             ours = made.instances["count"], made.instances["root"]
             _same((found.count, found.root), ours)
-        self.outbox.countersigned(row, signed, self.partner.signing_certificate)
-        keep_file(self.outbox, row)
+        signer = self.partner.signing_certificate
+        # the file first: what is not committed yet is asked for again, and written again
+        keep_file(self.outbox, replace(row, countersignature=signed, countersigner=signer))
+        self.outbox.countersigned(row, signed, signer)
 
     def _send_anchors(self, client: LinkClient) -> int:
         anchors = self.outbox.anchors(self.partner.key)
@@ -245,7 +255,6 @@ def path_of(data: Path, row: Row) -> Path:
 
 def keep_file(outbox: Outbox, row: Row) -> None:
     """Write a record as a file: who backs the data directory up has it without the outbox."""
-    newest = outbox.records(row.partner, row.number)[0]
-    path = path_of(outbox.path.parent, newest)
+    path = path_of(outbox.path.parent, row)
     durable.make_folder(path.parent)
-    record_file.save(path, record_file.build(kept(outbox, newest)))
+    record_file.save(path, record_file.build(kept(outbox, row)))

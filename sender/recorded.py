@@ -183,6 +183,13 @@ class Recorded(OutboxFile):
         rows = self._rows(f"SELECT * FROM records WHERE {where} ORDER BY partner, number", *values)
         return [Row(**_with_words(row)) for row in rows]
 
+    def newest_record(self, partner: str) -> list[Row]:
+        """Return the record of a partner with the highest number, or none."""
+        rows = self._rows(
+            "SELECT * FROM records WHERE partner=? ORDER BY number DESC LIMIT 1", partner
+        )
+        return [Row(**_with_words(row)) for row in rows]
+
     def records_of(self, transfer: str) -> list[Row]:
         """Return the records of a transfer, one for each of its ends, the newest last."""
         rows = self._rows("SELECT * FROM records WHERE transfer=? ORDER BY number", transfer)

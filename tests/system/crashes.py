@@ -211,7 +211,9 @@ class Crashing:
                 if one.state in sending.STOPPED:
                     sending.retry(self.ends.sender, one.id)
             refused = path is not None and not new and box.refused(job)
-            kept = all(box.records_of(one.id) for one in new)  # its record comes behind
+            # its record comes behind the receipt, and goes to be countersigned
+            kept = all(box.records_of(one.id) for one in new)
+            kept = kept and not box.uncountersigned(self.partner)
         if refused and path is not None:  # the disk did not let it be read
             self._from_outbox(path)
         return bool(new) and kept and all(one.state is TransferState.RECEIPTED for one in new)

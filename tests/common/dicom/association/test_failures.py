@@ -43,6 +43,7 @@ from tests.common.dicom.association.rig import (
     expected,
     outgoing,
 )
+from tests.system.ends import until
 
 
 def every_error(root: type[TodokeError] = TodokeError) -> Iterator[type[TodokeError]]:
@@ -339,7 +340,7 @@ def test_closing_with_instances_unanswered_aborts(
         requestor.close()
         with pytest.raises(AssociationAborted):
             requestor.echo()
-    assert "A-ABORT by the peer's application" in caplog.text
+        until(lambda: "A-ABORT by the peer's application" in caplog.text, "the peer says so")
 
 
 def test_no_more_is_pulled_than_the_window_allows(pki: Pki) -> None:
