@@ -132,7 +132,11 @@ def _digest(study: dict[str, Any]) -> str:
 def _checked(given: dict[str, Any]) -> dict[str, Any]:
     """Return what was given with its known parts alone."""
     marks, keys, layout = (given.get(name) for name in ("marks", "keys", "layout"))
-    if not isinstance(marks, list) or not isinstance(keys, list) or max(len(marks), len(keys)) > MOST:
+    if (
+        not isinstance(marks, list)
+        or not isinstance(keys, list)
+        or max(len(marks), len(keys)) > MOST
+    ):
         raise UsageError(cause="marks, keys")
     if layout is not None and layout not in LAYOUTS:
         raise UsageError(cause="layout")

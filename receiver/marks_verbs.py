@@ -34,9 +34,13 @@ def list_marks(data: Data = None, as_json: Json = False) -> None:
         folder = data_folder("receiver", data).absolute()
         with contextlib.closing(Index.at(folder)) as known:
             found = [asdict(one) for one in marks.kept(known)]
-        words = [
-            f"{one['at']}  {one['reader']}  {one['study']}  "
-            f"印 / marks {one['marks']}  ★ {one['keys']}"
-            for one in found
-        ]
-        console.show({"marks": found}, words or ["印はありません / no marks"], as_json=as_json)
+        if as_json:
+            console.emit({"marks": found})
+            return
+        for one in found:
+            console.tell(
+                f"{one['at']}  {one['reader']}  {one['study']}  "
+                f"印 / marks {one['marks']}  ★ {one['keys']}"
+            )
+        if not found:
+            console.say("印はありません", "No marks")
