@@ -200,5 +200,24 @@ def routes(services: ViewerServices, worklist: Worklist) -> list[Route]:
         )
         return Response(status_code=204)
 
+    async def accepted(request: Request) -> Response:
+        """Note that a reader sees a study of which images are missing (RAD-09)."""
+        key = request.path_params["key"]
+        study = await asyncio.to_thread(worklist.study, key)  # as it is, not as the page says
+        services.note(
+            "incomplete-accepted",
+            user=guard.signed_in(request.scope).name,
+            address=request.client.host if request.client else "",
+            study=key,
+            arrived=study["arrived"],
+            expected=study["expected"],
+            outcome="ok",
+        )
+        return Response(status_code=204)
+
     path = "/api/studies/{key}/marks"
-    return [Route(path, read, methods=["GET"]), Route(path, write, methods=["POST"])]
+    return [
+        Route("/api/studies/{key}/incomplete-accepted", accepted, methods=["POST"]),
+        Route(path, read, methods=["GET"]),
+        Route(path, write, methods=["POST"]),
+    ]

@@ -99,3 +99,8 @@ export const keptMarks = (key: string, signal: AbortSignal): Promise<KeptMarks> 
 export async function keepMarks(key: string, kept: KeptMarks): Promise<void> {
   await post(ofReader(key), kept);
 }
+
+/** The reader has chosen to see a study of which images are missing (RAD-09). */
+export async function acceptedIncomplete(key: string): Promise<void> {
+  await post(`/api/studies/${encodeURIComponent(key)}/incomplete-accepted`);
+}

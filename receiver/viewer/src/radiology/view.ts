@@ -75,7 +75,12 @@ export class RadiologyView implements View, PaneHost {
     this.cine = new Cine(() => this.active, () => this.drawBar());
     const actions = makeActions(this);
     this.tools = new ToolBar(() => frame.home(), actions);
-    this.arriving = new Arriving(context.study, user.name, () => this.begin());
+    this.arriving = new Arriving(
+      context.study,
+      user.name,
+      () => this.begin(),
+      () => void persist(context, () => api.acceptedIncomplete(context.key)),
+    );
     frame.stage.replaceChildren(
       h(
         "section",
