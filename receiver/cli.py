@@ -6,6 +6,7 @@ import typer
 
 from receiver import (
     keep_verbs,
+    marks_verbs,
     record_verbs,
     reporting_verbs,
     run_verbs,
@@ -21,5 +22,6 @@ setup_verbs.register(app)
 run_verbs.register(app)
 keep_verbs.register(app)
 record_verbs.register(app)
+marks_verbs.register(app)
 reporting_verbs.register(app)
 app.add_typer(user_verbs.app, name="user")

@@ -18,7 +18,7 @@ from common.web import guard
 from common.web.accounts import ABSOLUTE_SECONDS, Accounts
 from common.web.headers import SecurityHeaders
 from common.web.hosts import KnownHosts
-from receiver import dicomweb, index, pages, requests, slide_levels
+from receiver import dicomweb, index, marks, pages, requests, slide_levels
 from receiver.changes import Changes
 from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
@@ -47,6 +47,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
     changes = Changes(services.index)
     accounts = Accounts(services.index, version=changes.version)
     known = KnownFacts(services.store)
+    worklist = Worklist(services.index, known)
     decoders = Decoders()
     stored = Stored(services.index, services.store)
     tiles = Tiles(stored, changes, services.keep_tiles_seconds)
@@ -60,7 +61,8 @@ def viewer_app(services: ViewerServices) -> Starlette:
 
     routes: list[BaseRoute] = [
         *_session_routes(services, accounts),
-        *_list_routes(services, accounts, Worklist(services.index, known)),
+        *_list_routes(services, accounts, worklist),
+        *marks.routes(services, worklist),
         *dicomweb.routes(services, known, decoders, stored),
         *pages.routes(services.pages),
     ]

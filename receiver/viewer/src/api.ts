@@ -1,5 +1,6 @@
 /** Talking with the receiver: one way out, so that a lost session is noticed everywhere. */
 
+import type { KeptMarks } from "./radiology/kept";
 import type { Coverage, Session, Study, User, Worklist } from "./types";
 
 export class Refused extends Error {
@@ -89,4 +90,17 @@ export const coverage = (key: string, signal: AbortSignal): Promise<Coverage> =>
 
 export async function opened(key: string): Promise<void> {
   await post(`/api/studies/${encodeURIComponent(key)}/opened`);
+}
+
+const ofReader = (key: string): string => `/api/studies/${encodeURIComponent(key)}/marks`;
+
+export const keptMarks = (key: string, signal: AbortSignal): Promise<KeptMarks> => get(ofReader(key), signal);
+
+export async function keepMarks(key: string, kept: KeptMarks): Promise<void> {
+  await post(ofReader(key), kept);
+}
+
+/** The reader has chosen to see a study of which images are missing (RAD-09). */
+export async function acceptedIncomplete(key: string): Promise<void> {
+  await post(`/api/studies/${encodeURIComponent(key)}/incomplete-accepted`);
 }

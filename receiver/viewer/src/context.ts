@@ -5,7 +5,7 @@
  * generation is the present one; a late answer of the study before is dropped.
  */
 
-import type { Patient, Study } from "./types";
+import type { Patient, Row, Study } from "./types";
 
 export interface ReadingContext {
   readonly key: string;
@@ -63,6 +63,29 @@ export function settle(opening: Opening, study: Study): ReadingContext {
   if (!isCurrent(opening) || study.key !== opening.key) throw new Late();
   return Object.freeze({
     ...opening,
+    study: Object.freeze(study),
+    patient: Object.freeze(study.patient),
+  });
+}
+
+/** Two studies are one person's only where institution, identifier and birth date agree. */
+export function samePatient(a: Study | Row, b: Study | Row): boolean {
+  return (
+    a.institution.code === b.institution.code &&
+    a.patient.id !== null &&
+    a.patient.id.trim() !== "" &&
+    a.patient.id === b.patient.id &&
+    a.patient.birth_date === b.patient.birth_date &&
+    a.patient.sex === b.patient.sex
+  );
+}
+
+/** An earlier study beside the one that is read: of the same person, and gone with it. */
+export function beside(context: ReadingContext, study: Study): ReadingContext {
+  if (!isCurrent(context) || !samePatient(context.study, study)) throw new Late();
+  return Object.freeze({
+    ...context,
+    key: study.key,
     study: Object.freeze(study),
     patient: Object.freeze(study.patient),
   });

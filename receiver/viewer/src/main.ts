@@ -2,6 +2,7 @@
 
 import * as api from "./api";
 import { leave } from "./context";
+import { h } from "./dom";
 import * as events from "./events";
 import { makeFrame } from "./frame";
 import { showSignIn } from "./pages/sign_in";
@@ -10,7 +11,8 @@ import { showWorkList } from "./pages/work_list";
 import { watchPresence } from "./presence";
 import { expose } from "./hook";
 import type { User } from "./types";
-import { inLanguage } from "./words";
+import { onOtherPatient } from "./window_group";
+import { inLanguage, word } from "./words";
 
 type Close = () => void;
 
@@ -69,6 +71,11 @@ function forget(): void {
   show();
 }
 
+/** Another window shows another patient: this one's goes off the screen. */
+onOtherPatient(() => {
+  go("/");
+  frame.stage.prepend(h("p", { class: "bar inverse", role: "alert" }, "▲ ", word("group.other")));
+});
 api.onSessionLost(forget);
 watchPresence(() => user !== null, forget);
 window.addEventListener("popstate", show);

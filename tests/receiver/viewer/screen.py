@@ -39,10 +39,10 @@ class Screen:
         self.page = page
         self.address = address
 
-    def sign_in(self) -> None:
+    def sign_in(self, name: str = READER) -> None:
         """Sign in as the reader and wait for the work list."""
         self.page.goto(self.address)
-        self.page.get_by_label("利用者名").fill(READER)
+        self.page.get_by_label("利用者名").fill(name)
         self.page.get_by_label("パスワード").fill(PASSWORD)
         self.page.get_by_role("button", name="サインイン").click()
         self.page.locator("tr.row").first.wait_for()

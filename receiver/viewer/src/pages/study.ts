@@ -15,6 +15,7 @@ import type { Frame } from "../frame";
 import { publish } from "../hook";
 import { passing, pause } from "../trouble";
 import type { User } from "../types";
+import { showsPatient } from "../window_group";
 import { inLanguage, word } from "../words";
 
 /** A view of one study; `close` takes it off and ends what it began. */
@@ -38,6 +39,7 @@ export function showStudy(
     const make = await within(opening, viewOf(context));
     window.clearTimeout(slow);
     // one task: the name and the empty stage of the same study appear together
+    showsPatient(context.study);
     frame.who(context.study);
     publish(context);
     view = make(frame, context, user);
@@ -50,6 +52,7 @@ export function showStudy(
   });
   return () => {
     window.clearTimeout(slow);
+    showsPatient(null);
     publish(null);
     view?.close();
   };

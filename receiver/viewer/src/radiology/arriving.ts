@@ -24,6 +24,8 @@ export class Arriving {
     row: Row,
     private readonly reader: string,
     private readonly opened: () => void,
+    /** Tells the receiver that the reader has chosen to see what is here. */
+    private readonly told: () => void,
   ) {
     this.row = row;
     this.gate = complete(row) || accepted.has(this.mine()) ? "open" : "ask";
@@ -88,6 +90,7 @@ export class Arriving {
 
   private accept(): void {
     accepted.add(this.mine());
+    this.told();
     this.open();
     this.draw();
   }

@@ -5,6 +5,7 @@ import type { Row } from "../types";
 import { inLanguage, say, type Word } from "../words";
 import { isLossy, number, numbers, personName, text, type DataSet } from "./dataset";
 import { slicePosition } from "./geometry";
+import { spacingOf } from "./spacing";
 
 export interface Line {
   readonly text: string;
@@ -23,6 +24,7 @@ export interface Rendered {
   readonly inverted: boolean;
   readonly flipped: boolean;
   readonly onProcessor: boolean;
+  readonly key?: boolean;
 }
 
 /** Top left, who: the image's own patient, never the list's. */
@@ -74,6 +76,7 @@ export function image(data: DataSet, rendered: Rendered): Line[] {
     lines.push({ text: `${figures}  ${say(rendered.windowName)}`, role: "window" });
   }
   lines.push({ text: `${percent.toFixed(percent < 10 ? 1 : 0)} %`, role: "zoom" });
+  if (rendered.key) lines.push({ text: say("key.on"), role: "key-image", look: "inverse" });
   if (rendered.inverted) lines.push({ text: say("img.inverted"), look: "inverse" });
   if (rendered.flipped) lines.push({ text: say("img.flipped"), look: "inverse" });
   return lines;
@@ -101,14 +104,14 @@ export function how(data: DataSet, rendered: Rendered): Line[] {
     const value = read === null ? text(data, tag) : String(Math.round(read * 100) / 100);
     return value === "" ? [] : [{ text: `${before}${value}${after}` }];
   });
-  if (!spacing(data)) lines.push({ text: say("img.nospacing"), look: "inverse" });
+  const { unit, detector } = spacingOf(data);
+  if (unit === "px" && data["00186011"] === undefined) {
+    lines.push({ text: say("img.nospacing"), role: "spacing", look: "inverse" });
+  }
+  if (detector) lines.push({ text: say("meas.detector"), role: "spacing" });
   if (rendered.onProcessor) lines.push({ text: say("gpu.none") });
   lines.push(quality(data));
   return lines;
-}
-
-export function spacing(data: DataSet): boolean {
-  return numbers(data, "00280030")?.length === 2;
 }
 
 function quality(data: DataSet): Line {

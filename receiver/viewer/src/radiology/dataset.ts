@@ -67,3 +67,29 @@ export const isExact = (data: DataSet): boolean => text(data, "00281056") === "L
 
 /** True when the pixel data have been lossy at any time, PS3.3 C.7.6.1.1.5. */
 export const isLossy = (data: DataSet): boolean => text(data, "00282110") === "01";
+
+const GROUPS = { shared: "52009229", perFrame: "52009230" } as const;
+
+/**
+ * The data set as one frame has it: what its functional groups say, shared and its own, laid over
+ * the top level (PS3.3 C.7.6.16). A data set without functional groups is given back as it is.
+ */
+export function framed(data: DataSet, frame: number): DataSet {
+  const shared = value(data, GROUPS.shared) as DataSet | undefined;
+  const own = data[GROUPS.perFrame]?.Value?.[frame - 1] as DataSet | undefined;
+  if (!shared && !own) return data;
+  const laid: Record<string, Element | undefined> = { ...data };
+  for (const group of [shared, own]) {
+    for (const macro of Object.values(group ?? {})) {
+      const item = macro?.Value?.[0];
+      if (macro?.vr === "SQ" && item && typeof item === "object") Object.assign(laid, item);
+    }
+  }
+  delete laid[GROUPS.shared];
+  delete laid[GROUPS.perFrame];
+  return laid;
+}
+
+/** Items of a sequence. */
+export const items = (data: DataSet, tag: string): readonly DataSet[] =>
+  (data[tag]?.Value ?? []) as readonly DataSet[];

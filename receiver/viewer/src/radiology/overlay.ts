@@ -7,10 +7,13 @@ import { inLanguage, say } from "../words";
 import type { Line, Rendered } from "./corners";
 import * as corners from "./corners";
 import type { DataSet } from "./dataset";
-import { direction, opposite, written, type Vector } from "./geometry";
+import { direction, facing, opposite, type Point, type Vector } from "./geometry";
+import { spacingOf } from "./spacing";
 
 export interface Seen extends Rendered {
   readonly axes: { readonly right: Vector; readonly down: Vector } | null;
+  /** Image directions of the screen's right and down. */
+  readonly turn: { readonly right: Point; readonly down: Point };
   /** Millimetres per CSS pixel. */
   readonly perPixel: number;
 }
@@ -47,20 +50,20 @@ export class Overlay {
     this.edges(data, seen);
   }
 
-  private edges(data: DataSet, { axes, flipped }: Seen): void {
+  private edges(data: DataSet, { axes, turn }: Seen): void {
     const { top, bottom, left, right } = this.parts;
     const language = inLanguage();
-    const [along, downwards] = (data["00200020"]?.Value ?? []).map(String);
+    const orientation = (data["00200020"]?.Value ?? []).map(String);
     if (axes !== null && data["00200037"] !== undefined) {
       right.textContent = direction(axes.right, language);
       left.textContent = direction(opposite(axes.right), language);
       bottom.textContent = direction(axes.down, language);
       top.textContent = direction(opposite(axes.down), language);
-    } else if (along && downwards && !flipped) {
-      right.textContent = written(along, language);
-      left.textContent = written(along, language, true);
-      bottom.textContent = written(downwards, language);
-      top.textContent = written(downwards, language, true);
+    } else if (orientation[0] && orientation[1]) {
+      right.textContent = facing(orientation, turn.right, language);
+      left.textContent = facing(orientation, turn.right, language, true);
+      bottom.textContent = facing(orientation, turn.down, language);
+      top.textContent = facing(orientation, turn.down, language, true);
     } else {
       for (const edge of [left, right, bottom]) edge.textContent = "";
       top.textContent = say("edge.unknown");
@@ -85,6 +88,12 @@ export class Overlay {
     for (const part of [parts.top, parts.bottom, parts.left, parts.right]) part.textContent = "";
   }
 
+  /** A sentence for the reader, until something else is said. */
+  say(words: HTMLElement): void {
+    this.parts.chip.replaceChildren(words);
+    this.parts.chip.hidden = false;
+  }
+
   chip(text: string): void {
     this.parts.chip.textContent = text;
     this.parts.chip.hidden = text === "";
@@ -100,13 +109,13 @@ function fill(corner: HTMLElement, lines: readonly Line[]): void {
 }
 
 function scaleBar(data: DataSet, perPixel: number): HTMLElement {
-  const measured = corners.spacing(data);
+  const { unit, detector } = spacingOf(data);
   const length = roundLength(perPixel, 140);
-  if (!measured || length === 0) return h("div");
+  if (unit === "px" || length === 0) return h("div");
   return h(
     "div",
     { class: "scale-bar", "data-role": "scale-bar", "data-mm": length },
     h("i", { style: { width: `${length / perPixel}px` } }),
-    h("span", {}, `${length} mm`),
+    h("span", {}, `${length} mm${detector ? ` (${say("meas.at-detector")})` : ""}`),
   );
 }

@@ -4,7 +4,7 @@ import dicomImageLoader from "@cornerstonejs/dicom-image-loader";
 import { request } from "../api";
 import { within, type ReadingContext } from "../context";
 import type { Series } from "../types";
-import { text, type DataSet } from "./dataset";
+import { framed, text, type DataSet } from "./dataset";
 import type { Slot } from "./slots";
 
 const DICOM_JSON = { headers: { Accept: "application/dicom+json" } };
@@ -14,6 +14,7 @@ export class OtherPatient extends Error {}
 
 export class SeriesData {
   private readonly sets = new Map<string, DataSet>();
+  private readonly frames = new Map<string, DataSet>();
   private readonly base: string;
   /** Addresses that the renderer has been told of. */
   readonly registered = new Set<string>();
@@ -35,16 +36,24 @@ export class SeriesData {
     return `${this.base}/instances/${slot.sop}/thumbnail`;
   }
 
+  /** The data set as the slot's frame has it. */
   get(slot: Slot): DataSet | null {
-    return this.sets.get(slot.sop) ?? null;
+    const whole = this.sets.get(slot.sop);
+    if (!whole) return null;
+    const id = `${slot.sop}/${slot.frame}`;
+    const known = this.frames.get(id);
+    if (known) return known;
+    const made = framed(whole, slot.frame);
+    this.frames.set(id, made);
+    return made;
   }
 
   /** The slot's data set; one instance at a time until the series' has come. */
   async need(slot: Slot): Promise<DataSet> {
-    const known = this.sets.get(slot.sop);
+    const known = this.get(slot);
     if (known) return known;
     await this.fetch(`${this.base}/instances/${slot.sop}/metadata`);
-    const fetched = this.sets.get(slot.sop);
+    const fetched = this.get(slot);
     if (!fetched) throw new Error("the receiver has no data set for this image");
     return fetched;
   }
@@ -70,6 +79,7 @@ export class SeriesData {
       throw new OtherPatient();
     }
     this.sets.set(sop, data);
+    for (const id of this.frames.keys()) if (id.startsWith(`${sop}/`)) this.frames.delete(id);
   }
 
   /** Make the data set known to the renderer under the slot's address. */

@@ -9,11 +9,14 @@
 import * as core from "@cornerstonejs/core";
 import { isCurrent, type ReadingContext } from "../context";
 import { isExact, ownWindows } from "./dataset";
-import { load } from "./engine";
-import type { Vector } from "./geometry";
+import { load, withoutGpu } from "./engine";
+import { along, dot, minus, type Point, type Vector } from "./geometry";
+import type { Values } from "./marks";
 import { automatic, bounds, figure, type Window } from "./presets";
 import type { SeriesData } from "./series_data";
 import type { Slot } from "./slots";
+import { spacingOf } from "./spacing";
+import { valuesOf } from "./values";
 
 export interface Drawn {
   readonly slot: Slot;
@@ -195,21 +198,79 @@ export class Stack {
 
   // --- place on the screen ----------------------------------------------------------------
 
-  /** Device pixels per image pixel along rows, measured on what is drawn; 0 without a picture. */
-  scale(): number {
-    const image = this.viewport?.getCornerstoneImage();
-    if (!this.viewport || !image) return 0;
-    const [a, b] = [this.viewport.canvasToWorld([0, 0]), this.viewport.canvasToWorld([100, 0])];
-    const millimetres = Math.hypot(b[0] - a[0], b[1] - a[1], b[2] - a[2]);
-    const spacing = image.columnPixelSpacing || 1;
-    return millimetres > 0 ? (100 * devicePixelRatio * spacing) / millimetres : 0;
+  /** What the renderer takes for the image's place; its world is ours only to get to pixels. */
+  private frameOfPixels(): { origin: Vector; x: Vector; y: Vector; sx: number; sy: number; edge: number } | null {
+    const image = this.viewport?.getImageData();
+    if (!image) return null;
+    const axis = (from: number): Vector => [0, 1, 2].map((i) => image.direction[from + i] ?? 0) as unknown as Vector;
+    return {
+      origin: image.origin as unknown as Vector,
+      x: axis(0),
+      y: axis(3),
+      sx: image.spacing[0] ?? 1,
+      sy: image.spacing[1] ?? 1,
+      // on the processor pixels are counted from their outer corner, on a card from their middle
+      edge: withoutGpu() ? 0 : 0.5,
+    };
   }
 
-  /** Millimetres (or pixels, without spacing) per CSS pixel along rows. */
+  /** Point of the image (from the outer corner of its first pixel) under a point of the element. */
+  toImage(point: Point): Point {
+    const frame = this.frameOfPixels();
+    const world = frame && this.viewport?.canvasToWorld([...point]);
+    if (!frame || !world) return [Number.NaN, Number.NaN];
+    const from = minus(world as Vector, frame.origin);
+    return [dot(from, frame.x) / frame.sx + frame.edge, dot(from, frame.y) / frame.sy + frame.edge];
+  }
+
+  /** Point of the element (CSS pixels) over a point of the image. */
+  toCanvas([x, y]: Point): Point {
+    const frame = this.frameOfPixels();
+    if (!frame || !this.viewport) return [Number.NaN, Number.NaN];
+    const place = along(
+      along(frame.origin, frame.x, (x - frame.edge) * frame.sx),
+      frame.y,
+      (y - frame.edge) * frame.sy,
+    );
+    const [cx, cy] = this.viewport.worldToCanvas([...place] as core.Types.Point3);
+    return [cx, cy];
+  }
+
+  /** Device pixels per image pixel along rows, measured on what is drawn; 0 without a picture. */
+  scale(): number {
+    if (!this.viewport?.getCornerstoneImage()) return 0;
+    const [a, b] = [this.toCanvas([0, 0]), this.toCanvas([100, 0])];
+    const length = Math.hypot(b[0] - a[0], b[1] - a[1]) * devicePixelRatio;
+    return Number.isFinite(length) ? length / 100 : 0;
+  }
+
+  /** Millimetres (or pixels, without spacing) per CSS pixel from left to right of the screen. */
   perPixel(): number {
-    const spacing = this.viewport?.getCornerstoneImage()?.columnPixelSpacing || 1;
-    const scale = this.scale();
-    return scale > 0 ? (spacing * devicePixelRatio) / scale : 0;
+    const drawn = this.drawn();
+    const data = drawn && this.data.get(drawn.slot);
+    if (!data) return 0;
+    const { dx, dy } = spacingOf(data);
+    const [a, b] = [this.toImage([0, 0]), this.toImage([100, 0])];
+    return Math.hypot((b[0] - a[0]) * dx, (b[1] - a[1]) * dy) / 100;
+  }
+
+  /** Image directions of the screen's right and down: for pictures that only Patient Orientation places. */
+  turn(): { right: Point; down: Point } {
+    const [o, x, y] = [this.toImage([0, 0]), this.toImage([100, 0]), this.toImage([0, 100])];
+    return { right: [x[0] - o[0], x[1] - o[1]], down: [y[0] - o[0], y[1] - o[1]] };
+  }
+
+  /** Pixel values of the image on the screen, after its Modality LUT. */
+  values(): Values | null {
+    const image = this.viewport?.getCornerstoneImage();
+    return image ? valuesOf(image) : null;
+  }
+
+  rotate(): void {
+    if (!this.viewport) return;
+    const { rotation } = this.viewport.getViewPresentation();
+    this.viewport.setViewPresentation({ rotation: ((rotation ?? 0) + 90) % 360 });
+    this.viewport.render();
   }
 
   /** Patient directions of the screen's right and down. */

@@ -3,6 +3,7 @@
 import { h } from "../dom";
 import { say, word, type Word } from "../words";
 import type { Actions, Tool } from "./input";
+import { LAYOUTS, type Layout } from "./layout";
 import { PRESETS } from "./presets";
 
 const TOOLS: readonly (readonly [Tool, Word])[] = [
@@ -10,11 +11,33 @@ const TOOLS: readonly (readonly [Tool, Word])[] = [
   ["pan", "tool.pan"],
   ["zoom", "tool.zoom"],
   ["scroll", "tool.scroll"],
+  ["length", "tool.length"],
+  ["angle", "tool.angle"],
+  ["ellipse", "tool.ellipse"],
+  ["probe", "tool.probe"],
 ];
+
+/** What the bar shows as pressed. */
+export interface BarState {
+  readonly tool: Tool;
+  readonly modality: string | null;
+  readonly window: Word | null;
+  readonly layout: Layout;
+  readonly linked: boolean;
+  readonly lines: boolean;
+  readonly prior: boolean;
+  readonly key: boolean;
+  readonly cine: boolean;
+  readonly volume: boolean;
+}
+
+type Switch = "linked" | "lines" | "prior" | "key" | "cine" | "volume";
 
 export class ToolBar {
   readonly element = h("div", { class: "tools", role: "toolbar" });
   private readonly buttons = new Map<Tool, HTMLButtonElement>();
+  private readonly layouts = new Map<Layout, HTMLButtonElement>();
+  private readonly switches = new Map<Switch, HTMLButtonElement>();
   private readonly presets = h("div", { class: "presets", role: "group" });
 
   constructor(home: () => void, private readonly actions: Actions) {
@@ -23,29 +46,50 @@ export class ToolBar {
     for (const [tool, name] of TOOLS) {
       this.buttons.set(tool, button(name, () => actions.tool(tool)));
     }
+    for (const layout of LAYOUTS) {
+      const made = h("button", { type: "button", "data-layout": layout, onclick: () => actions.layout(layout) });
+      made.append(layout.replace("x", "×"));
+      this.layouts.set(layout, made);
+    }
+    this.switches
+      .set("volume", button("tool.mpr", () => actions.volume()))
+      .set("linked", button("tool.link", () => actions.link(false)))
+      .set("lines", button("tool.lines", () => actions.lines()))
+      .set("prior", button("tool.prior", () => actions.prior(false)))
+      .set("key", button("tool.key", () => actions.keyImage()))
+      .set("cine", button("tool.cine", () => actions.cine()));
+    const gap = (): HTMLElement => h("span", { class: "gap" });
     this.element.append(
       h("button", { type: "button", class: "back", onclick: home }, "← ", word("back")),
-      h("span", { class: "gap" }),
+      gap(),
       ...this.buttons.values(),
-      h("span", { class: "gap" }),
-      button("tool.fit", () => actions.fit()),
+      button("tool.undo", () => actions.undo()),
+      gap(),
+      button("tool.fit", () => actions.cancel()),
       button("tool.one", () => actions.oneToOne()),
       button("tool.invert", () => actions.invert()),
-      h("span", { class: "gap" }),
+      button("tool.rotate", () => actions.rotate()),
+      gap(),
+      ...this.layouts.values(),
+      ...this.switches.values(),
+      gap(),
       this.presets,
     );
   }
 
-  draw(tool: Tool, modality: string | null, chosen: Word | null): void {
-    for (const [name, button] of this.buttons) button.setAttribute("aria-pressed", String(name === tool));
-    const ct = modality === "CT";
+  draw(state: BarState): void {
+    const press = (button: HTMLElement, on: boolean): void => button.setAttribute("aria-pressed", String(on));
+    for (const [name, button] of this.buttons) press(button, name === state.tool);
+    for (const [layout, button] of this.layouts) press(button, layout === state.layout);
+    for (const [name, button] of this.switches) press(button, state[name]);
+    const ct = state.modality === "CT";
     const one = (digit: number, name: Word, usable: boolean): HTMLElement =>
       h(
         "button",
         {
           type: "button",
           disabled: !usable,
-          "aria-pressed": String(chosen === name),
+          "aria-pressed": String(state.window === name),
           "data-preset": digit,
           title: usable ? null : say("tool.ct"),
           onclick: () => this.actions.preset(digit),
@@ -56,6 +100,7 @@ export class ToolBar {
     this.presets.replaceChildren(
       one(0, "win.original", true),
       ...PRESETS.map((preset, index) => one(index + 1, preset.name, ct)),
+      ...(ct ? [] : [h("span", { class: "ct-only" }, word("tool.ct"))]),
     );
   }
 }

@@ -1,30 +1,31 @@
-/** CT and MR: series strip, one stack, tools; grows while images arrive. */
+/** Radiology: panes on one patient, series strip, tools; grows while images arrive. */
 
 import * as api from "../api";
-import { isCurrent, within, type ReadingContext } from "../context";
+import { beside, isCurrent, within, type ReadingContext } from "../context";
 import { h } from "../dom";
 import * as events from "../events";
 import { arrival, studyLine, type Frame } from "../frame";
-import { publishView } from "../hook";
+import { publishView, type Shown } from "../hook";
 import type { View } from "../pages/study";
-import { passing, pause, persist, tellOpened } from "../trouble";
-import type { Series, Study, User } from "../types";
-import { onLanguage, say, word } from "../words";
+import { persist, tellOpened } from "../trouble";
+import type { Row, Study, User } from "../types";
+import { onLanguage, word } from "../words";
+import { makeActions, makeHand } from "./actions";
 import { Arriving } from "./arriving";
-import { engine, forget, withoutGpu } from "./engine";
-import { bind, type Actions, type Tool } from "./input";
-import { Overlay } from "./overlay";
-import { prefetch } from "./prefetch";
-import { dragged, preset } from "./presets";
-import { OtherPatient, SeriesData } from "./series_data";
-import { expectedOf, firstPlace, slotsOf, type Slot } from "./slots";
-import { Stack, type Drawn } from "./stack";
-import { Rail, Strip } from "./strip";
+import { Cine } from "./cine";
+import { engine, withoutGpu } from "./engine";
+import { cut } from "./geometry";
+import { bindHand, bindKeys, type Tool } from "./input";
+import { firstLayout, firstSeries, hang, PANES, type Layout } from "./layout";
+import { Link } from "./link";
+import { Kept } from "./kept";
+import { Pane, type PaneHost } from "./pane";
+import { priorsOf } from "./priors";
+import type { Slot } from "./slots";
+import { Strip } from "./strip";
+import { StudyData } from "./study_data";
 import { ToolBar } from "./tools";
-
-/** A series shorter than this is a scout or a single picture: not what is opened first. */
-const MORE_THAN_SCOUTS = 4;
-const NO_PICTURE = new Set(["SR", "PR", "KO", "DOC", "REG", "SEG"]);
+import { VolumeView } from "./volume_view";
 
 /** `narrow` leaves of a study what is to be shown: of a case of pathology, its photographs. */
 export function showRadiology(
@@ -39,84 +40,83 @@ export function showRadiology(
 /** Make the renderer ready before there is anything to draw. */
 export const warmUp = (): void => void engine();
 
-class RadiologyView implements View {
-  private study: Study;
-  private series: readonly Series[] = [];
-  private slots: Slot[][] = [];
-  private current = -1;
-  private data: SeriesData[] = [];
-  private readonly everyData: SeriesData[] = [];
-  private stack: Stack | null = null;
-  private overlay: Overlay;
-  private tool: Tool = "window";
+export class RadiologyView implements View, PaneHost {
+  readonly main: StudyData;
+  prior: StudyData | null = null;
+  private priors: Row[] = [];
+  readonly panes: Pane[] = [];
+  active: Pane;
+  layout: Layout = "1x1";
+  tool: Tool = "window";
+  readonly link = new Link();
+  lines = false;
+  readonly cine: Cine;
+  volume: VolumeView | null = null;
+  readonly kept: Kept;
+  readonly area = h("div", { class: "panes" });
+  readonly strip = new Strip((index) => this.choose(index));
+  private begun = false;
   private reported = false;
-  private seconds = 0;
-  private tries = 0;
-  /** The reader is at a place whose image is not here. */
-  private empty = false;
   private soon = 0;
-  private readonly area = h("div", { class: "picture", "data-role": "picture" });
-  private readonly strip = new Strip((index) => this.choose(index));
-  private readonly rail = new Rail(
-    (place) => void this.stack?.show(place),
-    () => this.here().length,
-  );
+  private readonly hands = new Map<Pane, () => void>();
   private readonly arriving: Arriving;
   private readonly tools: ToolBar;
   private readonly ends: (() => void)[];
 
   constructor(
-    private readonly frame: Frame,
-    private readonly context: ReadingContext,
+    readonly frame: Frame,
+    readonly context: ReadingContext,
     user: User,
     private readonly narrow: (study: Study) => Study,
   ) {
-    this.study = context.study;
-    this.overlay = new Overlay(context.study);
-    const actions = this.actions();
+    this.kept = new Kept(context, () => this.restore());
+    this.main = new StudyData(context, false, (of) => this.marked(of));
+    this.active = this.newPane();
+    this.cine = new Cine(() => this.active, () => this.drawBar());
+    const actions = makeActions(this);
     this.tools = new ToolBar(() => frame.home(), actions);
-    this.arriving = new Arriving(context.study, user.name, () => this.begin());
+    this.arriving = new Arriving(
+      context.study,
+      user.name,
+      () => this.begin(),
+      () => void persist(context, () => api.acceptedIncomplete(context.key)),
+    );
     frame.stage.replaceChildren(
       h(
         "section",
         { class: "radiology" },
         this.tools.element,
         this.arriving.bar,
-        h("div", { class: "reading" }, this.strip.element, this.area, this.rail.element),
+        h("div", { class: "reading" }, this.strip.element, this.area),
         this.arriving.panel,
+        this.kept.bar,
       ),
     );
     const sized = new ResizeObserver(() => void engine().then((renderer) => renderer.resize()));
     sized.observe(this.area);
     const ticking = window.setInterval(() => this.arriving.draw(), 5000);
     this.ends = [
-      bind(this.area, () => this.tool, actions),
+      bindKeys(actions),
       events.listen({ study: (key) => this.hint(key) }),
       onLanguage(() => this.redraw()),
       () => sized.disconnect(),
       () => window.clearInterval(ticking),
       () => window.clearTimeout(this.soon),
-      () => window.clearTimeout(this.seconds),
     ];
     publishView(() => this.shown());
+    void this.kept.load();
     this.take(context.study);
     if (this.arriving.isOpen) this.begin();
   }
 
   close(): void {
     for (const end of this.ends) end();
-    this.stack?.close();
-    this.stack = null;
-    forget(this.everyData.flatMap((data) => [...data.registered]));
-  }
-
-  private here(): Slot[] {
-    return this.slots[this.current] ?? [];
-  }
-
-  private expected(): number | null {
-    const series = this.series[this.current];
-    return series ? expectedOf(series, this.here()) : null;
+    this.cine.stop();
+    this.kept.close();
+    this.volume?.close();
+    for (const pane of [...this.panes]) this.drop(pane);
+    this.prior?.close();
+    this.main.close();
   }
 
   // --- what has arrived -------------------------------------------------------------------
@@ -132,231 +132,268 @@ class RadiologyView implements View {
   private async refresh(): Promise<void> {
     const { context } = this;
     this.take(this.narrow(await within(context, api.study(context.key, context.signal))));
-    const first = this.here().some((slot) => slot.here) && !this.stack;
-    if (this.arriving.isOpen && (this.current < 0 || first)) this.begin();
-    else if (this.stack) this.grown(this.stack);
+    if (!this.arriving.isOpen) return;
+    if (!this.begun) this.begin();
+    else for (const pane of this.panes) if (pane.of === this.main) pane.grown();
   }
 
   private take(study: Study): void {
-    this.study = study;
-    const uid = this.series[this.current]?.series_uid;
-    const pictures = study.series.filter((series) => !NO_PICTURE.has(series.modality ?? ""));
-    const kept = new Map(this.series.map((series, i) => [series.series_uid, this.data[i]]));
-    this.series = pictures;
-    this.slots = pictures.map(slotsOf);
-    this.data = pictures.map((series) => kept.get(series.series_uid) ?? this.newData(series));
-    this.current = pictures.findIndex((series) => series.series_uid === uid);
+    const uid = (pane: Pane): string | undefined => pane.of?.series[pane.series]?.series_uid;
+    const shown = new Map(this.panes.filter((pane) => pane.of === this.main).map((pane) => [pane, uid(pane)]));
+    this.main.take(study);
+    for (const [pane, series] of shown) {
+      pane.series = this.main.series.findIndex((one) => one.series_uid === series);
+    }
     this.arriving.update(study);
     this.redraw();
   }
 
-  private newData(series: Series): SeriesData {
-    const made = new SeriesData(this.context, series);
-    this.everyData.push(made);
-    return made;
-  }
-
-  private grown(stack: Stack): void {
-    const drawn = stack.drawn();
-    const missing = this.empty;
-    stack.update(this.here());
-    const place = drawn ? this.here().findIndex((slot) => slot.sop === drawn.slot.sop) : -1;
-    // a place that was looked at while it was empty fills in; any other picture stays still
-    if (missing || !stack.ready) void stack.show(stack.place);
-    else if (place >= 0 && drawn && place !== drawn.place) stack.place = place;
-    prefetch(this.context, this.dataNow(), this.here(), stack.place, () => stack !== this.stack).catch(
-      (error: unknown) => this.failed(-1, error),
-    );
-  }
-
-  private dataNow(): SeriesData {
-    return this.data[this.current] as SeriesData;
-  }
-
-  // --- one series -------------------------------------------------------------------------
-
   private begin(): void {
-    const here = (least: number): number =>
-      this.slots.findIndex((slots) => slots.length >= least && slots.some((slot) => slot.here));
-    const stack = here(MORE_THAN_SCOUTS);
-    const first = stack >= 0 ? stack : here(1);
-    if (first >= 0) this.choose(first);
-    else this.area.replaceChildren(h("p", { class: "notice" }, word("study.none")));
+    const { series, slots } = this.main;
+    const first = firstSeries(slots);
+    if (first < 0) return this.active.clear(word("study.none"));
+    this.begun = true;
+    this.active.area.focus({ preventScroll: true });
+    this.hang(this.kept.layout ?? firstLayout(series, slots), first);
   }
 
-  private choose(index: number): void {
-    if (!this.series[index] || !this.arriving.isOpen) return;
-    this.stack?.close();
-    this.stack = null;
-    this.current = index;
-    this.overlay = new Overlay(this.study);
-    this.area.replaceChildren(this.overlay.element);
-    this.redraw();
-    this.startStack(index).catch((error: unknown) => this.failed(-1, error));
+  // --- panes ------------------------------------------------------------------------------
+
+  private newPane(): Pane {
+    const pane = new Pane(this);
+    this.panes.push(pane);
+    this.area.append(pane.element);
+    this.hands.set(pane, bindHand(pane.area, () => this.tool, makeHand(this, pane)));
+    return pane;
   }
 
-  private async startStack(index: number): Promise<void> {
-    const renderer = await within(this.context, engine());
-    if (index !== this.current || this.stack) return;
-    const data = this.dataNow();
-    const stack = new Stack(this.context, renderer, data, this.here(), {
-      drawn: (drawn) => this.drawn(drawn),
-      asked: (place) => this.asked(place),
-      failed: (place, error) => this.failed(place, error),
-    });
-    this.stack = stack;
-    this.area.prepend(stack.element);
-    await stack.show(firstPlace(this.here()));
-    await persist(this.context, () => data.fetchSeries());
-    await prefetch(this.context, data, this.here(), stack.place, () => stack !== this.stack);
+  private drop(pane: Pane): void {
+    this.hands.get(pane)?.();
+    this.hands.delete(pane);
+    this.link.drop(pane);
+    pane.close();
+    this.panes.splice(this.panes.indexOf(pane), 1);
   }
 
-  private asked(place: number): void {
-    this.rail.draw(this.here(), place);
-    window.clearTimeout(this.seconds);
-    this.overlay.chip("");
-    this.area.classList.remove("late");
-    if (this.here()[place]?.here) {
-      this.seconds = window.setTimeout(() => {
-        this.overlay.chip(say("img.loading"));
-        this.area.classList.add("late"); // the image before stays, dimmed, under its own text
-        this.seconds = window.setTimeout(() => this.overlay.chip(say("img.slow")), 2700);
-      }, 300);
-    } else {
-      const why = this.here()[place]?.damaged ? "damaged" : "missing";
-      this.overlay.missing(place, this.expected(), why);
+  /** So many panes as the layout has; what is in those that stay stays. */
+  arrange(layout: Layout): void {
+    this.endVolume();
+    this.layout = layout;
+    this.area.dataset["layout"] = layout;
+    while (this.panes.length > PANES[layout]) {
+      const last = this.panes.filter((pane) => pane !== this.active).at(-1);
+      if (last) this.drop(last);
     }
-    this.empty = !this.here()[place]?.here;
+    while (this.panes.length < PANES[layout]) this.newPane();
   }
 
-  private drawn(drawn: Drawn): void {
-    const { stack } = this;
-    const data = this.dataNow().get(drawn.slot);
-    if (!stack || !data) return;
-    // over an empty place nothing is shown but what belongs there
-    if (this.empty && drawn.place !== stack.place) return;
-    window.clearTimeout(this.seconds);
-    this.tries = 0;
-    this.area.classList.remove("late");
-    this.overlay.chip("");
-    this.overlay.image(data, {
-      place: drawn.place,
-      expected: this.expected(),
-      window: stack.renderedWindow(),
-      windowName: stack.currentWindow()?.name ?? "win.manual",
-      scale: stack.scale(),
-      inverted: stack.inverted,
-      flipped: stack.flipped,
-      onProcessor: withoutGpu(),
-      axes: stack.axes(),
-      perPixel: stack.perPixel(),
+  /** Another layout by the reader's hand: new panes are filled with what comes next. */
+  setLayout(layout: Layout): void {
+    if (!this.begun) return;
+    this.arrange(layout);
+    const { series, slots } = this.main;
+    const shown = this.panes.filter((pane) => pane.of === this.main).map((pane) => pane.series);
+    const first = shown[0] ?? firstSeries(slots);
+    const next = hang(PANES[layout] * 2, series, slots, first).filter(
+      (hung) => hung.place !== null || !shown.includes(hung.series),
+    );
+    for (const pane of this.panes.filter((one) => one.of === null)) {
+      const hung = next.shift();
+      if (hung) pane.show({ of: this.main, series: hung.series, ...placed(hung.place) });
+    }
+    this.kept.setLayout(layout);
+    this.redraw();
+  }
+
+  private hang(layout: Layout, first: number): void {
+    this.arrange(layout);
+    const { series, slots } = this.main;
+    const hung = hang(this.panes.length, series, slots, first);
+    this.panes.forEach((pane, i) => {
+      const one = hung[i];
+      if (one) pane.show({ of: this.main, series: one.series, ...placed(one.place) });
     });
+    this.redraw();
+  }
+
+  /** Another series in the active pane. */
+  choose(index: number): void {
+    const of = this.active.of ?? this.main;
+    if (!of.series[index] || !this.arriving.isOpen) return;
+    this.endVolume();
+    this.cine.stop();
+    this.link.drop(this.active);
+    this.active.show({ of, series: index });
+    this.redraw();
+  }
+
+  taken(pane: Pane): void {
+    if (pane === this.active || !this.panes.includes(pane)) return;
+    this.cine?.stop();
+    this.active = pane;
+    this.redraw();
+    this.drawLines();
+  }
+
+  /** Nothing of a study in which another patient has been found may stay. */
+  alien(): void {
+    for (const pane of this.panes) pane.clear(h("span", { role: "alert" }, word("id.differs")));
+  }
+
+  isKey(slot: Slot): boolean {
+    return this.kept.isKey(slot.sop, slot.frame);
+  }
+
+  drawn(pane: Pane): void {
+    if (pane === this.active) {
+      this.link.follow(this.panes, pane);
+      this.drawBar();
+    }
+    this.drawLines();
     if (this.reported) return;
     this.reported = true;
     tellOpened(this.context);
   }
 
-  private failed(place: number, error: unknown): void {
-    if (!isCurrent(this.context)) return;
-    window.clearTimeout(this.seconds);
-    if (error instanceof OtherPatient) {
-      this.stack?.close();
-      this.stack = null;
-      this.area.replaceChildren(h("p", { class: "notice", role: "alert" }, word("id.differs")));
-      return;
+  drawLines(): void {
+    const from = this.lines ? this.active.plane() : null;
+    for (const pane of this.panes) {
+      const plane = from && pane !== this.active ? pane.plane() : null;
+      const line = plane && from && cut(plane, from);
+      pane.layer?.reference(line ? [line] : []);
     }
-    if (passing(error)) return this.again(place);
-    if (place < 0) return; // something ahead of the reader: said when the reader is there
-    const syntax = this.series[this.current]?.instances[place]?.transfer_syntax ?? "";
-    this.overlay.chip(`${say("img.decode")} ${place + 1} ${syntax}`.trim());
   }
 
-  /** The receiver did not answer: the place that the reader waits for is asked for again. */
-  private again(place: number): void {
-    const { stack } = this;
-    this.overlay.chip(say("img.slow"));
-    this.tries += 1;
-    this.seconds = window.setTimeout(() => {
-      if (stack && stack === this.stack && stack.place === place) void stack.show(place);
-    }, pause(this.tries));
-  }
+  // --- earlier studies --------------------------------------------------------------------
 
-  private redraw(): void {
-    this.frame.progress(progress(this.study));
-    this.strip.draw(this.series, this.slots, this.current, (index, slot) =>
-      (this.data[index] as SeriesData).thumbnail(slot),
+  /** P: the prior beside, or away again; Shift+P: the next older one. */
+  async showPrior(next: boolean): Promise<void> {
+    if (!this.begun) return;
+    if (this.prior && !next) return this.endPrior();
+    const { context } = this;
+    if (this.priors.length === 0) this.priors = await priorsOf(context);
+    const now = this.priors.findIndex((row) => row.key === this.prior?.context.key);
+    const row = this.priors[(now + 1) % Math.max(1, this.priors.length)];
+    if (!row) return this.active.overlay?.say(word("prior.none"));
+    const study = await within(context, api.study(row.key, context.signal));
+    this.endPrior();
+    const prior = new StudyData(beside(context, study), true, () => undefined);
+    this.prior = prior;
+    if (this.panes.length < 2) this.arrange("1x2");
+    const pane = this.panes.find((one) => one !== this.active) ?? this.active;
+    const modality = this.active.modality();
+    const alike = prior.series.findIndex(
+      (series, i) => series.modality === modality && prior.at(i).length === this.active.slots().length,
     );
-    const modality = this.series[this.current]?.modality ?? null;
-    this.tools.draw(this.tool, modality, this.stack?.currentWindow()?.name ?? "win.original");
-    if (this.stack) this.rail.draw(this.here(), this.stack.place);
-    const drawn = this.stack?.drawn();
-    if (drawn) this.drawn(drawn);
+    const same = prior.series.findIndex((series) => series.modality === modality);
+    const index = [alike, same, firstSeries(prior.slots)].find((found) => found >= 0);
+    if (index !== undefined) pane.show({ of: prior, series: index });
+    this.redraw();
   }
 
-  // --- hands ------------------------------------------------------------------------------
-
-  private actions(): Actions {
-    const step = (by: number): void => {
-      const { stack } = this;
-      if (!stack) return;
-      void stack.show(Math.min(this.here().length - 1, Math.max(0, stack.place + by)));
-    };
-    let scrolled = 0;
-    return {
-      step,
-      to: (end) => step(end === "first" ? -1e6 : 1e6),
-      series: (by) => this.choose(this.current + by),
-      zoom: (factor, at) => this.stack?.zoomTo((this.stack.scale() || 1) * factor, at),
-      drag: (tool, dx, dy, at) => {
-        const { stack } = this;
-        const window = stack?.currentWindow();
-        if (!stack || !window) return;
-        if (tool === "window") stack.setWindow(dragged(window, dx, dy));
-        else if (tool === "pan") stack.pan(dx, dy);
-        else if (tool === "zoom") stack.zoomTo(stack.scale() * 1.01 ** dy, at);
-        else {
-          scrolled += dy;
-          const by = Math.trunc(scrolled / 6);
-          scrolled -= by * 6;
-          if (by !== 0) step(by);
-        }
-      },
-      tool: (tool) => {
-        this.tool = tool;
-        this.redraw();
-      },
-      preset: (digit) => {
-        const window = preset(digit, this.series[this.current]?.modality ?? null);
-        if (digit === 0) this.stack?.nextOriginal();
-        else if (window) this.stack?.setWindow(window);
-        this.redraw();
-      },
-      oneToOne: () => this.stack?.oneToOne(),
-      fit: () => this.stack?.fit(),
-      invert: () => this.stack?.invert(),
-      flip: (axis) => this.stack?.flip(axis),
-      lessText: () => this.overlay.less(),
-      strip: () => void this.strip.element.toggleAttribute("hidden"),
-    };
+  private endPrior(): void {
+    if (!this.prior) return;
+    for (const pane of this.panes) if (pane.of === this.prior) pane.clear();
+    this.prior = null; // its images go with the study's: the cache is one
+    if (this.active.of === null) this.active = this.panes.find((pane) => pane.of) ?? this.active;
+    this.redraw();
   }
 
-  private shown(): Record<string, string | number | boolean | null> {
-    const drawn = this.stack?.drawn() ?? null;
-    const window = this.stack?.renderedWindow() ?? null;
+  // --- what is kept -----------------------------------------------------------------------
+
+  private restore(): void {
+    this.main.book.load(this.kept.marks);
+    for (const pane of this.panes) pane.redraw();
+    if (this.begun && this.kept.layout && this.kept.layout !== this.layout) this.setLayout(this.kept.layout);
+    this.drawBar();
+  }
+
+  private marked(of: StudyData): void {
+    if (of === this.main) this.kept.setMarks(of.book.all);
+    for (const pane of this.panes) pane.redraw();
+  }
+
+  // --- volume -----------------------------------------------------------------------------
+
+  toggleVolume(): void {
+    if (this.volume) return this.endVolume();
+    const { of, series } = this.active;
+    if (!of || !this.active.stack) return;
+    this.cine.stop();
+    this.volume = new VolumeView(of, series, this.active.stack.currentWindow(), () => this.endVolume());
+    this.area.append(this.volume.element);
+    this.area.classList.add("with-volume");
+    this.drawBar();
+  }
+
+  private endVolume(): void {
+    this.volume?.close();
+    this.volume = null;
+    this.area.classList.remove("with-volume");
+    this.drawBar();
+  }
+
+  // --- drawing ----------------------------------------------------------------------------
+
+  redraw(): void {
+    this.frame.progress(progress(this.main.study));
+    const { of, series } = this.active;
+    const source = of ?? this.main;
+    this.strip.draw(source.series, source.slots, of ? series : -1, (index, slot) => source.of(index).thumbnail(slot));
+    this.panes.forEach((pane) => {
+      pane.element.classList.toggle("active", pane === this.active && this.panes.length > 1);
+      pane.redraw();
+    });
+    this.drawBar();
+  }
+
+  drawBar(): void {
+    const { active } = this;
+    const drawn = active.stack?.drawn();
+    this.tools?.draw({
+      tool: this.tool,
+      modality: active.modality(),
+      window: active.stack?.currentWindow()?.name ?? "win.original",
+      layout: this.layout,
+      linked: this.link.mode !== "off",
+      lines: this.lines,
+      prior: this.prior !== null,
+      key: drawn ? this.isKey(drawn.slot) : false,
+      cine: this.cine?.running ?? false,
+      volume: this.volume !== null,
+    });
+  }
+
+  private shown(): Shown {
+    if (!isCurrent(this.context)) return { kind: "radiology", ready: false };
+    const { stack } = this.active;
+    const drawn = stack?.drawn() ?? null;
+    const window = stack?.renderedWindow() ?? null;
     return {
       kind: "radiology",
-      ready: this.stack?.ready ?? false,
-      series: this.series[this.current]?.series_uid ?? null,
+      ready: stack?.ready ?? false,
+      series: this.active.of?.series[this.active.series]?.series_uid ?? null,
       sop: drawn?.slot.sop ?? null,
+      frame: drawn?.slot.frame ?? null,
       place: drawn?.place ?? null,
-      asked: this.stack?.place ?? null,
+      asked: stack?.place ?? null,
       width: window?.width ?? null,
       center: window?.center ?? null,
-      scale: this.stack?.scale() ?? null,
+      scale: stack?.scale() ?? null,
       processor: withoutGpu(),
+      layout: this.layout,
+      active: this.panes.indexOf(this.active),
+      places: this.panes.map((pane) => pane.stack?.drawn()?.place ?? -1),
+      scales: this.panes.map((pane) => pane.stack?.scale() ?? 0),
+      linked: this.link.mode,
+      marks: this.main.book.all.length,
+      saved: this.kept.saved,
+      ...this.volume?.shown(),
     };
   }
 }
+
+const placed = (place: number | null): { place?: number } => (place === null ? {} : { place });
 
 function progress(study: Study): HTMLElement {
   return h("span", { class: "study-line" }, h("span", {}, studyLine(study)), arrival(study));

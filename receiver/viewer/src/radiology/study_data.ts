@@ -1,0 +1,61 @@
+/** One study as the panes draw on it: its series, their places, and their data sets. */
+
+import type { ReadingContext } from "../context";
+import type { Series, Study } from "../types";
+import { forget } from "./engine";
+import { MarkBook } from "./marks";
+import { SeriesData } from "./series_data";
+import { expectedOf, slotsOf, type Slot } from "./slots";
+
+const NO_PICTURE = new Set(["SR", "PR", "KO", "DOC", "REG", "SEG"]);
+
+export class StudyData {
+  study: Study;
+  series: readonly Series[] = [];
+  slots: readonly Slot[][] = [];
+  private data: readonly SeriesData[] = [];
+  private readonly every: SeriesData[] = [];
+  readonly book: MarkBook;
+
+  constructor(
+    readonly context: ReadingContext,
+    readonly prior: boolean,
+    marked: (of: StudyData) => void,
+  ) {
+    this.study = context.study;
+    this.book = new MarkBook(() => marked(this));
+    this.take(context.study);
+  }
+
+  /** The study as it is now; places may only be added or filled. */
+  take(study: Study): void {
+    this.study = study;
+    const kept = new Map(this.series.map((series, i) => [series.series_uid, this.data[i]]));
+    this.series = study.series.filter((series) => !NO_PICTURE.has(series.modality ?? ""));
+    this.slots = this.series.map(slotsOf);
+    this.data = this.series.map((series) => kept.get(series.series_uid) ?? this.made(series));
+  }
+
+  private made(series: Series): SeriesData {
+    const data = new SeriesData(this.context, series);
+    this.every.push(data);
+    return data;
+  }
+
+  of(index: number): SeriesData {
+    return this.data[index] as SeriesData;
+  }
+
+  at(index: number): readonly Slot[] {
+    return this.slots[index] ?? [];
+  }
+
+  expected(index: number): number | null {
+    const series = this.series[index];
+    return series ? expectedOf(series, [...this.at(index)]) : null;
+  }
+
+  close(): void {
+    forget(this.every.flatMap((data) => [...data.registered]));
+  }
+}
