@@ -32,7 +32,7 @@ export function makeFrame(home: () => void): Frame {
     h(
       "header",
       { class: "banner" },
-      h("strong", { class: "reg", "data-role": "banner" }, word("banner")),
+      h("strong", { class: "reg", "data-role": "banner" }, purposeLink()),
       h("button", { class: "home", type: "button", onclick: home }, word("app")),
       who,
       asked,
@@ -73,6 +73,11 @@ export function makeFrame(home: () => void): Frame {
       );
     },
   };
+}
+
+/** In a tab of its own, so that no case is lost by looking up what the banner means. */
+function purposeLink(): HTMLElement {
+  return h("a", { href: "/purpose", target: "_blank", rel: "noopener" }, word("banner"));
 }
 
 function languages(): HTMLElement {
