@@ -12,7 +12,7 @@ from common import made_page
 from tests.receiver.scope.scope import KINDS, rows
 
 PAGE = Path("docs/reference/scope.md")
-HEAD = """<!-- made by `python -m tests.receiver.scope.page`: change tests/receiver/scope/scope.toml -->
+HEAD = """<!-- made by `python -m tests.receiver.scope.page` from tests/receiver/scope/scope.toml -->
 
 # 閲覧画面の範囲 / Scope of the viewer
 
@@ -25,6 +25,7 @@ guideline (要綱), that it serves. A test fails on anything that has no row her
 and UPS functions are not included. How a cost is treated is for the prefecture and the ministry to
 say.
 """
+COLUMNS = "| | Q&A | 何のため / what for | 何 / which |\n|---|---|---|---|\n"
 TITLES = {"page": "画面 / Pages", "tool": "道具 / Tools", "route": "経路 / Routes"}
 
 
@@ -32,7 +33,7 @@ def page() -> str:
     """Return the page as Markdown."""
     table, text = rows(), HEAD
     for kind in KINDS:
-        text += f"\n## {TITLES[kind]}\n\n| | Q&A | 何のため / what for | 何 / which |\n|---|---|---|---|\n"
+        text += f"\n## {TITLES[kind]}\n\n{COLUMNS}"
         for row in (row for row in table if row.kind == kind):
             which = ", ".join(f"`{one}`" for one in (*row.pages, *row.keys, *row.routes))
             serves = f"{row.serves_ja}<br>{row.serves_en}"
