@@ -2,6 +2,7 @@
 
 import { h, put } from "./dom";
 import * as events from "./events";
+import { mismatch } from "./mismatch";
 import { clock, dashed, forms, sexWord, years } from "./names";
 import { requestPanel } from "./request";
 import type { Row, User } from "./types";
@@ -120,6 +121,7 @@ export function patientLine(row: Row): Node[] {
   ];
   if (age !== null) parts.push(word("age.years", { n: age }));
   parts.push(h("span", { class: "pid", "data-role": "patient-id" }, `ID ${patient.id ?? ""}@${issuer}`));
+  parts.push(...mismatch(patient));
   if (patient.guessed) parts.push(h("span", { class: "chip", title: say("id.guess") }, word("mark.guess")));
   if (row.test) parts.push(h("span", { class: "chip test" }, word("mark.test")));
   return parts;

@@ -12,7 +12,7 @@ from common import made_page
 from tests.receiver.scope.scope import KINDS, rows
 
 PAGE = Path("docs/reference/scope.md")
-HEAD = """<!-- made by `python -m tests.receiver.scope.page` from tests/receiver/scope/scope.toml -->
+HEAD = """<!-- made by `python -m tests.receiver.scope.page` (of scope.toml) -->
 
 # 閲覧画面の範囲 / Scope of the viewer
 

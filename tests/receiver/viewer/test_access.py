@@ -130,7 +130,13 @@ def test_the_banner_opens_what_the_viewer_is_for_and_loses_no_case(
     other = opened.value
     said = other.locator("[data-role='purpose']")
     said.wait_for()
-    for words in ("診断用のビューア", "画像管理システム", "レポートシステム", "UPS", "承認された機器"):
+    for words in (
+        "診断用のビューア",
+        "画像管理システム",
+        "レポートシステム",
+        "UPS",
+        "承認された機器",
+    ):
         assert words in said.inner_text()
     other.get_by_role("button", name="en", exact=True).click()
     for words in ("no medical device", "Image archive", "Reporting", "UPS", "approved devices"):

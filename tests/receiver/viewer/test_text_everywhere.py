@@ -29,6 +29,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.readingroom, pytest.mark.timeout(
 TEXTS = {"SH": 16, "LO": 64, "ST": 1024, "LT": 10240, "UC": 10240, "UT": 10240, "PN": 64, "UR": 200}
 #: What the pages, and the receiver in front of them, tell images by.
 KEPT = {"SpecificCharacterSet", "SOPClassUID", "Modality", "PatientSex"}
+#: Texts that our samples do not have.
+MORE = """
+    StudyDescription SeriesDescription InstitutionName InstitutionAddress Manufacturer
+    ManufacturerModelName StationName ProtocolName ImageComments PatientComments AccessionNumber
+    StudyID ReferringPhysicianName PerformingPhysicianName OperatorsName
+    RequestedProcedureDescription BodyPartExamined ConvolutionKernel ContrastBolusAgent
+    IssuerOfPatientID InstitutionalDepartmentName PatientID SoftwareVersions
+"""
 MARK = "pwned7f3"
 LONG = f'"><svg onload={MARK}()>'  # also closes an attribute
 NAME = f'"><svg><script>{MARK}()</script>'  # a name has its own meaning for =
@@ -100,19 +108,12 @@ def attacked_files(folder: Path) -> list[Path]:
     """Return a CT of two slices in which every text is an attack, and some more texts."""
     study = ct.write_series(folder, names.TAKAHASHI, count=2)
     files = sorted((folder / study.folder).rglob("*.dcm"))
-    more = (
-        "StudyDescription SeriesDescription InstitutionName InstitutionAddress Manufacturer"
-        " ManufacturerModelName StationName ProtocolName ImageComments PatientComments"
-        " AccessionNumber StudyID ReferringPhysicianName PerformingPhysicianName OperatorsName"
-        " RequestedProcedureDescription BodyPartExamined ConvolutionKernel ContrastBolusAgent"
-        " IssuerOfPatientID InstitutionalDepartmentName PatientID SoftwareVersions"
-    ).split()
     with config.disable_value_validation():
         for path in files:
             ds = pydicom.dcmread(path)
             ds.decode()
             ds.SpecificCharacterSet = "ISO_IR 192"
-            for keyword in more:
+            for keyword in MORE.split():
                 setattr(ds, keyword, "x")
             assert attack(ds) == {LONG, NAME, SHORT}
             ds.save_as(path, enforce_file_format=True)

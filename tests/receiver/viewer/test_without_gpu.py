@@ -19,10 +19,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.readingroom, pytest.mark.timeout(
 _GL = "['webgl', 'webgl2'].map(kind => document.createElement('canvas').getContext(kind) !== null)"
 
 
-@pytest.fixture(scope="module", params=[
-    "--disable-3d-apis",
-    pytest.param("--disable-software-rasterizer", marks=pytest.mark.slow),
-])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "--disable-3d-apis",
+        pytest.param("--disable-software-rasterizer", marks=pytest.mark.slow),
+    ],
+)
 def bare(chromium: BrowserType, request: pytest.FixtureRequest) -> Iterator[Browser]:
     """Chromium that has no WebGL at all."""
     started = start(chromium, more=(request.param,))

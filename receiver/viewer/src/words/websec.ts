@@ -38,4 +38,13 @@ export const WEBSEC_WORDS = {
     "自動診断、計測値の解釈、オンライン診療。",
     "Computer-aided diagnosis, interpretation of measurements, online consultation.",
   ],
+  "id.differ": ["依頼と不一致", "Request differs"],
+  "id.mismatch": [
+    "依頼と画像で {w} が違います。電話で確認してください",
+    "Request and images differ: {w}. Confirm by phone",
+  ],
+  "id.of.id": ["患者ID (依頼 {v})", "patient ID (request: {v})"],
+  "id.of.name": ["氏名 (依頼 {v})", "name (request: {v})"],
+  "id.of.birth_date": ["生年月日 (依頼 {v})", "birth date (request: {v})"],
+  "id.of.sex": ["性別 (依頼 {v})", "sex (request: {v})"],
 } as const;
