@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from starlette.routing import Route
 
@@ -48,8 +49,15 @@ class Row:
 
 def rows() -> list[Row]:
     """Read the table."""
-    read = tomllib.loads(TABLE.read_text("utf-8"))["row"]
-    return [Row(**{k: tuple(v) if isinstance(v, list) else v for k, v in r.items()}) for r in read]
+    read: list[dict[str, Any]] = tomllib.loads(TABLE.read_text("utf-8"))["row"]
+    found = []
+    for row in read:
+        # lists of TOML as tuples, so that a row cannot be changed
+        values: dict[str, Any] = {
+            name: tuple(said) if isinstance(said, list) else said for name, said in row.items()
+        }
+        found.append(Row(**values))
+    return found
 
 
 def claimed(table: Iterable[Row], what: str) -> list[str]:
