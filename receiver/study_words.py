@@ -8,6 +8,7 @@ from typing import Any
 from common.dicom import patient as identity
 from common.dicom import person_name
 from receiver.attributes import GUESSED, first
+from receiver.differences import DIFFERS
 
 
 def patient(model: dict[str, Any], institution: str, study_date: str | None) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def patient(model: dict[str, Any], institution: str, study_date: str | None) -> 
         "birth_date": born,
         "sex": first(model, "00100040") or "",
         "age": _age(born, study_date),
+        **({"differs": model[DIFFERS]} if DIFFERS in model else {}),
     }
 
 

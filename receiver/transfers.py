@@ -23,7 +23,7 @@ from common.errors import (
 )
 from common.link import Opening, Slot
 from common.states import InstanceState, TransferState, move
-from receiver import index, requests, statements
+from receiver import differences, index, requests, statements
 from receiver.attributes import instance_attributes, study_attributes, told_attributes
 from receiver.facts import LIGHT
 from receiver.store import Store
@@ -346,8 +346,12 @@ def touch_study(
     values: dict[str, Any] = {"changed_at": index.now()}
     if transfer is not None and transfer != known.transfer:
         values["transfer"] = transfer
-    if not announced and ANNOUNCED in json.loads(known.attributes):
-        values["attributes"] = json.dumps(attributes(), ensure_ascii=False)
+    model = json.loads(known.attributes)
+    if announced != (ANNOUNCED in model):
+        said = attributes()
+        both = differences.kept(said, model) if announced else differences.kept(model, said)
+        if both is not model:
+            values["attributes"] = json.dumps(both, ensure_ascii=False)
     db.execute(update(_studies).where(_studies.c.key == known.key).values(**values))
     return str(known.key)
 

@@ -2,6 +2,7 @@
 
 import { h, put } from "./dom";
 import * as events from "./events";
+import { mismatch } from "./mismatch";
 import { clock, dashed, forms, sexWord, years } from "./names";
 import { requestPanel } from "./request";
 import type { Row, User } from "./types";
@@ -32,7 +33,7 @@ export function makeFrame(home: () => void): Frame {
     h(
       "header",
       { class: "banner" },
-      h("strong", { class: "reg", "data-role": "banner" }, word("banner")),
+      h("strong", { class: "reg", "data-role": "banner" }, purposeLink()),
       h("button", { class: "home", type: "button", onclick: home }, word("app")),
       who,
       asked,
@@ -75,6 +76,11 @@ export function makeFrame(home: () => void): Frame {
   };
 }
 
+/** In a tab of its own, so that no case is lost by looking up what the banner means. */
+function purposeLink(): HTMLElement {
+  return h("a", { href: "/purpose", target: "_blank", rel: "noopener" }, word("banner"));
+}
+
 function languages(): HTMLElement {
   const choose = (code: "ja" | "en"): HTMLButtonElement =>
     h("button", { class: "plain", type: "button", lang: code, onclick: () => setLanguage(code) }, code);
@@ -115,6 +121,7 @@ export function patientLine(row: Row): Node[] {
   ];
   if (age !== null) parts.push(word("age.years", { n: age }));
   parts.push(h("span", { class: "pid", "data-role": "patient-id" }, `ID ${patient.id ?? ""}@${issuer}`));
+  parts.push(...mismatch(patient));
   if (patient.guessed) parts.push(h("span", { class: "chip", title: say("id.guess") }, word("mark.guess")));
   if (row.test) parts.push(h("span", { class: "chip test" }, word("mark.test")));
   return parts;

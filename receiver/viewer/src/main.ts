@@ -5,6 +5,7 @@ import { leave } from "./context";
 import { h } from "./dom";
 import * as events from "./events";
 import { makeFrame } from "./frame";
+import { PURPOSE, showPurpose } from "./pages/purpose";
 import { showSignIn } from "./pages/sign_in";
 import { showStudy } from "./pages/study";
 import { showWorkList } from "./pages/work_list";
@@ -41,6 +42,10 @@ export function go(path: string): void {
 
 function show(): void {
   blank();
+  if (location.pathname === PURPOSE) {
+    close = showPurpose(frame);
+    return;
+  }
   if (user === null) {
     close = showSignIn(frame, signedIn);
     return;

@@ -10,6 +10,8 @@ export interface Patient {
   readonly sex: string | null;
   readonly age: string | number | null;
   readonly guessed: boolean;
+  /** What the request said otherwise than the images. */
+  readonly differs?: Readonly<Partial<Record<"id" | "name" | "birth_date" | "sex", string>>>;
 }
 
 export interface Row {

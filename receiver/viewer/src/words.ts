@@ -1,6 +1,7 @@
 /** Every word a person sees in the viewer, Japanese first. One table, one file. */
 
 import { RADIOLOGY_WORDS } from "./words/radiology";
+import { WEBSEC_WORDS } from "./words/websec";
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
@@ -164,6 +165,7 @@ export const WORDS = {
   "slide.snapshot": ["写し K", "Snapshot K"],
   "slide.arrived": ["到着 {p} %", "{p} % here"],
   ...RADIOLOGY_WORDS,
+  ...WEBSEC_WORDS,
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;

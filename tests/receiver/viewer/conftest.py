@@ -37,12 +37,12 @@ def chromium() -> Iterator[BrowserType]:
         yield playwright.chromium
 
 
-def start(chromium: BrowserType, **options: Any) -> Browser:
-    """Start Chromium without a GPU."""
+def start(chromium: BrowserType, *, more: tuple[str, ...] = (), **options: Any) -> Browser:
+    """Start Chromium without a GPU, with more switches if need be."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         pytest.skip("no Chromium on this machine")
-    return chromium.launch(executable_path=found, args=list(SWITCHES), **options)
+    return chromium.launch(executable_path=found, args=[*SWITCHES, *more], **options)
 
 
 @pytest.fixture(scope="module")

@@ -87,18 +87,6 @@ def test_an_image_that_says_another_patient_or_study_is_not_drawn(
     screen.page.unroute_all(behavior="ignoreErrors")
 
 
-@pytest.mark.requirement("PRI-07")
-def test_no_address_title_or_storage_holds_a_patient(screen: Screen, ward: Ward) -> None:
-    screen.open(ward.keys["takahashi"])
-    kept = screen.page.evaluate(
-        "[location.href, document.title, JSON.stringify(localStorage),"
-        " JSON.stringify(sessionStorage), document.cookie].join(' ')"
-    )
-    patient = names.TAKAHASHI
-    for word in (*patient.name.replace("=", "^").split("^"), patient.patient_id):
-        assert word not in kept
-
-
 def test_sign_out_leaves_nothing_on_the_screen(screen: Screen, ward: Ward) -> None:
     screen.open(ward.keys["takahashi"])
     with screen.page.expect_navigation():  # a new page, with a memory of its own

@@ -41,7 +41,7 @@ def at_one_to_one(screen: Screen, rows: int, columns: int) -> npt.NDArray[np.uin
     return canvas[top : top + rows, left : left + columns]
 
 
-@pytest.mark.requirement("RAD-04")
+@pytest.mark.requirement("RAD-02", "RAD-04")
 @pytest.mark.parametrize(("key", "width", "center"), [("4", 400, 40), ("5", 1500, -600)])
 def test_pixels_on_the_screen_are_those_that_pydicom_computes(
     screen: Screen, ward: Ward, key: str, width: int, center: int

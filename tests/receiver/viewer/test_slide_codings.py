@@ -84,7 +84,7 @@ def test_the_colour_of_jpeg_2000_is_openslides(coded: Coded, name: str) -> None:
     assert "非可逆" in coded.screen.page.locator(".facts").inner_text()
 
 
-@pytest.mark.requirement("DCM-04")
+@pytest.mark.requirement("DCM-04", "WSI-05")
 @pytest.mark.parametrize("name", ["rct", "rgb", "htj2k", "jls", "native"])
 def test_lossless_tiles_are_shown_value_by_value(coded: Coded, name: str) -> None:
     page = shown(coded, next(one for one in CODINGS if one.name == name))

@@ -4,6 +4,7 @@ import * as api from "../api";
 import { h, writing } from "../dom";
 import * as events from "../events";
 import { arrival, setTitle, studyLine, type Frame } from "../frame";
+import { mismatchChip } from "../mismatch";
 import { dashed, forms, sexWord, years } from "../names";
 import { wish } from "../request";
 import type { Row } from "../types";
@@ -290,6 +291,7 @@ function patient(row: Row): HTMLElement[] {
     dashed(person.birth_date),
   ];
   if (row.test) first.push(" ", h("span", { class: "chip test" }, word("mark.test")));
+  first.push(...mismatchChip(person));
   if (person.guessed) {
     first.push(" ", h("span", { class: "chip", title: say("id.guess") }, word("mark.guess")));
   }
