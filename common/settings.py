@@ -136,6 +136,19 @@ class Receiver(Settings):
         "Certificate of the viewer (PEM); empty: issued by the receiver's own CA",
     )
     web_key: str = option("", "その鍵 (PEM)", "Its key (PEM)")
+    second_factor: bool = option(
+        True,
+        "利用者全員に二要素認証 (確認コードかパスキー) を求める。falseなら登録した人だけ。"
+        "試験のときだけ false にする",
+        "Everybody signs in with a second factor (code or passkey); false: only who has one."
+        " Turn it off for trials alone",
+    )
+    lock_minutes: int = option(
+        15,
+        "操作のないビューアを隠してロックするまでの分数",
+        "Minutes without a hand after which the viewer hides its picture and locks",
+        check_positive,
+    )
     aet: str = option("TODOKE", "受信側のAEタイトル", "AE title of the receiver", check_aet)
     other_storage_classes: tuple[str, ...] = option(
         (),

@@ -41,8 +41,13 @@ def reply(
     return Response(body, media_type=media_type, headers=sent)
 
 
-async def body_of(request: Request) -> dict[str, Any]:
+async def body_of(request: Request, limit: int = BODY_LIMIT) -> dict[str, Any]:
     """Return the JSON object of a request.
+
+    Parameters
+    ----------
+    limit : int
+        Most bytes.
 
     Raises
     ------
@@ -52,8 +57,8 @@ async def body_of(request: Request) -> dict[str, Any]:
     body = b""
     async for part in request.stream():
         body += part
-        if len(body) > BODY_LIMIT:
-            raise UsageError(cause=f"> {BODY_LIMIT} bytes")
+        if len(body) > limit:
+            raise UsageError(cause=f"> {limit} bytes")
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as failure:
