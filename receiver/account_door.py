@@ -191,8 +191,7 @@ class AccountDoor:
                 "code": self.services.institution_code,
             },
         }
-        if stage != "full":
-            words["factors"] = await asyncio.to_thread(self.factors.kinds, user.name)
+        words["factors"] = await asyncio.to_thread(self.factors.kinds, user.name)
         return reply(request, words)
 
     async def lock(self, request: Request) -> Response:
