@@ -35,7 +35,7 @@ from common.setting_checks import (
     check_positive,
     check_profile,
 )
-from common.setting_options import clock_bound, keep_free, option
+from common.setting_options import clock_bound, keep_free, lock_minutes, option, second_factor
 
 VERSION = 1
 
@@ -136,19 +136,8 @@ class Receiver(Settings):
         "Certificate of the viewer (PEM); empty: issued by the receiver's own CA",
     )
     web_key: str = option("", "その鍵 (PEM)", "Its key (PEM)")
-    second_factor: bool = option(
-        True,
-        "利用者全員に二要素認証 (確認コードかパスキー) を求める。falseなら登録した人だけ。"
-        "試験のときだけ false にする",
-        "Everybody signs in with a second factor (code or passkey); false: only who has one."
-        " Turn it off for trials alone",
-    )
-    lock_minutes: int = option(
-        15,
-        "操作のないビューアを隠してロックするまでの分数",
-        "Minutes without a hand after which the viewer hides its picture and locks",
-        check_positive,
-    )
+    second_factor: bool = second_factor()
+    lock_minutes: int = lock_minutes()
     aet: str = option("TODOKE", "受信側のAEタイトル", "AE title of the receiver", check_aet)
     other_storage_classes: tuple[str, ...] = option(
         (),

@@ -46,7 +46,13 @@ export function uncover(): void {
   cover = null;
   for (const child of document.body.children) child.removeAttribute("inert");
   document.documentElement.classList.remove("locked");
-  for (const [canvas, copy] of kept) canvas.getContext("2d")?.drawImage(copy, 0, 0);
+  for (const [canvas, copy] of kept) {
+    const context = canvas.getContext("2d");
+    context?.save();
+    context?.setTransform(1, 0, 0, 1, 0, 0); // a view leaves its own
+    context?.drawImage(copy, 0, 0);
+    context?.restore();
+  }
   kept.clear();
   for (const done of waiting.splice(0)) done();
   window.dispatchEvent(new Event("resize"));
