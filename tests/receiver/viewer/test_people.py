@@ -168,6 +168,7 @@ def test_passkey_signs_in_and_unlocks(desk: Page, strict: Secure, ward: Ward) ->
     assert desk.locator("canvas").count() == 0
     desk.get_by_label("パスワード").fill(PASSWORD)
     desk.get_by_role("button", name="解除する").click()
+    desk.locator(PICTURE).first.wait_for()  # the page is loaded anew
     screen.until("window.__todoke.view?.ready === true", "the same study")
 
 
