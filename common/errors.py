@@ -150,8 +150,8 @@ class SeveralInstitutions(UsageError):
 
 class PasswordTooWeak(UsageError):
     number = "E-1008"
-    ja = "パスワードが規則に合いません ({cause})。英字・数字・記号を混ぜて13文字以上にしてください"
-    en = "The password breaks the rule ({cause}). Use 13 or more letters, digits and signs, mixed"
+    ja = "パスワードが規則に合いません ({cause})。英字・数字・記号で{least}文字以上にしてください"
+    en = "The password breaks the rule ({cause}). Mix {least} or more letters, digits and signs"
 
 
 class VerbFailed(TodokeError):
@@ -838,3 +838,63 @@ class RequestForbidden(TodokeError):
     http_status = 403
     ja = "この操作は許可されていません ({cause})。管理者に連絡してください"
     en = "Not permitted ({cause}). Ask the administrator"
+
+
+class NotPermitted(RequestForbidden):
+    number = "E-1310"
+    ja = "この操作の権限がありません ({cause})。管理者に連絡してください"
+    en = "Your role does not permit this ({cause}). Ask the administrator"
+
+
+class SessionLocked(NotSignedIn):
+    number = "E-1311"
+    ja = "離席のためロックしています。パスワードかパスキーで解除してください"
+    en = "Locked while away. Unlock it with the password or the passkey"
+
+
+class SecondStepNeeded(NotSignedIn):
+    number = "E-1312"
+    ja = "サインインが終わっていません。二要素目の確認か登録を済ませてください"
+    en = "The sign-in is not complete. Give or enrol the second factor"
+
+
+class CodeWrong(UsageError):
+    number = "E-1313"
+    http_status = 409
+    ja = "確認コードが合いません。端末の時刻を確かめ、次に出るコードを入れてください"
+    en = "The code does not match. Check the clock of the phone and enter its next code"
+
+
+class PasskeyRefused(UsageError):
+    number = "E-1314"
+    http_status = 409
+    ja = "パスキーを確かめられません ({cause})。もう一度やり直してください"
+    en = "The passkey could not be verified ({cause}). Try again"
+
+
+class LastFactor(UsageError):
+    number = "E-1315"
+    http_status = 409
+    ja = "最後の二要素目は外せません。先に別の二要素目を登録してください"
+    en = "The last second factor cannot be removed. Enrol another one first"
+
+
+class PasswordNotRight(UsageError):
+    number = "E-1316"
+    http_status = 403
+    ja = "パスワードが違います。いまのパスワードを入れ直してください"
+    en = "The password is not right. Enter your present password again"
+
+
+class PasskeyNeedsName(UsageError):
+    number = "E-1317"
+    http_status = 409
+    ja = "パスキーは https とホスト名で開いた画面だけで使えます。アドレスを確かめてください"
+    en = "Passkeys work only on a page opened by https and host name. Check the address"
+
+
+class OwnAccount(UsageError):
+    number = "E-1318"
+    http_status = 409
+    ja = "自分の役割の変更と停止は自分ではできません。ほかの管理者に頼んでください"
+    en = "You cannot change your own role or disable yourself. Ask another administrator"

@@ -1,4 +1,4 @@
-"""A row of the table of options, and the rows that both ends have."""
+"""A row of the table of options, and rows that have a place of their own."""
 
 from __future__ import annotations
 
@@ -30,5 +30,26 @@ def clock_bound() -> Any:
         1000,
         "相手の時計との許せるずれ (ミリ秒)。超えているあいだ証跡に署名しない",
         "Milliseconds that the partner's clock may differ: beyond them no record is signed",
+        check_positive,
+    )
+
+
+def second_factor() -> Any:
+    """Whether everybody who signs in has a second factor (AUT-02)."""
+    return option(
+        True,
+        "利用者全員に二要素認証 (確認コードかパスキー) を求める。falseなら登録した人だけ。"
+        "試験のときだけ false にする",
+        "Everybody signs in with a second factor (code or passkey); false: only who has one."
+        " Turn it off for trials alone",
+    )
+
+
+def lock_minutes() -> Any:
+    """How long a viewer waits for a hand (AUT-06)."""
+    return option(
+        15,
+        "操作のないビューアを隠してロックするまでの分数",
+        "Minutes without a hand after which the viewer hides its picture and locks",
         check_positive,
     )

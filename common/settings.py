@@ -35,7 +35,7 @@ from common.setting_checks import (
     check_positive,
     check_profile,
 )
-from common.setting_options import clock_bound, keep_free, option
+from common.setting_options import clock_bound, keep_free, lock_minutes, option, second_factor
 
 VERSION = 1
 
@@ -136,6 +136,8 @@ class Receiver(Settings):
         "Certificate of the viewer (PEM); empty: issued by the receiver's own CA",
     )
     web_key: str = option("", "その鍵 (PEM)", "Its key (PEM)")
+    second_factor: bool = second_factor()
+    lock_minutes: int = lock_minutes()
     aet: str = option("TODOKE", "受信側のAEタイトル", "AE title of the receiver", check_aet)
     other_storage_classes: tuple[str, ...] = option(
         (),

@@ -43,6 +43,7 @@ from sqlalchemy.exc import DBAPIError
 
 from common import database, durable
 from common.errors import DatabaseUnsafe
+from common.web import account_tables
 from receiver import evidence_tables, marks_tables, request_tables, writing
 
 SCHEMA_VERSION = 3
@@ -318,6 +319,7 @@ class Index:
             metadata.create_all(self.engine)
             _undescribed.create(self.engine, checkfirst=True)  # an older index has none
         with self.write() as db:
+            account_tables.migrate(db)
             version = db.execute(select(schema.c.version)).scalar()
             if version is None:
                 db.execute(insert(schema).values(version=SCHEMA_VERSION))

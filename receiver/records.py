@@ -25,7 +25,7 @@ from typing import Any
 from sqlalchemy import Connection, LargeBinary, Table, insert, select
 
 from common import durable
-from common.web import accounts
+from common.web import account_tables
 from receiver import index, statements
 from receiver.index import Index
 
@@ -38,7 +38,10 @@ SMALL: tuple[Table, ...] = (
     index.revocation_lists,
     index.invitations,
     index.purges,
-    accounts.users,
+    account_tables.users,
+    account_tables.factors,  # without them an account would ask for its password alone
+    account_tables.recovery_codes,
+    account_tables.old_passwords,
 )
 _transfers, _studies = index.transfers, index.studies
 

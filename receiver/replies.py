@@ -47,7 +47,7 @@ async def body_of(request: Request, limit: int = BODY_LIMIT) -> dict[str, Any]:
     Parameters
     ----------
     limit : int
-        Most bytes that it may have.
+        Most bytes.
 
     Raises
     ------

@@ -65,6 +65,9 @@ def init(
     ] = None,
     web_key: Annotated[Path | None, typer.Option(help="その鍵 PEM / its key")] = None,
     aet: Annotated[str, typer.Option(help="AEタイトル / AE title")] = Receiver.aet,
+    second_factor: Annotated[
+        bool, typer.Option(help="全員に二要素認証を求める / everybody has a second factor")
+    ] = Receiver.second_factor,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -102,6 +105,7 @@ def init(
             web_cert=str(web_cert.resolve()) if web_cert else "",
             web_key=str(web_key.resolve()) if web_key else "",
             aet=aet,
+            second_factor=second_factor,
         )
         folder = data_folder("receiver", data)
         node = setup.init(folder, institution, settings, operator=operator(operator_name))

@@ -40,6 +40,10 @@ class ViewerServices:
         Under which browsers may reach the door, besides localhost and bare addresses.
     waiting : Waiting, optional
         Where frames that readers wait for are noted; the link's door shares it.
+    second_factor : bool
+        Whether everybody signs in with a second factor (AUT-02).
+    lock_seconds : int
+        After so long without a hand the viewer locks (AUT-06).
     """
 
     index: Index
@@ -54,3 +58,5 @@ class ViewerServices:
     keep_tiles_seconds: int = 0
     names: frozenset[str] = frozenset()
     waiting: Waiting | None = None
+    second_factor: bool = True
+    lock_seconds: int = 15 * 60

@@ -10,20 +10,30 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from common.errors import SignInFailed, TodokeError, UsageError
+from common.errors import TodokeError
 from common.web import guard
-from common.web.accounts import ABSOLUTE_SECONDS, Accounts
+from common.web.accounts import Accounts
 from common.web.headers import SecurityHeaders
 from common.web.hosts import KnownHosts
-from receiver import dicomweb, index, marks, pages, requests, slide_levels
+from receiver import (
+    account_door,
+    dicomweb,
+    index,
+    marks,
+    pages,
+    people_door,
+    requests,
+    roles,
+    slide_levels,
+)
 from receiver.changes import Changes
 from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
 from receiver.live import Live
-from receiver.replies import body_of, failed, left, not_served, reply
+from receiver.replies import failed, left, not_served, reply
 from receiver.stored import Stored
 from receiver.tiles import Tiles, TilesFirst
 from receiver.viewer_services import ViewerServices
@@ -31,10 +41,8 @@ from receiver.worklist import Worklist
 
 __all__ = ["ViewerServices", "viewer_app"]
 
-HASHES = 2  # passwords checked at the same time
-
 #: What a page asks for by itself, without its user: keeps no session alive.
-PASSIVE = ("/api/events", "/api/worklist", "/coverage")
+PASSIVE = ("/api/events", "/api/worklist", "/coverage", "/api/session/lock")
 
 
 def viewer_app(services: ViewerServices) -> Starlette:
@@ -45,7 +53,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
     services : ViewerServices
     """
     changes = Changes(services.index)
-    accounts = Accounts(services.index, version=changes.version)
+    accounts = account_door.accounts_of(services, changes.version)
     known = KnownFacts(services.store)
     worklist = Worklist(services.index, known)
     decoders = Decoders()
@@ -60,7 +68,8 @@ def viewer_app(services: ViewerServices) -> Starlette:
         changes.close()
 
     routes: list[BaseRoute] = [
-        *_session_routes(services, accounts),
+        *account_door.routes(services, accounts),
+        *people_door.routes(services, accounts),
         *_list_routes(services, accounts, worklist),
         *marks.routes(services, worklist),
         *dicomweb.routes(services, known, decoders, stored),
@@ -78,6 +87,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
                 guarded=("/api", "/dicomweb"),
                 open_paths=("/api/sign-in",),
                 passive=PASSIVE,
+                permitted=roles.check,
                 refused=services.refused,
             ),
             Middleware(TilesFirst, tiles=tiles),
@@ -89,69 +99,6 @@ def viewer_app(services: ViewerServices) -> Starlette:
             ClientDisconnect: left,
         },
     )
-
-
-def _session_routes(services: ViewerServices, accounts: Accounts) -> list[BaseRoute]:
-    name = guard.cookie_name(https=services.https)
-    turns = asyncio.Semaphore(HASHES)
-
-    async def sign_in(request: Request) -> Response:
-        body = await body_of(request)
-        given, password = body.get("name"), body.get("password")
-        if not isinstance(given, str) or not isinstance(password, str):
-            raise UsageError(cause="name, password")
-        address = request.client.host if request.client else ""
-        old = guard.session_number(request.headers, https=services.https)
-        try:
-            async with turns:  # a flood of guesses must not take the threads that read frames
-                user, number = await asyncio.to_thread(accounts.sign_in, given, password, address)
-        except SignInFailed as error:  # without the name: a password may have been typed there
-            await asyncio.to_thread(services.refused, address, f"{error.number} sign-in", None)
-            raise
-        if old is not None:
-            await asyncio.to_thread(accounts.sign_out, old)
-        answer = JSONResponse({"user": user.as_json()})
-        answer.set_cookie(
-            name,
-            number,
-            max_age=ABSOLUTE_SECONDS,
-            path="/",
-            secure=services.https,
-            httponly=True,
-            samesite="strict",
-        )
-        return answer
-
-    async def sign_out(request: Request) -> Response:
-        number = guard.session_number(request.headers, https=services.https)
-        if number is not None:
-            await asyncio.to_thread(accounts.sign_out, number)
-        answer = Response(status_code=204, headers={"Clear-Site-Data": '"cache"'})
-        answer.delete_cookie(
-            name, path="/", secure=services.https, httponly=True, samesite="strict"
-        )
-        return answer
-
-    async def session(request: Request) -> Response:
-        user = guard.signed_in(request.scope)
-        return reply(
-            request,
-            {
-                "user": user.as_json(),
-                "server_time": index.now(),
-                "version": services.version,
-                "institution": {
-                    "name": services.institution_name,
-                    "code": services.institution_code,
-                },
-            },
-        )
-
-    return [
-        Route("/api/sign-in", sign_in, methods=["POST"]),
-        Route("/api/sign-out", sign_out, methods=["POST"]),
-        Route("/api/session", session, methods=["GET"]),
-    ]
 
 
 def _list_routes(

@@ -120,6 +120,8 @@ async def serve(data: Path) -> None:
         keep_tiles_seconds=60 * settings.tile_cache_minutes,
         names=viewer_names(settings),
         waiting=waiting,
+        second_factor=settings.second_factor,
+        lock_seconds=60 * settings.lock_minutes,
     )
     contexts = _contexts(node, settings, lists, shown, trail)
     kept_up = upkeep.Upkeep(node, index, lists, trail, list(contexts.values()))

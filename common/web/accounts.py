@@ -1,136 +1,63 @@
-"""People who sign in, and their sessions.
+"""People who sign in: accounts with a role, a password and a second factor.
 
 Passwords are kept as Argon2id hashes (RFC 9106), sessions as the SHA-256 of an
-opaque number of 256 bits: who reads the database can become nobody.  A session
-ends after 15 minutes without a request of its user and 12 hours in any case.
+opaque number of 256 bits: who reads the database can become nobody.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
-import threading
 import time
 import unicodedata
-from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
-from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error, InvalidHashError
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Connection,
-    Float,
-    ForeignKey,
-    MetaData,
-    String,
-    Table,
-    Text,
-    delete,
-    insert,
-    select,
-    update,
+from sqlalchemy import Connection, insert, select, update
+
+from common.errors import (
+    NotFound,
+    PasswordNotRight,
+    PasswordTooWeak,
+    SignInFailed,
+    UsageError,
+)
+from common.web import account_tables
+from common.web.account_tables import MAX_NAME, old_passwords, sessions, users
+from common.web.factors import Factors
+from common.web.passwords import (
+    MIN_PASSWORD,
+    MIN_WITH_FACTOR,
+    Failures,
+    Hashes,
+    check_password,
+)
+from common.web.sessions import (
+    ABSOLUTE_SECONDS,
+    IDLE_SECONDS,
+    Database,
+    Sessions,
+    Standing,
+    User,
 )
 
-from common.errors import NotFound, NotSignedIn, PasswordTooWeak, SignInFailed, UsageError
-
-IDLE_SECONDS = 15 * 60
-ABSOLUTE_SECONDS = 12 * 60 * 60
-TOUCH_SECONDS = 20  # a session's last use is written at most so often
-MIN_PASSWORD = 13
-MAX_PASSWORD = 256
-MAX_NAME = 64
-KEPT_SESSIONS = 1000  # in memory, each as long as nothing is written
-
-metadata = MetaData()
-users = Table(
-    "users",
-    metadata,
-    Column("name", String(MAX_NAME), primary_key=True),  # as typed at sign-in, case folded
-    Column("display", Text, nullable=False),
-    Column("password", Text, nullable=False),  # Argon2id, PHC string
-    Column("disabled", Boolean, nullable=False),
-    Column("made_at", Float, nullable=False),  # seconds since 1970
-)
-sessions = Table(
+__all__ = [
+    "ABSOLUTE_SECONDS",
+    "IDLE_SECONDS",
+    "ROLES",
+    "Accounts",
+    "Failures",
+    "Standing",
+    "User",
+    "check_password",
     "sessions",
-    metadata,
-    Column("digest", String(64), primary_key=True),  # SHA-256 of the session's number
-    Column("user", String(MAX_NAME), ForeignKey("users.name"), nullable=False),
-    Column("made_at", Float, nullable=False),
-    Column("used_at", Float, nullable=False),
-)
+    "users",
+]
 
-
-class Database(Protocol):
-    """Short transactions, as the rooms' indexes give them."""
-
-    def read(self) -> AbstractContextManager[Connection]:
-        """One consistent view."""
-
-    def write(self) -> AbstractContextManager[Connection]:
-        """One transaction that writes."""
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """Who is signed in."""
-
-    name: str
-    display: str
-
-    def as_json(self) -> dict[str, str]:
-        """Return the fields as the web API names them."""
-        return {"name": self.name, "display": self.display}
-
-
-class Failures:
-    """Counts failed sign-ins per key and says when there were too many.
-
-    Parameters
-    ----------
-    limit : int
-        Failures after which a key is refused.
-    seconds : float
-        Time after which a failure is forgotten.
-    """
-
-    KEPT = 10_000  # keys; the oldest are forgotten first
-
-    def __init__(self, limit: int, seconds: float, clock: Callable[[], float]) -> None:
-        self.limit = limit
-        self.seconds = seconds
-        self.clock = clock
-        self._times: OrderedDict[str, list[float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def blocked(self, key: str) -> bool:
-        """Whether the key has failed too often of late."""
-        with self._lock:
-            return len(self._recent(key)) >= self.limit
-
-    def add(self, key: str) -> None:
-        """Note a failure."""
-        with self._lock:
-            self._times[key] = [*self._recent(key), self.clock()][-self.limit :]
-            self._times.move_to_end(key)
-            while len(self._times) > self.KEPT:
-                self._times.popitem(last=False)
-
-    def forget(self, key: str) -> None:
-        """A success: begin again."""
-        with self._lock:
-            self._times.pop(key, None)
-
-    def _recent(self, key: str) -> list[float]:
-        since = self.clock() - self.seconds
-        return [at for at in self._times.get(key, []) if at > since]
+ROLES = ("reader", "administrator", "auditor")
+OLD_PASSWORDS = 10  # that a new one may not be again
+EMERGENCY_SECONDS = 4 * 60 * 60  # how long an account for emergencies is open once it was used
+UNLOCK_TRIES = 5
 
 
 class Accounts:
@@ -139,12 +66,21 @@ class Accounts:
     Parameters
     ----------
     database : Database
-        Its tables ``users`` and ``sessions`` are made if they are not there.
+        Its tables are made if they are not there.
     clock : callable
         Seconds since 1970; tests hand in their own.
     version : callable
         Gives a number that every commit to the database changes, or None for "unknown":
         a session is looked up once for each.
+    second_factor : bool
+        Whether nobody gets a whole session without one. A factor that a person has is
+        asked for in any case.
+    idle_seconds : int
+        After so long without its user a session is locked.
+    note : callable
+        Told of an account for emergencies that was opened, as an audit trail is.
+    issuer : str
+        What authenticator programs and browsers call this receiver.
     """
 
     def __init__(
@@ -152,34 +88,52 @@ class Accounts:
         database: Database,
         clock: Callable[[], float] = time.time,
         version: Callable[[], int | None] = lambda: None,
+        *,
+        second_factor: bool = False,
+        idle_seconds: int = IDLE_SECONDS,
+        issuer: str = "todoke",
+        note: Callable[..., None] = lambda *_, **__: None,
     ) -> None:
         self.database = database
         self.clock = clock
-        self._version = version
-        self._kept: OrderedDict[str, tuple[int, Any]] = OrderedDict()
-        # 19 MiB, two passes: OWASP's figure for a server that signs many in; RFC 9106 section 4
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
-        self._nobody = self._hasher.hash(secrets.token_hex(16))
-        self._hashing = threading.BoundedSemaphore(2)  # hashes take memory and a processor each
+        self.second_factor = second_factor
+        self._note = note
+        self.sessions = Sessions(database, clock, version, idle_seconds)
+        self.factors = Factors(database, self.sessions, clock, issuer)
+        self._hashes = Hashes()
         self._by_name = Failures(5, 300, clock)
         self._by_address = Failures(30, 300, clock)
+        self._second = Failures(5, 900, clock)  # per person: who gets there knows the password
         with database.write() as db:
-            metadata.create_all(db)
+            account_tables.metadata.create_all(db)
+            account_tables.migrate(db)
 
-    def add(self, name: str, password: str, display: str = "") -> User:
+    @property
+    def least(self) -> int:
+        """Characters that a password must have (AUT-03)."""
+        return MIN_WITH_FACTOR if self.second_factor else MIN_PASSWORD
+
+    # --- accounts -------------------------------------------------------------------------
+
+    def add(self, name: str, password: str, display: str = "", role: str = "reader") -> User:
         """Make an account.
 
         Raises
         ------
         UsageError
-            The name is taken or no name.
+            The name is taken or no name, or there is no such role.
         PasswordTooWeak
         """
         name = _folded(name)
         if not re.fullmatch(r"[^\W_][\w.@-]*", name) or len(name) > MAX_NAME:
             raise UsageError(cause=f"名前 / name: {name!r}")
-        check_password(password, name)
-        hashed = self._hasher.hash(password)
+        _check_role(role)
+        check_password(password, name, self.least)
+        self._insert(name, password, display, role)
+        return User(name, display or name, role)
+
+    def _insert(self, name: str, password: str, display: str, role: str, **more: Any) -> None:
+        hashed = self._hashes.make(password)
         with self.database.write() as db:
             if _user(db, name) is not None:
                 raise UsageError(cause=f"{name} は使われています / is taken")
@@ -190,17 +144,32 @@ class Accounts:
                     password=hashed,
                     disabled=False,
                     made_at=self.clock(),
+                    role=role,
+                    short=len(password) < MIN_PASSWORD,
+                    **more,
                 )
             )
-        return User(name, display or name)
 
     def names(self) -> list[dict[str, Any]]:
         """Return every account, without its secrets."""
         with self.database.read() as db:
-            rows = db.execute(select(users).order_by(users.c.name))
-            return [
-                {"name": row.name, "display": row.display, "disabled": row.disabled} for row in rows
-            ]
+            rows = db.execute(select(users).order_by(users.c.name)).all()
+        return [
+            {
+                "name": row.name,
+                "display": row.display,
+                "role": row.role,
+                "disabled": row.disabled,
+                "factors": self.factors.kinds(row.name),
+            }
+            | ({"seal": self._seal(row)} if row.seal else {})
+            for row in rows
+        ]
+
+    def _seal(self, row: Any) -> str:
+        if row.seal == "open" and self.clock() >= row.open_until:
+            return "used"
+        return str(row.seal)
 
     def disable(self, name: str) -> None:
         """Let an account sign in no more, and end its sessions.
@@ -211,32 +180,118 @@ class Accounts:
         """
         self._change(name, disabled=True)
 
-    def set_password(self, name: str, password: str) -> None:
+    def set_role(self, name: str, role: str) -> None:
+        """Give an account another role, and end its sessions.
+
+        Raises
+        ------
+        NotFound
+        UsageError
+            No such role.
+        """
+        _check_role(role)
+        self._change(name, role=role)
+
+    def set_password(self, name: str, password: str, *, keep: str | None = None) -> None:
         """Give an account another password, and end its sessions.
+
+        Parameters
+        ----------
+        keep : str, optional
+            Number of the session that stays.
 
         Raises
         ------
         NotFound
         PasswordTooWeak
-            Against the rule, or the password of now again.
+            Against the rule, or one of the last ten.
         """
-        check_password(password, _folded(name))
-        with self.database.read() as db:
-            row = _user(db, _folded(name))
-        if row is not None and self._matches(row.password, password):
-            raise PasswordTooWeak(cause="前と同じ / the same as before")
-        self._change(name, password=self._hasher.hash(password), disabled=False)
-
-    def _change(self, name: str, **values: Any) -> None:
         name = _folded(name)
+        check_password(password, name, self.least)
+        with self.database.read() as db:
+            row = _user(db, name)
+            query = select(old_passwords.c.password).where(old_passwords.c.user == name)
+            old = list(db.execute(query.order_by(old_passwords.c.id.desc())).scalars())
+        if row is None:
+            raise NotFound(thing=name)
+        if row.seal is not None:
+            raise UsageError(cause=f"{name}: receiver user seal")
+        if any(self._hashes.matches(one, password) for one in (row.password, *old[:OLD_PASSWORDS])):
+            raise PasswordTooWeak(cause="前と同じ / one of before", least=self.least)
         with self.database.write() as db:
+            db.execute(insert(old_passwords).values(user=name, password=row.password))
+        short = len(password) < MIN_PASSWORD
+        hashed = self._hashes.make(password)
+        self._change(name, keep, password=hashed, disabled=False, short=short)
+
+    def reset(self, name: str) -> int:
+        """Forget the second factors of an account, and end its sessions; return how many.
+
+        Raises
+        ------
+        NotFound
+        """
+        name = self.known(name)
+        return self.factors.clear(name)
+
+    def known(self, name: str) -> str:
+        """Return the name as it is kept.
+
+        Raises
+        ------
+        NotFound
+        """
+        name = _folded(name)
+        with self.database.read() as db:
             if _user(db, name) is None:
                 raise NotFound(thing=name)
+        return name
+
+    def _change(self, name: str, keep: str | None = None, **values: Any) -> None:
+        name = self.known(name)
+        with self.database.write() as db:
             db.execute(update(users).where(users.c.name == name).values(**values))
-            db.execute(delete(sessions).where(sessions.c.user == name))
+        self.sessions.end_all(name, but=keep)
+
+    # --- emergencies (AUT-05) -------------------------------------------------------------
+
+    def seal(self, name: str, display: str = "") -> str:
+        """Make an account for emergencies, or seal one again; return its password, once.
+
+        It signs in without a second factor, which may be what is missing; its use raises an
+        alarm, and four hours after its first use it is disabled until it is sealed anew.
+
+        Raises
+        ------
+        UsageError
+            The name is that of a person, or no name.
+        """
+        name = _folded(name)
+        password = "-".join(secrets.token_hex(3) for _ in range(4)) + "-A7"
+        with self.database.read() as db:
+            row = _user(db, name)
+        if row is None:
+            if not re.fullmatch(r"[^\W_][\w.@-]*", name) or len(name) > MAX_NAME:
+                raise UsageError(cause=f"名前 / name: {name!r}")
+            self._insert(name, password, display, "reader", seal="sealed")
+        elif row.seal is None:
+            raise UsageError(cause=f"{name} は使われています / is taken")
+        else:
+            hashed = self._hashes.make(password)
+            self._change(name, password=hashed, seal="sealed", open_until=None, disabled=False)
+        return password
+
+    def _break(self, row: Any) -> bool:
+        """Open a sealed account; return whether its seal was whole until now."""
+        first = update(users).where(users.c.name == row.name, users.c.seal == "sealed")
+        until = self.clock() + EMERGENCY_SECONDS
+        with self.database.write() as db:
+            return db.execute(first.values(seal="open", open_until=until)).rowcount == 1
+
+    # --- signing in -----------------------------------------------------------------------
 
     def sign_in(self, name: str, password: str, address: str = "") -> tuple[User, str]:
-        """Check a password and begin a session.
+        """Check a password and begin a session; see :meth:`Sessions.standing` for its stage.
 
         Parameters
         ----------
@@ -260,109 +315,103 @@ class Accounts:
             raise SignInFailed
         with self.database.read() as db:
             row = _user(db, name)
-        known = row is not None and not row.disabled
-        right = self._matches(row.password if row else self._nobody, password)
-        if row is None or not known or not right:
+        right = self._hashes.matches(row.password if row else self._hashes.nobody, password)
+        if row is None or not right or row.disabled or self._sealed_off(row):
             self._by_name.add(tried)
             self._by_address.add(address)
-            raise SignInFailed
+            out = row is not None and self._by_name.blocked(tried)
+            raise SignInFailed(user=name if row is not None else None, lockout=out)
+        if self._second.blocked(name):
+            raise SignInFailed(user=name, lockout=False)
         self._by_name.forget(tried)
-        number = secrets.token_urlsafe(32)
-        now = self.clock()
-        with self.database.write() as db:
-            db.execute(delete(sessions).where(sessions.c.made_at < now - ABSOLUTE_SECONDS))
-            db.execute(
-                insert(sessions).values(digest=_digest(number), user=name, made_at=now, used_at=now)
-            )
-        return User(row.name, row.display), number
+        if row.seal is not None:
+            first = self._break(row)
+            what = "opened" if first else "used"
+            self._note("break-glass", user=name, what=what, address=address, outcome="ok")
+            self._note("alarm", of=name, cause="非常時アカウント / emergency account " + what)
+        number = self.sessions.begin(name, self._stage(row), address)
+        return User(row.name, row.display, row.role, row.seal is not None), number
+
+    def _sealed_off(self, row: Any) -> bool:
+        return row.seal == "open" and bool(self.clock() >= row.open_until)
+
+    def _stage(self, row: Any) -> str:
+        if row.seal is not None:
+            return "full"
+        if self.factors.of(row.name):
+            return "second"
+        return "enrol" if self.second_factor or row.short else "full"
+
+    def whole(self, number: str, address: str = "") -> str:
+        """End a session that was not whole, and return the number of one that is."""
+        user = self.sessions.standing(number).user
+        self._second.forget(user.name)
+        return self.sessions.begin(user.name, "full", address, number)
+
+    def wrong(self, number: str) -> SignInFailed:
+        """Count a second factor that was wrong, and return what is to be raised."""
+        user = self.sessions.standing(number).user
+        self._second.add(user.name)
+        out = self._second.blocked(user.name)
+        if out:
+            self.sessions.end(number)
+        return SignInFailed(user=user.name, lockout=out)
+
+    def wrong_unlock(self, number: str) -> SignInFailed:
+        """Count a wrong answer at the lock; the fifth ends the session."""
+        user = self.sessions.standing(number).user
+        out = self.sessions.failed(number) >= UNLOCK_TRIES
+        if out:
+            self.sessions.end(number)
+        return SignInFailed(user=user.name, lockout=out)
+
+    def is_password(self, name: str, password: str) -> bool:
+        """Whether this is the password of an account."""
+        with self.database.read() as db:
+            row = _user(db, _folded(name))
+        return self._hashes.matches(row.password if row else self._hashes.nobody, password)
+
+    def confirm(self, name: str, password: str) -> None:
+        """Let a person who is signed in show the password once more, before factors change.
+
+        Raises
+        ------
+        PasswordNotRight
+            Counted as failed sign-ins are.
+        """
+        if self._second.blocked(name) or not self.is_password(name, password):
+            self._second.add(name)
+            raise PasswordNotRight
+
+    # --- sessions -------------------------------------------------------------------------
 
     def sign_out(self, number: str) -> None:
         """End a session; one that is not there is no error."""
-        with self.database.write() as db:
-            db.execute(delete(sessions).where(sessions.c.digest == _digest(number)))
+        self.sessions.end(number)
 
     def session(self, number: str) -> tuple[User, bool]:
-        """Return whose session this is, and whether its use should be noted.
+        """Return whose whole session this is, and whether its use should be noted.
 
         Raises
         ------
         NotSignedIn
-            No session, an ended one, or one of a disabled account.
+            No session, an ended, locked or unfinished one, or one of a disabled account.
         """
-        now = self.clock()
-        row = self._session_row(_digest(number))
-        # a use in the future is one before the clock was set back
-        if row is None or abs(now - row.used_at) > IDLE_SECONDS:
-            raise NotSignedIn
-        if now - row.made_at > ABSOLUTE_SECONDS:
-            raise NotSignedIn
-        return User(row.name, row.display), now - row.used_at > TOUCH_SECONDS
-
-    def _session_row(self, digest: str) -> Any:
-        """Return the row of a session and its user, from memory while nothing was written."""
-        version = self._version()  # before the rows are read, or an old row would be kept as new
-        kept = self._kept.get(digest)
-        if kept is not None and version is not None and kept[0] == version:
-            return kept[1]
-        with self.database.read() as db:
-            row = db.execute(
-                select(users.c.name, users.c.display, sessions.c.made_at, sessions.c.used_at)
-                .join(users, users.c.name == sessions.c.user)
-                .where(sessions.c.digest == digest, users.c.disabled.is_(False))
-            ).one_or_none()
-        self._kept.pop(digest, None)
-        if row is not None and version is not None:
-            self._kept[digest] = (version, row)
-            while len(self._kept) > KEPT_SESSIONS:
-                self._kept.popitem(last=False)
-        return row
+        standing = self.sessions.standing(number).whole()
+        return standing.user, standing.stale
 
     def touch(self, number: str) -> None:
         """Note that a session was used just now."""
-        with self.database.write() as db:
-            db.execute(
-                update(sessions)
-                .where(sessions.c.digest == _digest(number))
-                .values(used_at=self.clock())
-            )
-
-    def _matches(self, hashed: str, password: str) -> bool:
-        if len(password) > MAX_PASSWORD:
-            password = ""
-        with self._hashing:
-            try:
-                return self._hasher.verify(hashed, password)
-            except (Argon2Error, InvalidHashError):
-                return False
+        self.sessions.touch(number)
 
 
-def check_password(password: str, name: str = "") -> None:
-    """Refuse a password against the rule: 13 characters, letters, digits and signs (AUT-03).
-
-    Raises
-    ------
-    PasswordTooWeak
-    """
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise PasswordTooWeak(cause=f"{len(password)}文字 / characters")
-    kinds = {
-        "digit" if sign.isdigit() else "letter" if sign.isalpha() else "sign" for sign in password
-    }
-    if len(kinds) < 3:
-        raise PasswordTooWeak(cause="英字・数字・記号 / letters, digits, signs")
-    if name and name in password.casefold():
-        raise PasswordTooWeak(cause="名前を含む / it has the name in it")
-    if len(set(password)) < 5:
-        raise PasswordTooWeak(cause="くり返し / repetition")
+def _check_role(role: str) -> None:
+    if role not in ROLES:
+        raise UsageError(cause=f"役割 / role: {role!r} ({', '.join(ROLES)})")
 
 
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFKC", name).strip().casefold()
-
-
-@lru_cache(256)  # a page asks for thousands of tiles with one number
-def _digest(number: str) -> str:
-    return hashlib.sha256(number.encode()).hexdigest()
 
 
 def _user(db: Connection, name: str) -> Any:

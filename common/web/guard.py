@@ -8,17 +8,18 @@ the request's origin must be our own (Fetch Metadata, RFC 6454).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from common.errors import NotSignedIn, RequestForbidden, TodokeError
+from common.errors import NotPermitted, NotSignedIn, RequestForbidden, TodokeError
 from common.refusals import Refused
-from common.web.accounts import Accounts, User
+from common.web.accounts import Accounts, Standing, User
 
 WRITE_HEADER = "x-todoke"
 _READS = {"GET", "HEAD"}
@@ -58,6 +59,24 @@ def signed_in(scope: Scope) -> User:
     return user
 
 
+def allow(request: Request, *roles: str) -> User:
+    """Return who makes this request, if the role is one of those named.
+
+    Raises
+    ------
+    NotSignedIn
+    NotPermitted
+    """
+    user = signed_in(request.scope)
+    if user.role not in roles:
+        raise NotPermitted(cause=user.role)
+    return user
+
+
+def _anybody(standing: Standing, _path: str) -> None:
+    standing.whole()
+
+
 class Guard:
     """ASGI middleware before every route.
 
@@ -69,6 +88,8 @@ class Guard:
         Exceptions among them.
     passive : collection of str
         Ends of paths that a page asks for by itself: they keep no session alive.
+    permitted : callable
+        Raises for a session that may not ask for a path; by default one that is not whole.
     refused : callable
         Told of each request that is refused: address, cause, certificate.
     """
@@ -82,6 +103,7 @@ class Guard:
         guarded: Collection[str],
         open_paths: Collection[str] = (),
         passive: Collection[str] = (),
+        permitted: Callable[[Standing, str], None] = _anybody,
         refused: Refused = lambda *_: None,
     ) -> None:
         self.app = app
@@ -90,6 +112,7 @@ class Guard:
         self.guarded = tuple(guarded)
         self.open_paths = frozenset(open_paths)
         self.passive = tuple(passive)
+        self.permitted = permitted
         self.refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,10 +147,12 @@ class Guard:
         number = session_number(headers, https=self.https)
         if number is None:
             raise NotSignedIn
-        user, stale = self.accounts.session(number)
-        if stale and not path.endswith(self.passive):
+        standing = self.accounts.sessions.standing(number)
+        self.permitted(standing, path)
+        whole = standing.stage == "full"
+        if whole and standing.stale and not path.endswith(self.passive):
             await asyncio.to_thread(self.accounts.touch, number)
-        return user
+        return standing.user
 
     def _check_write(self, scope: Scope, headers: Headers) -> None:
         if headers.get(WRITE_HEADER) != "1":

@@ -55,6 +55,7 @@ class Pair:
         verb(
             *("receiver", "init", "--name", "旭川支援病院 (試験)", "--code", RECEIVER, *here),
             *("--host", "localhost", "--bind", "127.0.0.1", "--pairing-port", pairing),
+            "--no-second-factor",
             *("--viewer-port", viewer, "--dicom-port", near["dicom"]),
             *("--link-port", near["link"], *theirs),
             log=log,

@@ -214,6 +214,7 @@ class Filled:
             institution_code=RECEIVER[1],
             https=https,
             version="0.0-test",
+            second_factor=False,  # the factors have tests of their own
             pages=pages,
         )
 

@@ -151,7 +151,7 @@ class Ends:
         must(
             *("receiver", "init", "--data", self.receiver, "--name", "旭川支援病院"),
             *("--code", RECEIVER_CODE, "--address", "旭川市", "--operator", "試験"),
-            *("--host", "localhost", "--bind", "127.0.0.1", *options),
+            *("--host", "localhost", "--bind", "127.0.0.1", "--no-second-factor", *options),
         )
         self.start_receiver()
         invited = must(

@@ -1,7 +1,7 @@
 /** Talking with the receiver: one way out, so that a lost session is noticed everywhere. */
 
 import type { KeptMarks } from "./radiology/kept";
-import type { Coverage, Session, Study, User, Worklist } from "./types";
+import type { Coverage, Session, Study, Worklist } from "./types";
 
 export class Refused extends Error {
   constructor(
@@ -14,7 +14,16 @@ export class Refused extends Error {
   }
 }
 
+/** E-1311: the session is locked, not ended. */
+const LOCKED = "E-1311";
+
 let lost: () => void = () => undefined;
+let locked: () => Promise<void> = () => Promise.resolve();
+
+/** Say what happens when the receiver has locked this session; resolves once it is unlocked. */
+export function onSessionLocked(action: () => Promise<void>): void {
+  locked = action;
+}
 
 /** Say what happens when the receiver no longer knows this browser. */
 export function onSessionLost(action: () => void): void {
@@ -39,8 +48,13 @@ export async function request(
 ): Promise<Response> {
   const response = await fetch(path, { credentials: "same-origin", ...options });
   if (response.ok) return response;
+  const refused = await refusal(response);
+  if (refused.number === LOCKED) {
+    await locked();
+    return request(path, options, session); // what was asked for is still wanted
+  }
   if (response.status === 401 && session) lost();
-  throw await refusal(response);
+  throw refused;
 }
 
 async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
@@ -49,7 +63,7 @@ async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await (await request(path, options)).json()) as T;
 }
 
-function post(path: string, body?: unknown, session = true): Promise<Response> {
+export function post(path: string, body?: unknown, session = true): Promise<Response> {
   return request(
     path,
     {
@@ -69,11 +83,6 @@ export async function session(): Promise<Session | null> {
     if (error instanceof Refused && error.status === 401) return null;
     throw error;
   }
-}
-
-export async function signIn(name: string, password: string): Promise<User> {
-  const response = await post("/api/sign-in", { name, password }, false);
-  return ((await response.json()) as { user: User }).user;
 }
 
 export async function signOut(): Promise<void> {

@@ -16,7 +16,7 @@ export interface Frame {
   /** Put a patient on the patient line, or nobody. */
   who(row: Row | null): void;
   progress(content: Node | null): void;
-  user(user: User | null, signOut: () => void): void;
+  user(user: User | null, hands?: { signOut(): void; away(): void; go(path: string): void }): void;
 }
 
 export function makeFrame(home: () => void): Frame {
@@ -27,6 +27,7 @@ export function makeFrame(home: () => void): Frame {
   const account = h("div", { class: "account" });
   const stage = h("main", { class: "stage" });
   const stale = h("div", { class: "bar inverse", role: "alert", hidden: true });
+  const emergency = h("div", { class: "bar inverse", role: "status", hidden: true }, word("emergency.bar"));
   const root = h(
     "div",
     { class: "frame" },
@@ -42,7 +43,7 @@ export function makeFrame(home: () => void): Frame {
       languages(),
       account,
     ),
-    stale,
+    h("div", { class: "bars" }, emergency, stale),
     stage,
   );
   events.listen({ watch: (state) => showWatch(state, live, stale) });
@@ -61,14 +62,16 @@ export function makeFrame(home: () => void): Frame {
       draw();
     },
     progress: (content) => progress.replaceChildren(...(content ? [content] : [])),
-    user(user, signOut) {
-      live.hidden = user === null;
+    user(user, hands) {
+      live.hidden = user?.role !== "reader"; // only readers have a list that is live
+      emergency.hidden = user?.emergency !== true;
       if (user === null) stale.hidden = true;
       account.replaceChildren(
         ...(user
           ? [
-              h("span", { class: "user" }, user.display || user.name),
-              h("button", { class: "plain", type: "button", onclick: signOut }, word("auth.out")),
+              plain(() => hands?.go("/account"), user.display || user.name),
+              plain(() => hands?.away(), word("lock.now")),
+              plain(() => hands?.signOut(), word("auth.out")),
             ]
           : []),
       );
@@ -80,6 +83,9 @@ export function makeFrame(home: () => void): Frame {
 function purposeLink(): HTMLElement {
   return h("a", { href: "/purpose", target: "_blank", rel: "noopener" }, word("banner"));
 }
+
+const plain = (action: () => void, text: string | Node): HTMLElement =>
+  h("button", { class: "plain", type: "button", onclick: action }, text);
 
 function languages(): HTMLElement {
   const choose = (code: "ja" | "en"): HTMLButtonElement =>

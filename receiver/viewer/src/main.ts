@@ -1,17 +1,21 @@
 /** Beginning of the page: who is signed in, and which address shows what. */
 
+import * as account from "./account";
 import * as api from "./api";
 import { leave } from "./context";
 import { h } from "./dom";
 import * as events from "./events";
 import { makeFrame } from "./frame";
+import { coverPage, uncover, unlocked, isLocked } from "./lock";
+import { showAccount } from "./pages/account";
+import { showPeople } from "./pages/people";
 import { PURPOSE, showPurpose } from "./pages/purpose";
 import { showSignIn } from "./pages/sign_in";
 import { showStudy } from "./pages/study";
 import { showWorkList } from "./pages/work_list";
-import { watchPresence } from "./presence";
+import { idleAfter, tellOthers, watchPresence } from "./presence";
 import { expose } from "./hook";
-import type { User } from "./types";
+import type { Session, User } from "./types";
 import { onOtherPatient } from "./window_group";
 import { inLanguage, word } from "./words";
 
@@ -23,6 +27,10 @@ document.body.replaceChildren(frame.root);
 expose();
 
 let user: User | null = null;
+/** A sign-in that was begun before this page was loaded anew. */
+let begun: account.Step | null = null;
+let idleSeconds = 15 * 60;
+let factors: readonly string[] = [];
 let close: Close = () => undefined;
 
 /** Take the picture and the name off the screen, together and before anything else. */
@@ -47,21 +55,57 @@ function show(): void {
     return;
   }
   if (user === null) {
-    close = showSignIn(frame, signedIn);
+    close = showSignIn(frame, signedIn, begun);
+    begun = null;
     return;
   }
+  close = pageOf(user);
+}
+
+/** Whoever is no reader has pages without patients alone; the receiver holds it so as well. */
+function pageOf(user: User): Close {
+  if (location.pathname === "/account") return showAccount(frame);
+  if (user.role === "administrator") return showPeople(frame, user.name);
+  if (user.role !== "reader") {
+    frame.stage.replaceChildren(h("p", { class: "notice" }, word("role.nothing")));
+    return () => undefined;
+  }
   const key = /^\/study\/([0-9A-Za-z]+)$/.exec(location.pathname)?.[1];
-  close = key ? showStudy(frame, key, user, go) : showWorkList(frame, go);
+  return key ? showStudy(frame, key, user, go) : showWorkList(frame, go);
 }
 
 function signedIn(who: User): void {
   user = who;
-  frame.user(user, () => void signOut());
-  events.start();
+  void api.session().then(settle, () => undefined);
+  frame.user(user, { signOut: () => void signOut(), away: () => void hide(true), go });
+  if (user.role === "reader") events.start();
   show();
 }
 
+/** Hide everything until the reader is back; `tell` the receiver and the other windows. */
+async function hide(tell: boolean): Promise<void> {
+  if (user === null || isLocked()) return;
+  events.stop();
+  const out = (): void => void signOut();
+  coverPage(user, factors, back, out);
+  if (!tell) return;
+  tellOthers("locked");
+  await account.lock().catch(() => undefined); // the receiver locks by itself when nobody asks
+}
+
+function back(): void {
+  tellOthers("unlocked");
+  reveal();
+}
+
+function reveal(): void {
+  uncover();
+  idleAfter(idleSeconds);
+  if (user?.role === "reader") events.start();
+}
+
 async function signOut(): Promise<void> {
+  tellOthers("out");
   forget();
   await api.signOut();
   location.replace("/"); // a new page: nothing of a patient stays in its memory
@@ -72,8 +116,9 @@ function forget(): void {
   if (user === null) return;
   user = null;
   events.stop();
-  frame.user(null, () => undefined);
+  frame.user(null);
   show();
+  uncover();
 }
 
 /** Another window shows another patient: this one's goes off the screen. */
@@ -82,7 +127,19 @@ onOtherPatient(() => {
   frame.stage.prepend(h("p", { class: "bar inverse", role: "alert" }, "▲ ", word("group.other")));
 });
 api.onSessionLost(forget);
-watchPresence(() => user !== null, forget);
+api.onSessionLocked(async () => {
+  await hide(false);
+  await unlocked();
+});
+watchPresence({
+  open: () => user !== null && !isLocked(),
+  idle: () => void hide(true),
+  locked: () => void hide(false),
+  unlocked: () => {
+    if (isLocked()) reveal();
+  },
+  ended: forget,
+});
 window.addEventListener("popstate", show);
 // a page kept by the browser for its back button must not bring a patient back
 window.addEventListener("pageshow", (event) => {
@@ -92,5 +149,25 @@ window.addEventListener("dragover", (event) => event.preventDefault());
 window.addEventListener("drop", (event) => event.preventDefault());
 
 const session = await api.session().catch(() => null);
-if (session) signedIn(session.user);
-else show();
+settle(session);
+if (session?.stage === "full") signedIn(session.user);
+else if (session?.stage === "locked") locked(session.user);
+else {
+  if (session?.stage === "second" || session?.stage === "enrol") {
+    begun = { user: session.user, next: session.stage, factors: session.factors ?? [] };
+  }
+  show();
+}
+
+/** Learn how long this receiver waits for a hand, and how its reader may unlock. */
+function settle(known: Session | null): void {
+  idleSeconds = known?.lock_seconds ?? idleSeconds;
+  factors = known?.factors ?? [];
+  idleAfter(idleSeconds);
+}
+
+/** A locked page that was loaded anew shows nothing until its reader is back. */
+function locked(who: User): void {
+  user = who;
+  coverPage(who, session?.factors ?? [], () => location.reload(), () => void signOut());
+}

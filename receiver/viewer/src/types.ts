@@ -139,13 +139,48 @@ export interface Worklist {
   readonly rows: readonly Row[];
 }
 
+export const ROLES = ["reader", "administrator", "auditor"] as const;
+export type Role = (typeof ROLES)[number];
+
 export interface User {
   readonly name: string;
   readonly display: string;
+  readonly role: Role;
+  readonly emergency?: boolean;
+}
+
+/** A second factor, without its secret; times in seconds since 1970. */
+export interface Factor {
+  readonly id: string;
+  readonly kind: "totp" | "passkey";
+  readonly label: string;
+  readonly made_at: number;
+  readonly used_at: number | null;
+}
+
+export interface SessionRow {
+  readonly id: string;
+  readonly user: string;
+  readonly address: string;
+  readonly made_at: number;
+  readonly locked: boolean;
+  readonly present: boolean;
+}
+
+export interface Person {
+  readonly name: string;
+  readonly display: string;
+  readonly role: Role;
+  readonly disabled: boolean;
+  readonly factors: readonly ("totp" | "passkey" | "recovery")[];
+  readonly seal?: "sealed" | "open" | "used";
 }
 
 export interface Session {
   readonly user: User;
+  readonly stage: "second" | "enrol" | "full" | "locked";
+  readonly factors?: readonly string[];
+  readonly lock_seconds?: number;
   readonly server_time?: string;
   readonly version?: string;
   readonly institution?: { readonly name: string; readonly code: string };

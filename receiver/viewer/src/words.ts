@@ -2,6 +2,7 @@
 
 import { RADIOLOGY_WORDS } from "./words/radiology";
 import { WEBSEC_WORDS } from "./words/websec";
+import { PEOPLE } from "./words/people";
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
@@ -166,6 +167,7 @@ export const WORDS = {
   "slide.arrived": ["到着 {p} %", "{p} % here"],
   ...RADIOLOGY_WORDS,
   ...WEBSEC_WORDS,
+  ...PEOPLE,
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;

@@ -110,6 +110,7 @@ class Room:
             institution_code="0112345675",
             https=tls is not None,
             version="0",
+            second_factor=False,  # the factors have tests of their own
         )
         app: ASGIApp = viewer_app(services)
         if trouble is not None:

@@ -1,0 +1,100 @@
+/**
+ * The lock: whatever shows a patient is covered and blanked, nothing of the work is lost.
+ *
+ * The receiver serves nothing to a locked session. Requests that it refused meanwhile wait
+ * here and are asked again once their reader is back.
+ */
+
+import * as account from "./account";
+import { h } from "./dom";
+import { passkeysHere } from "./passkey";
+import { ask, say } from "./pages/sign_in";
+import type { User } from "./types";
+import { word } from "./words";
+
+const AGAIN_MS = 250;
+
+let cover: HTMLElement | null = null;
+let clearing = 0;
+const waiting: (() => void)[] = [];
+const kept = new Map<HTMLCanvasElement, HTMLCanvasElement>();
+
+export const isLocked = (): boolean => cover !== null;
+
+/** Resolves once nothing is locked. */
+export function unlocked(): Promise<void> {
+  return cover === null ? Promise.resolve() : new Promise((done) => waiting.push(done));
+}
+
+/** Cover the page; `out` signs out, `opened` is told when the reader is back. */
+export function coverPage(user: User, factors: readonly string[], opened: () => void, out: () => void): void {
+  if (cover !== null) return;
+  document.documentElement.classList.add("locked");
+  blank();
+  clearing = window.setInterval(blank, AGAIN_MS); // what was on its way draws behind the cover
+  cover = question(user, factors, opened, out);
+  document.body.append(cover);
+  cover.querySelector("input")?.focus();
+  for (const child of document.body.children) child.toggleAttribute("inert", child !== cover);
+}
+
+/** Take the cover off; every view draws its picture again. */
+export function uncover(): void {
+  if (cover === null) return;
+  window.clearInterval(clearing);
+  cover.remove();
+  cover = null;
+  for (const child of document.body.children) child.removeAttribute("inert");
+  document.documentElement.classList.remove("locked");
+  for (const [canvas, copy] of kept) {
+    const context = canvas.getContext("2d");
+    context?.save();
+    context?.setTransform(1, 0, 0, 1, 0, 0); // a view leaves its own
+    context?.drawImage(copy, 0, 0);
+    context?.restore();
+  }
+  kept.clear();
+  for (const done of waiting.splice(0)) done();
+  window.dispatchEvent(new Event("resize"));
+}
+
+/** No canvas of the page keeps a pixel; its picture waits outside the page. */
+function blank(): void {
+  for (const canvas of document.querySelectorAll("canvas")) {
+    const context = canvas.getContext("2d");
+    if (context === null || canvas.width === 0 || canvas.height === 0) continue;
+    let copy = kept.get(canvas);
+    if (copy?.width !== canvas.width || copy.height !== canvas.height) {
+      copy = document.createElement("canvas");
+      [copy.width, copy.height] = [canvas.width, canvas.height];
+      kept.set(canvas, copy);
+    }
+    // what a view drew meanwhile lies over what it showed before: the newest comes back
+    copy.getContext("2d")?.drawImage(canvas, 0, 0);
+    context.save();
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    context.restore();
+  }
+}
+
+function question(user: User, factors: readonly string[], opened: () => void, out: () => void): HTMLElement {
+  const password = h("input", { id: "unlock", type: "password", autocomplete: "current-password", required: true });
+  const form = ask(
+    word("auth.lock"),
+    [h("p", {}, user.display || user.name), h("label", { for: "unlock" }, word("auth.password")), password],
+    "lock.unlock",
+    () => account.unlock(password.value).then(opened),
+    () => {
+      password.value = "";
+      password.focus();
+    },
+  );
+  if (factors.includes("passkey") && passkeysHere()) {
+    const said = form.querySelector(".said") as HTMLElement;
+    const use = (): void => void account.unlockByPasskey().then(opened, (error: unknown) => say(said, error));
+    form.append(h("button", { type: "button", onclick: use }, word("auth.usepasskey")));
+  }
+  form.append(h("button", { type: "button", class: "plain", onclick: out }, word("auth.out")));
+  return h("div", { class: "lock", role: "dialog", "aria-modal": "true", "data-role": "lock" }, form);
+}
