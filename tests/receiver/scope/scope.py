@@ -98,7 +98,8 @@ def pages() -> set[str]:
 
 def keys() -> set[str]:
     """Return the keys that are bound, each with the folder of its source."""
-    return {f"{room}:{code}" for room, text in _sources() for code in _KEY.findall(text)}
+    found = ((room, text) for room, text in _sources() if room != "words")
+    return {f"{room}:{code}" for room, text in found for code in _KEY.findall(text)}
 
 
 def words() -> set[str]:
