@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.refusals import Refused
+from receiver.attendance import Attendance
 from receiver.index import Index
 from receiver.waiting import Waiting
 
@@ -40,6 +41,10 @@ class ViewerServices:
         Under which browsers may reach the door, besides localhost and bare addresses.
     waiting : Waiting, optional
         Where frames that readers wait for are noted; the link's door shares it.
+    attendance : Attendance
+        Which pages listen; the link's door shares it.
+    advice : bool
+        Whether advice in words may be sent from this site.
     """
 
     index: Index
@@ -54,3 +59,5 @@ class ViewerServices:
     keep_tiles_seconds: int = 0
     names: frozenset[str] = frozenset()
     waiting: Waiting | None = None
+    attendance: Attendance = field(default_factory=Attendance)
+    advice: bool = False

@@ -18,7 +18,7 @@ from common.web import guard
 from common.web.accounts import ABSOLUTE_SECONDS, Accounts
 from common.web.headers import SecurityHeaders
 from common.web.hosts import KnownHosts
-from receiver import dicomweb, index, pages, requests, slide_levels
+from receiver import dicomweb, index, pages, reading_routes, requests, slide_levels
 from receiver.changes import Changes
 from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
@@ -34,7 +34,7 @@ __all__ = ["ViewerServices", "viewer_app"]
 HASHES = 2  # passwords checked at the same time
 
 #: What a page asks for by itself, without its user: keeps no session alive.
-PASSIVE = ("/api/events", "/api/worklist", "/coverage")
+PASSIVE = ("/api/events", "/api/worklist", "/coverage", "/api/listening")
 
 
 def viewer_app(services: ViewerServices) -> Starlette:
@@ -61,6 +61,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
     routes: list[BaseRoute] = [
         *_session_routes(services, accounts),
         *_list_routes(services, accounts, Worklist(services.index, known)),
+        *reading_routes.routes(services),
         *dicomweb.routes(services, known, decoders, stored),
         *pages.routes(services.pages),
     ]
@@ -185,14 +186,6 @@ def _list_routes(
         saved = 'attachment; filename="request-form.pdf"'  # opened in no page of ours
         return Response(data, media_type="application/pdf", headers={"Content-Disposition": saved})
 
-    async def opened(request: Request) -> Response:
-        await asyncio.to_thread(worklist.opened, request.path_params["key"])
-        return Response(status_code=204)
-
-    async def done(request: Request) -> Response:
-        await asyncio.to_thread(worklist.done, request.path_params["key"])
-        return Response(status_code=204)
-
     async def events(request: Request) -> Response:
         number = guard.session_number(request.headers, https=services.https) or ""
         stream = live.listen(lambda: accounts.session(number))
@@ -206,7 +199,5 @@ def _list_routes(
             "/api/studies/{key}/derived/{sop}/{factor:int}/{number:int}", derived, methods=["GET"]
         ),
         Route("/api/studies/{key}/forms/{uid}", form, methods=["GET"]),
-        Route("/api/studies/{key}/opened", opened, methods=["POST"]),
-        Route("/api/studies/{key}/done", done, methods=["POST"]),
         Route("/api/events", events, methods=["GET"]),
     ]

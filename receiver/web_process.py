@@ -21,10 +21,12 @@ from common.proof.role import Role
 from common.refusals import Refusals
 from common.settings import Receiver
 from common.web.peer import Listener
-from receiver import upkeep
+from receiver import queries, telling, upkeep
+from receiver.attendance import Attendance
 from receiver.child import attended
 from receiver.doors import pairing
 from receiver.doors.link import LinkServices, link_app
+from receiver.escalation import Escalation
 from receiver.evidence import Evidence
 from receiver.frames import Frames
 from receiver.index import Index
@@ -93,7 +95,9 @@ async def serve(data: Path) -> None:
     trail = audit.Trail(data / "audit", "web")
     lists = Lists(index, node.ca, node.revocation_list)
     refusals = Refusals(trail)
-    waiting = Waiting(index)
+    waiting, attendance = Waiting(index), Attendance()
+    queries.switched(index, trail.note, advice=settings.advice_text)
+    escalation = Escalation(index, settings, telling.ways(settings), trail.note)
     services = LinkServices(
         index,
         Frames(index, store, settings.max_instance_gb),
@@ -106,6 +110,8 @@ async def serve(data: Path) -> None:
         partial(upkeep.issue, node, index),
         trail.note,
         Evidence(index, node, data, settings.clock_bound_ms, trail.note),
+        attendance,
+        settings.telephone,
     )
     shown = viewer_tls(node, settings)
     viewer = ViewerServices(
@@ -120,6 +126,8 @@ async def serve(data: Path) -> None:
         keep_tiles_seconds=60 * settings.tile_cache_minutes,
         names=viewer_names(settings),
         waiting=waiting,
+        attendance=attendance,
+        advice=settings.advice_text,
     )
     contexts = _contexts(node, settings, lists, shown, trail)
     kept_up = upkeep.Upkeep(node, index, lists, trail, list(contexts.values()))
@@ -134,8 +142,10 @@ async def serve(data: Path) -> None:
     ports = {name: one.address[1] for name, one in listeners.items()}
     console.tell(json.dumps(ports))
     kept_up.start()
+    escalation.start()
     await asyncio.gather(*(one.serve() for one in listeners.values()))
     kept_up.stop()
+    escalation.stop()
     receipts.close()
     index.close()
     refusals.close()
