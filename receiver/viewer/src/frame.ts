@@ -4,6 +4,7 @@ import { h, put } from "./dom";
 import * as events from "./events";
 import { clock, dashed, forms, sexWord, years } from "./names";
 import { requestPanel } from "./request";
+import * as sound from "./sound";
 import type { Row, User } from "./types";
 import { inLanguage, onLanguage, say, setLanguage, word } from "./words";
 
@@ -26,6 +27,9 @@ export function makeFrame(home: () => void): Frame {
   const account = h("div", { class: "account" });
   const stage = h("main", { class: "stage" });
   const stale = h("div", { class: "bar inverse", role: "alert", hidden: true });
+  const tryIt = h("button", { type: "button", onclick: () => void sound.test() }, word("sound.try"));
+  const soundBar = h("div", { class: "bar inverse sound", role: "alert", hidden: true }, "▲ ", word("sound.blocked"), " ", tryIt);
+  const heard = h("span", { class: "sound-state", "data-role": "sound" });
   const root = h(
     "div",
     { class: "frame" },
@@ -38,13 +42,20 @@ export function makeFrame(home: () => void): Frame {
       asked,
       progress,
       live,
+      heard,
       languages(),
       account,
     ),
-    stale,
+    h("div", { class: "bars" }, stale, soundBar),
     stage,
   );
   events.listen({ watch: (state) => showWatch(state, live, stale) });
+  let signedIn = false;
+  const showSound = (on: boolean): void => {
+    soundBar.hidden = on || !signedIn;
+    heard.replaceChildren(...(signedIn ? [word(on ? "sound.on" : "sound.off")] : []));
+  };
+  sound.onSound(showSound);
   let shown: Row | null = null;
   const draw = (): void => {
     who.replaceChildren(...(shown ? patientLine(shown) : []));
@@ -62,6 +73,8 @@ export function makeFrame(home: () => void): Frame {
     progress: (content) => progress.replaceChildren(...(content ? [content] : [])),
     user(user, signOut) {
       live.hidden = user === null;
+      signedIn = user !== null;
+      showSound(sound.audible());
       if (user === null) stale.hidden = true;
       account.replaceChildren(
         ...(user

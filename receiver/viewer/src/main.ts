@@ -7,6 +7,7 @@ import { makeFrame } from "./frame";
 import { showSignIn } from "./pages/sign_in";
 import { showStudy } from "./pages/study";
 import { showWorkList } from "./pages/work_list";
+import { watchListening } from "./listening";
 import { watchPresence } from "./presence";
 import { expose } from "./hook";
 import type { User } from "./types";
@@ -71,6 +72,7 @@ function forget(): void {
 
 api.onSessionLost(forget);
 watchPresence(() => user !== null, forget);
+watchListening(() => user !== null);
 window.addEventListener("popstate", show);
 // a page kept by the browser for its back button must not bring a patient back
 window.addEventListener("pageshow", (event) => {

@@ -3,6 +3,7 @@
 import * as api from "../api";
 import { h } from "../dom";
 import type { Frame } from "../frame";
+import { test } from "../sound";
 import type { User } from "../types";
 import { inLanguage, word } from "../words";
 
@@ -21,6 +22,7 @@ export function showSignIn(frame: Frame, done: (user: User) => void): () => void
     event.preventDefault();
     button.disabled = true;
     said.replaceChildren();
+    void test(); // this click is what lets the alarm sound later
     try {
       done(await api.signIn(name.value, password.value));
     } catch (error) {
