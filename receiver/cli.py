@@ -10,6 +10,7 @@ from receiver import (
     reporting_verbs,
     run_verbs,
     setup_verbs,
+    study_verbs,
     user_verbs,
 )
 
@@ -23,3 +24,4 @@ keep_verbs.register(app)
 record_verbs.register(app)
 reporting_verbs.register(app)
 app.add_typer(user_verbs.app, name="user")
+app.add_typer(study_verbs.app, name="study")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, insert, select, update
 
 from common import request
 from common.errors import (
@@ -26,8 +26,9 @@ from common.errors import (
     SecondAnswer,
     UsageError,
 )
-from common.states import MOVES, InstanceState, TransferState
+from common.states import MOVES, TransferState
 from receiver import index, tidings
+from receiver.done_questions import CAUSES, Counted, causes_of, count
 from receiver.index import Index
 
 UNOPENED, OPENED, READING, DONE = "unopened", "opened", "reading", "done"
@@ -38,14 +39,7 @@ WORDS = {
     DONE: ("完了", "Done"),
 }
 MOST = 200  # letters of a reason, or of who was told
-_CAUSES = {
-    "incomplete": ("揃っていません", "incomplete"),
-    "unknown": ("予定枚数が分かりません", "expected count unknown"),
-    "damaged": ("破損があります", "damaged images"),
-    "grown": ("開いたあとに増えています", "grown since it was opened"),
-    "unopened": ("まだ開いていません", "not opened yet"),
-}
-_studies, _transfers, _instances = index.studies, index.transfers, index.instances
+_studies, _transfers = index.studies, index.transfers
 _standings, _steps, _calls = index.standings, index.reading_steps, index.calls
 
 
@@ -86,15 +80,6 @@ class Call:
         except ValueError as failure:
             raise UsageError(cause="told: at") from failure
         return cls(line(said.get("to"), "told: to"), at)
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Images of a study: whole here, expected (None: not known), and damaged."""
-
-    whole: int
-    expected: int | None
-    damaged: int
 
 
 def line(said: Any, what: str) -> str:
@@ -238,8 +223,8 @@ class Standings:
                 _step(db, study, now, DONE, who)
         if asks:
             raise asks
-        if accept is not None and _causes(counted, now):
-            causes = ",".join(_causes(counted, now))
+        if accept is not None and causes_of(counted, now):
+            causes = ",".join(causes_of(counted, now))
             self._note("incomplete-accepted", key, who, address, images=accept, causes=causes)
         if isinstance(told, Call):
             self._note("told-by-phone", key, who, address, at_told=told.at)
@@ -255,7 +240,7 @@ class Standings:
             "arrived": counted.whole,
             "expected": counted.expected,
             "damaged": counted.damaged,
-            "causes": _causes(counted, now),
+            "causes": causes_of(counted, now),
             "call": urgent,
         }
 
@@ -278,9 +263,9 @@ class Standings:
         told: Call | bool | None,
     ) -> tuple[SecondAnswer | CallNotSaid | None, Counted]:
         counted = count(db, study)
-        causes = _causes(counted, now)
+        causes = causes_of(counted, now)
         if (causes and accept is None) or (accept is not None and accept != counted.whole):
-            said = [_CAUSES[one] for one in causes or ["grown"]]
+            said = [CAUSES[one] for one in causes or ["grown"]]
             both = "、".join(ja for ja, _ in said) + " / " + ", ".join(en for _, en in said)
             return SecondAnswer(cause=both), counted
         if (study.priority or "routine") == "urgent" and told is None:
@@ -304,33 +289,6 @@ class Standings:
 def clock(at: str) -> str:
     """Return hours and minutes of a moment, on this machine's wall."""
     return datetime.fromisoformat(at).astimezone().strftime("%H:%M")
-
-
-def count(db: Connection, study: Row[Any]) -> Counted:
-    """Count the images of a study; request forms are none, and a slide level is one.
-
-    A level that is filled frame by frame counts as here once every frame is.
-    """
-    mine = and_(
-        _instances.c.institution == study.institution,
-        _instances.c.study_uid == study.study_uid,
-        _instances.c.sop_class != request.PDF,
-    )
-    held = (
-        select(func.count())
-        .where(index.frames.c.instance == _instances.c.id)
-        .correlate(_instances)
-        .scalar_subquery()
-    )
-    filled = and_(_instances.c.state == InstanceState.RECEIVED, held == _instances.c.frames)
-    whole = or_(_instances.c.state.in_((InstanceState.STORED, InstanceState.VERIFIED)), filled)
-    counts = select(
-        func.count(),
-        func.count().filter(whole),
-        func.count().filter(_instances.c.state == InstanceState.DAMAGED),
-    ).select_from(_instances)
-    total, here, damaged = db.execute(counts.where(mine)).one()
-    return Counted(here, total if study.expected else None, damaged)
 
 
 def grown(db: Connection, key: str) -> None:
@@ -389,22 +347,6 @@ def known(db: Connection, key: str) -> Row[Any]:
 
 def _standing(db: Connection, key: str) -> Row[Any] | None:
     return db.execute(select(_standings).where(_standings.c.study == key)).one_or_none()
-
-
-def _causes(counted: Counted, now: Row[Any] | None) -> list[str]:
-    """Return why 完了 is asked a second time."""
-    causes = []
-    if counted.expected is None:
-        causes.append("unknown")
-    elif counted.whole < counted.expected - counted.damaged:
-        causes.append("incomplete")
-    if counted.damaged:
-        causes.append("damaged")
-    if now is None or now.state == UNOPENED:
-        causes.append("unopened")
-    elif counted.whole > now.seen:
-        causes.append("grown")
-    return causes
 
 
 def _step(

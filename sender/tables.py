@@ -33,8 +33,8 @@ CREATE TABLE instances(
   UNIQUE(transfer, sop_uid));
 CREATE TABLE watched(
   path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL);
-{statements.TABLE}{watched_tables.TABLE}{heard_tables.TABLE}{record_tables.TABLE}
-{correspondence_tables.TABLE}"""
+{statements.TABLE}{watched_tables.TABLE}{heard_tables.TABLE}
+{correspondence_tables.TABLE}{record_tables.TABLE}"""
 #: What brings an outbox of version 1, 2, ... to the next.
 _STEPS = (
     "ALTER TABLE transfers ADD COLUMN delivered TEXT",
