@@ -137,19 +137,15 @@ async def serve(data: Path) -> None:
         "viewer": viewer_app(viewer),
     }
     listeners = _listeners(settings, doors, contexts, refusals)
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: _stop(listeners.values()))
-    ports = {name: one.address[1] for name, one in listeners.items()}
-    console.tell(json.dumps(ports))
-    kept_up.start()
-    escalation.start()
+    _end_by_signals(listeners)
+    console.tell(json.dumps({name: one.address[1] for name, one in listeners.items()}))
+    for running in (kept_up, escalation):
+        running.start()
     await asyncio.gather(*(one.serve() for one in listeners.values()))
-    kept_up.stop()
-    escalation.stop()
-    receipts.close()
-    index.close()
-    refusals.close()
-    trail.close()
+    for running in (kept_up, escalation):
+        running.stop()
+    for held in (receipts, index, refusals, trail):
+        held.close()
 
 
 def _listeners(
@@ -168,6 +164,11 @@ def _listeners(
         name: Listener(door, *places[name], tls=contexts.get(name), refused=refusals.at(name))
         for name, door in doors.items()
     }
+
+
+def _end_by_signals(listeners: Mapping[str, Listener]) -> None:
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: _stop(listeners.values()))
 
 
 def _stop(listeners: Iterable[Listener]) -> None:

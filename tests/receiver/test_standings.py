@@ -123,7 +123,7 @@ def test_images_after_done_bring_a_study_back_on_both_sides(linked: Linked) -> N
     assert (row.state, row.late) == ("unopened", 3)
     assert (study.reading, study.done_at) == (None, None), "its days until a purge do not count"
     steps.look(key, SATO)
-    assert told(linked, later[-1].said and heard.until).news[-1].said["late"] == 0
+    assert told(linked, heard.until).news[-1].said["late"] == 0
 
 
 def test_an_urgent_study_asks_who_was_told_and_never_what(linked: Linked) -> None:

@@ -8,7 +8,7 @@ export function ask(title: Word, ...content: (Node | string)[]): { element: HTML
   const before = document.activeElement as HTMLElement | null;
   const heading = h("h2", { id: "dialog-title" }, word(title));
   const cancel = h("button", { type: "button", class: "plain" }, word("dialog.cancel"));
-  const element = h("dialog", { class: "ask", "aria-labelledby": "dialog-title" }, heading, ...content, cancel);
+  const element = h("dialog", { class: "question", "aria-labelledby": "dialog-title" }, heading, ...content, cancel);
   const close = (): void => {
     if (!element.isConnected) return;
     element.remove();

@@ -92,9 +92,11 @@ function state(row: Row): HTMLElement[] {
     if (!rows.waitsForReader(row) && !reading.late) {
       return [h("div", {}, `${rows.glyph(row.state)} ${official}`), ...marks];
     }
-    return [h("div", {}, "○ ", word("state.unopened")), h("div", { class: "second" }, official), ...marks];
+    // a row keeps its height: what came after 完了 stands where the transfer's state would
+    const below = marks.length > 0 ? [] : [h("div", { class: "second" }, official)];
+    return [h("div", {}, "○ ", word("state.unopened")), ...below, ...marks];
   }
   const word_ = inLanguage() === "ja" ? reading.state_ja : reading.state_en;
-  const by = [reading.display, reading.at ? localTime(reading.at).slice(0, 5) : ""].filter(Boolean).join(" ");
+  const by = [reading.display, reading.at ? localTime(reading.at).replace(/:\d\d$/, "") : ""].filter(Boolean).join(" ");
   return [h("div", {}, `${rows.glyph(reading.state)} ${word_}`), h("div", { class: "second" }, by), ...marks];
 }

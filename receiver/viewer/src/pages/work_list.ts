@@ -194,7 +194,7 @@ class WorkList {
   private filterButton(name: rows.Filter, count: number): HTMLElement {
     const button = h(
       "button",
-      { type: "button", class: `filter ${name}`, "aria-pressed": String(this.filter === name) },
+      { type: "button", class: `filter ${name === "reading" ? "of-readers" : name}`, "aria-pressed": String(this.filter === name) },
       word(`filter.${name}`),
       h("b", {}, count),
     );
