@@ -898,3 +898,51 @@ class OwnAccount(UsageError):
     http_status = 409
     ja = "自分の役割の変更と停止は自分ではできません。ほかの管理者に頼んでください"
     en = "You cannot change your own role or disable yourself. Ask another administrator"
+
+
+class Claimed(TodokeError):
+    number = "E-4510"
+    exit_code = 2
+    http_status = 409
+    ja = "{display} が読影中です ({at} から)。見るだけにするか、理由を付けて引き継いでください"
+    en = "Being read by {display} since {at}. View only, or take over with a reason"
+
+
+class SecondAnswer(TodokeError):
+    number = "E-4511"
+    exit_code = 2
+    http_status = 409
+    ja = "完了にする前に確かめてください ({cause})。それでよければもう一度答えてください"
+    en = "Look again before it is done ({cause}). Answer a second time if it is right"
+
+
+class CallNotSaid(TodokeError):
+    number = "E-4512"
+    exit_code = 2
+    http_status = 409
+    ja = "緊急の検査です。電話で伝えた相手と時刻を、伝えていなければその旨を答えてください"
+    en = "This is urgent. Say who was told by phone and when, or that nobody was"
+
+
+class NothingToTakeOver(TodokeError):
+    number = "E-4513"
+    exit_code = 2
+    http_status = 409
+    ja = "引き継ぐ相手がいません ({cause})。引き受けてください"
+    en = "Nobody to take over from ({cause}). Claim it"
+
+
+class AdviceSwitchedOff(TodokeError):
+    number = "E-4514"
+    exit_code = 2
+    http_status = 403
+    ja = "助言の文はこの施設では送れません。管理者が設定 advice_text で決めます"
+    en = "Advice in words is not sent from this site. The administrator sets advice_text"
+
+
+class NoNewsThere(PeerError):
+    number = "E-4515"
+    exit_code = 60
+    retryable = False
+    ja = "受信側の版が古く、照会を送れません。電話で伝えてください"
+    en = "The receiver is an older version that takes no queries. Telephone instead"

@@ -145,6 +145,18 @@ def told(request: Mapping[str, Any]) -> bool:
     return bool(request.get("forms")) or any(request.get(item.key) for item in ITEMS)
 
 
+def intraoperative(request: Mapping[str, Any]) -> bool:
+    """Tell whether a patient lies on the table: 術中迅速診断 waits for minutes, not for hours.
+
+    The key ``intraoperative`` says so; so does the word 術中 in what is asked, because a
+    request on paper has no other place for it.  Too early an alarm harms nobody.
+    """
+    if isinstance(request.get("intraoperative"), bool):
+        return bool(request["intraoperative"])
+    said = (request.get(key) for key in ("reason", "clinical", "procedure", "remarks"))
+    return any("術中" in str(text) for text in said if text)
+
+
 def is_prior(request: Mapping[str, Any]) -> bool:
     """Tell whether the images are for comparison only, 過去画像 (UX-05)."""
     return "prior" in request

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Self
 
 from common import durable
 from common.errors import SettingsError, TodokeError
+from common.reading_settings import ReadingRoom
 from common.setting_checks import (
     Check,
     check_aet,
@@ -103,7 +104,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Receiver(Settings):
+class Receiver(ReadingRoom, Settings):
     """The supporting side."""
 
     room: ClassVar[str] = "receiver"

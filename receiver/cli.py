@@ -11,6 +11,7 @@ from receiver import (
     reporting_verbs,
     run_verbs,
     setup_verbs,
+    study_verbs,
     user_verbs,
 )
 
@@ -25,3 +26,4 @@ record_verbs.register(app)
 marks_verbs.register(app)
 reporting_verbs.register(app)
 app.add_typer(user_verbs.app, name="user")
+app.add_typer(study_verbs.app, name="study")

@@ -44,7 +44,7 @@ from sqlalchemy.exc import DBAPIError
 from common import database, durable
 from common.errors import DatabaseUnsafe
 from common.web import account_tables
-from receiver import evidence_tables, marks_tables, request_tables, writing
+from receiver import evidence_tables, marks_tables, reading_tables, request_tables, writing
 
 SCHEMA_VERSION = 3
 CONNECTIONS = 48  # kept open; one for each thread that answers requests
@@ -268,6 +268,8 @@ purges = Table(
 evidence, anchors = evidence_tables.define(metadata)
 requests = request_tables.define(metadata)
 reader_marks = marks_tables.define(metadata)
+standings, reading_steps = reading_tables.states(metadata)
+messages, calls, alarms, tidings = reading_tables.words(metadata)
 
 #: How far work has come that goes on after a restart, by its name.
 marks = Table(

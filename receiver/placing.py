@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from common.errors import MixedPatients, SameUidOtherContent, TodokeError
 from common.link import Digest
 from common.states import InstanceState
-from receiver import index, repairs, transfers
+from receiver import index, repairs, standings, transfers
 from receiver.arrival import Arrival
 
 Outcome = tuple[Arrival, TodokeError | None]
@@ -136,6 +136,7 @@ class Placing:
                 values = {"study": study.key, "changed_at": at, "transfer": to}
                 self.db.execute(_TOUCH, values)
             index.announce(self.db, "study", study.key)
+            standings.grown(self.db, study.key)
         return outcomes
 
     def _look_up(self) -> None:

@@ -21,7 +21,7 @@ from common import audit
 from common.errors import NotFound, UsageError
 from common.proof import merkle
 from common.states import TransferState
-from receiver import index
+from receiver import index, standings
 from receiver.derived import Shelf
 from receiver.index import Index
 from receiver.store import Store
@@ -229,6 +229,7 @@ def _take_out(db: Connection, row: Row[Any], by: str) -> tuple[int, dict[str, An
     made = db.execute(insert(_purges).values(at=index.now(), **values))
     _delete(db, [one.id for one in rows])
     db.execute(delete(_studies).where(_studies.c.key == row.key))
+    standings.forget(db, row)
     index.announce(db, "study", row.key)
     (number,) = made.inserted_primary_key or (0,)
     return int(number), {**record, "transfers": transfers}

@@ -22,7 +22,7 @@ from common.link import Closing, Digest, Receipt
 from common.proof import jws
 from common.proof.identity import Node
 from common.states import InstanceState, TransferState
-from receiver import held, index, statements, transfers
+from receiver import held, index, standings, statements, transfers
 from receiver.held import Held
 from receiver.index import Index
 from receiver.store import Store
@@ -192,6 +192,7 @@ class Receipts:
             for study in db.execute(studies).scalars().all():
                 key = transfers.study_key(db, row.institution, study)
                 index.announce(db, "study", key)
+                standings.grown(db, key)
         return signed
 
     def _final_name(self, row: Held) -> str:

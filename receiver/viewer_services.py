@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.refusals import Refused
+from receiver.attendance import Attendance
 from receiver.index import Index
 from receiver.waiting import Waiting
 
@@ -44,6 +45,10 @@ class ViewerServices:
         Whether everybody signs in with a second factor (AUT-02).
     lock_seconds : int
         After so long without a hand the viewer locks (AUT-06).
+    attendance : Attendance
+        Which pages listen; the link's door shares it.
+    advice : bool
+        Whether advice in words may be sent from this site.
     """
 
     index: Index
@@ -60,3 +65,5 @@ class ViewerServices:
     waiting: Waiting | None = None
     second_factor: bool = True
     lock_seconds: int = 15 * 60
+    attendance: Attendance = field(default_factory=Attendance)
+    advice: bool = False

@@ -25,6 +25,7 @@ from receiver import (
     marks,
     pages,
     people_door,
+    reading_routes,
     requests,
     roles,
     slide_levels,
@@ -42,7 +43,7 @@ from receiver.worklist import Worklist
 __all__ = ["ViewerServices", "viewer_app"]
 
 #: What a page asks for by itself, without its user: keeps no session alive.
-PASSIVE = ("/api/events", "/api/worklist", "/coverage", "/api/session/lock")
+PASSIVE = ("/api/events", "/api/worklist", "/coverage", "/api/listening", "/api/session/lock")
 
 
 def viewer_app(services: ViewerServices) -> Starlette:
@@ -71,6 +72,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
         *account_door.routes(services, accounts),
         *people_door.routes(services, accounts),
         *_list_routes(services, accounts, worklist),
+        *reading_routes.routes(services),
         *marks.routes(services, worklist),
         *dicomweb.routes(services, known, decoders, stored),
         *pages.routes(services.pages),
@@ -134,14 +136,6 @@ def _list_routes(
         saved = 'attachment; filename="request-form.pdf"'  # opened in no page of ours
         return Response(data, media_type="application/pdf", headers={"Content-Disposition": saved})
 
-    async def opened(request: Request) -> Response:
-        await asyncio.to_thread(worklist.opened, request.path_params["key"])
-        return Response(status_code=204)
-
-    async def done(request: Request) -> Response:
-        await asyncio.to_thread(worklist.done, request.path_params["key"])
-        return Response(status_code=204)
-
     async def events(request: Request) -> Response:
         number = guard.session_number(request.headers, https=services.https) or ""
         stream = live.listen(lambda: accounts.session(number))
@@ -155,7 +149,5 @@ def _list_routes(
             "/api/studies/{key}/derived/{sop}/{factor:int}/{number:int}", derived, methods=["GET"]
         ),
         Route("/api/studies/{key}/forms/{uid}", form, methods=["GET"]),
-        Route("/api/studies/{key}/opened", opened, methods=["POST"]),
-        Route("/api/studies/{key}/done", done, methods=["POST"]),
         Route("/api/events", events, methods=["GET"]),
     ]

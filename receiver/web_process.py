@@ -21,10 +21,12 @@ from common.proof.role import Role
 from common.refusals import Refusals
 from common.settings import Receiver
 from common.web.peer import Listener
-from receiver import upkeep
+from receiver import queries, telling, upkeep
+from receiver.attendance import Attendance
 from receiver.child import attended
 from receiver.doors import pairing
 from receiver.doors.link import LinkServices, link_app
+from receiver.escalation import Escalation
 from receiver.evidence import Evidence
 from receiver.frames import Frames
 from receiver.index import Index
@@ -87,13 +89,13 @@ async def serve(data: Path) -> None:
     descriptors.raise_limit()
     node = Node.load(data, Role.SUPPORTER)
     version = importlib.metadata.version("todoke")
-    index = Index.at(data)
-    store = Store.at(data, settings)
+    index, store = Index.at(data), Store.at(data, settings)
     receipts = Receipts(index, store, node, {"software": f"todoke {version}", **software.facts()})
     trail = audit.Trail(data / "audit", "web")
-    lists = Lists(index, node.ca, node.revocation_list)
-    refusals = Refusals(trail)
-    waiting = Waiting(index)
+    lists, refusals = Lists(index, node.ca, node.revocation_list), Refusals(trail)
+    waiting, attendance = Waiting(index), Attendance()
+    queries.switched(index, trail.note, advice=settings.advice_text)
+    escalation = Escalation(index, settings, telling.ways(settings), trail.note)
     services = LinkServices(
         index,
         Frames(index, store, settings.max_instance_gb),
@@ -106,6 +108,8 @@ async def serve(data: Path) -> None:
         partial(upkeep.issue, node, index),
         trail.note,
         Evidence(index, node, data, settings.clock_bound_ms, trail.note),
+        attendance,
+        settings.telephone,
     )
     shown = viewer_tls(node, settings)
     viewer = ViewerServices(
@@ -122,6 +126,8 @@ async def serve(data: Path) -> None:
         waiting=waiting,
         second_factor=settings.second_factor,
         lock_seconds=60 * settings.lock_minutes,
+        attendance=attendance,
+        advice=settings.advice_text,
     )
     contexts = _contexts(node, settings, lists, shown, trail)
     kept_up = upkeep.Upkeep(node, index, lists, trail, list(contexts.values()))
@@ -131,17 +137,15 @@ async def serve(data: Path) -> None:
         "viewer": viewer_app(viewer),
     }
     listeners = _listeners(settings, doors, contexts, refusals)
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: _stop(listeners.values()))
-    ports = {name: one.address[1] for name, one in listeners.items()}
-    console.tell(json.dumps(ports))
-    kept_up.start()
+    _end_by_signals(listeners)
+    console.tell(json.dumps({name: one.address[1] for name, one in listeners.items()}))
+    for running in (kept_up, escalation):
+        running.start()
     await asyncio.gather(*(one.serve() for one in listeners.values()))
-    kept_up.stop()
-    receipts.close()
-    index.close()
-    refusals.close()
-    trail.close()
+    for running in (kept_up, escalation):
+        running.stop()
+    for held in (receipts, index, refusals, trail):
+        held.close()
 
 
 def _listeners(
@@ -160,6 +164,11 @@ def _listeners(
         name: Listener(door, *places[name], tls=contexts.get(name), refused=refusals.at(name))
         for name, door in doors.items()
     }
+
+
+def _end_by_signals(listeners: Mapping[str, Listener]) -> None:
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: _stop(listeners.values()))
 
 
 def _stop(listeners: Iterable[Listener]) -> None:

@@ -10,23 +10,34 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, select, update
+from sqlalchemy import Connection, Row, func, select
 
+from common import request
 from common.dicom import burned_in
 from common.errors import NotFound
 from common.link import pack_bits
-from common.states import ABSENT, INSTANCE_WORDS, MOVES, WORDS, InstanceState, TransferState, move
-from receiver import index, requests, slide_levels, study_words
+from common.states import ABSENT, INSTANCE_WORDS, WORDS, InstanceState, TransferState
+from receiver import (
+    escalation,
+    index,
+    queries,
+    requests,
+    rows_asked,
+    slide_levels,
+    standings,
+    study_words,
+)
 from receiver.attributes import TEST, first
 from receiver.derived import Shape, Shelf
 from receiver.facts import LIGHT, NOTHING, Facts, KnownFacts
 from receiver.index import Index
 
-_studies, _transfers, _partners = index.studies, index.transfers, index.partners
+_studies = index.studies
 _instances, _frames = index.instances, index.frames
 
 _BURNED = ("", burned_in.UNKNOWN, burned_in.DECLARED).index
@@ -38,7 +49,7 @@ _READ = {
     TransferState.OPENED: 1,
 }
 _ORDER = list(TransferState)  # as a transfer goes through them
-_WHOLE = {InstanceState.STORED, InstanceState.VERIFIED}
+_WHOLE = rows_asked.WHOLE
 #: States of a transfer under which a reader's own state is what the list shows.
 _READER_SPEAKS = {
     TransferState.DELIVERED,
@@ -67,6 +78,10 @@ class Study:
     transfers : list of (state, priority), of a slide case: each slide is a transfer
     asked : dict or None
         What an earlier or the newest transfer asks, see :mod:`receiver.requests`.
+    queries : int
+        Questions that wait for an answer, of both sides.
+    alarm : dict or None
+        How far it has escalated, see :mod:`receiver.escalation`.
     """
 
     row: Row[Any]
@@ -81,6 +96,8 @@ class Study:
     held: dict[int, int] = field(default_factory=dict)
     transfers: list[tuple[TransferState, str]] = field(default_factory=list)
     asked: dict[str, Any] | None = None
+    queries: int = 0
+    alarm: dict[str, Any] | None = None
 
     @property
     def state(self) -> TransferState:
@@ -167,54 +184,10 @@ class Worklist:
                 instances[name] = {"frames": one.frames, "bitmap": whole}
         return {"instances": instances}
 
-    def opened(self, key: str) -> None:
-        """Note that a reader opened a study.
-
-        Raises
-        ------
-        NotFound
-        """
-        with self.index.write() as db:
-            row = db.execute(_query().where(_studies.c.key == key)).one_or_none()
-            if row is None:
-                raise NotFound(thing=key)
-            if row.reading is not None:
-                return
-            db.execute(
-                update(_studies)
-                .where(_studies.c.key == key)
-                .values(reading=TransferState.OPENED, changed_at=index.now())
-            )
-            if row.state == TransferState.RECEIPTED:
-                state = move(TransferState.RECEIPTED, TransferState.OPENED)
-                db.execute(
-                    update(_transfers).where(_transfers.c.id == row.transfer).values(state=state)
-                )
-            index.announce(db, "study", key)
-
-    def done(self, key: str) -> None:
-        """Note that a reader has done with a study: from now on its days until a purge count.
-
-        Raises
-        ------
-        NotFound
-        """
-        with self.index.write() as db:
-            row = db.execute(_query().where(_studies.c.key == key)).one_or_none()
-            if row is None:
-                raise NotFound(thing=key)
-            at = index.now()
-            values = {"reading": TransferState.DONE, "done_at": at, "changed_at": at}
-            db.execute(update(_studies).where(_studies.c.key == key).values(**values))
-            if row.state is not None and TransferState.DONE in MOVES[TransferState(row.state)]:
-                same = _transfers.c.id == row.transfer
-                db.execute(update(_transfers).where(same).values(state=TransferState.DONE))
-            index.announce(db, "study", key)
-
     def _one(self, db: Connection, key: str) -> Study:
         if not re.fullmatch(r"[0-9a-f]{8,64}", key):
             raise NotFound(thing="study")
-        row = db.execute(_query().where(_studies.c.key == key)).one_or_none()
+        row = db.execute(rows_asked.studies().where(_studies.c.key == key)).one_or_none()
         if row is None:
             raise NotFound(thing="study")
         study = Study(row)
@@ -224,7 +197,7 @@ class Worklist:
         slots: list[Any] = list(db.execute(select(*LIGHT).where(mine)))
         study.instances = slots
         study.facts = self.known.of(db, slots)
-        study.held = {number: count for number, count in db.execute(_held().where(mine))}
+        study.held = {number: count for number, count in db.execute(rows_asked.held().where(mine))}
         study.asked = requests.of_studies(db, key).get((row.institution, row.study_uid))
         images = [slot for slot in slots if slot.sop_uid not in set(requests.forms_of(study.asked))]
         study.here = sum(slot.state not in ABSENT for slot in images)
@@ -237,15 +210,18 @@ class Worklist:
         }
         study.tiles_here = sum(study.arrived(slot) for slot in images)
         study.tiles = sum(slot.frames or 1 for slot in images)
-        cases = db.execute(_of_cases().where(mine))
+        cases = db.execute(rows_asked.of_cases().where(mine))
         study.transfers = [(TransferState(case.state), case.priority) for case in cases]
+        _say_what_waits(db, {key: study})
         return study
 
     def _all(self, db: Connection) -> list[Study]:
         """Return every study, its instances counted by the database."""
-        studies = {(row.institution, row.study_uid): Study(row) for row in db.execute(_query())}
+        studies = {
+            (row.institution, row.study_uid): Study(row) for row in db.execute(rows_asked.studies())
+        }
         of_number: dict[int, Study] = {}
-        for series in db.execute(_counted()):
+        for series in db.execute(rows_asked.counted()):
             study = studies.get((series.institution, series.study_uid))
             if study is None:
                 continue
@@ -257,12 +233,12 @@ class Worklist:
             if series.one is not None:
                 of_number[series.one] = study
         names = (_instances.c.institution, _instances.c.study_uid)
-        held = _held().with_only_columns(*names, func.count().label("tiles"))
+        held = rows_asked.held().with_only_columns(*names, func.count().label("tiles"))
         for level in db.execute(held.group_by(None).group_by(*names)):
             study = studies.get((level.institution, level.study_uid))
             if study is not None:
                 study.tiles_here += level.tiles
-        for slide in db.execute(_of_cases()):
+        for slide in db.execute(rows_asked.of_cases()):
             if (study := studies.get((slide.institution, slide.study_uid))) is not None:
                 study.transfers.append((TransferState(slide.state), slide.priority))
         for number, facts in self.known.of_numbers(db, of_number).items():
@@ -276,6 +252,7 @@ class Worklist:
             arrived = form.state not in ABSENT
             study.total, study.tiles = study.total - 1, study.tiles - 1
             study.here, study.tiles_here = study.here - arrived, study.tiles_here - arrived
+        _say_what_waits(db, {study.row.key: study for study in studies.values()})
         return [study for study in studies.values() if not _past(study)]
 
     @staticmethod
@@ -285,6 +262,16 @@ class Worklist:
             return pack_bits(range(frames), frames)
         here = db.execute(select(_frames.c.frame).where(_frames.c.instance == row.id)).scalars()
         return pack_bits((frame for frame in here if frame < frames), frames)
+
+
+def _say_what_waits(db: Connection, studies: Mapping[str, Study]) -> None:
+    """Put open questions and alarms with their studies."""
+    for key, number in queries.open_ones(db).items():
+        if key in studies:
+            studies[key].queries = number
+    for key, alarm in escalation.raised(db).items():
+        if key in studies and studies[key].row.reading is None:
+            studies[key].alarm = alarm
 
 
 def _turn(row: dict[str, Any]) -> int:
@@ -298,64 +285,6 @@ def _past(study: Study) -> bool:
         return study.state is TransferState.RECALLED
     age = datetime.now(UTC) - datetime.fromisoformat(study.row.changed_at)
     return age > timedelta(hours=requests.WITHDRAWN_HOURS)
-
-
-def _query() -> Any:
-    return (
-        select(
-            _studies,
-            _partners.c.name.label("institution_name"),
-            _transfers.c.kind,
-            _transfers.c.state,
-            _transfers.c.priority,
-            _transfers.c.purpose,
-            _transfers.c.test,
-            _transfers.c.expected,
-            _transfers.c.request,
-            _transfers.c.expected.is_not(None).label("opening"),
-            _transfers.c.opened_at,
-        )
-        .join(_partners, _partners.c.code == _studies.c.institution)
-        .outerjoin(_transfers, _transfers.c.id == _studies.c.transfer)
-    )
-
-
-def _held() -> Any:
-    """Ask for the frames that are here of each level whose frames still arrive."""
-    return (
-        select(_frames.c.instance, func.count())
-        .join(_instances, _instances.c.id == _frames.c.instance)
-        .where(_instances.c.state.in_((InstanceState.RECEIVED, InstanceState.DAMAGED)))
-        .group_by(_frames.c.instance)
-    )
-
-
-def _of_cases() -> Any:
-    """Ask for state and priority of every transfer of slide cases."""
-    of_case = _instances.c.institution, _instances.c.study_uid, _transfers.c.id
-    return (
-        select(*of_case, _transfers.c.state, _transfers.c.priority)
-        .join(_transfers, _transfers.c.id == _instances.c.transfer)
-        .where(_transfers.c.kind == "slide")
-        .distinct()
-    )
-
-
-def _counted() -> Any:
-    """Ask for the counts of every series, and for one arrived instance of each."""
-    by_series = (_instances.c.institution, _instances.c.study_uid, _instances.c.series_uid)
-    arrived = _instances.c.state.not_in(ABSENT)
-    damaged = _instances.c.state == InstanceState.DAMAGED
-    frames = func.coalesce(_instances.c.frames, 1)  # a photograph beside slides counts as one
-    return select(
-        *by_series,
-        func.count().label("total"),
-        func.sum(case((arrived, 1), else_=0)).label("here"),
-        func.sum(case((damaged, 1), else_=0)).label("damaged"),
-        func.sum(frames).label("tiles"),
-        func.sum(case((_instances.c.state.in_(_WHOLE), frames), else_=0)).label("tiles_here"),
-        func.min(case((arrived, _instances.c.id))).label("one"),
-    ).group_by(*by_series)
 
 
 def study_row(study: Study) -> dict[str, Any]:
@@ -400,6 +329,26 @@ def study_row(study: Study) -> dict[str, Any]:
         "burned_in": max((one.burned for one in facts if one.burned), key=_BURNED, default=None),
         **requests.words(json.loads(row.request or "{}"), study.asked, row.key),
         "dicomweb": f"/dicomweb/at/{row.institution}",
+        "reading": _reading(study),
+        "intraoperative": request.intraoperative(json.loads(row.request or "{}")),
+        "queries": study.queries,
+        "alarm": study.alarm,
+    }
+
+
+def _reading(study: Study) -> dict[str, Any]:
+    """Return how far readers are: state, who, when, and what came after it was done."""
+    row = study.row
+    state = row.standing or row.reading or standings.UNOPENED
+    ja, en = standings.WORDS[state]
+    return {
+        "state": state,
+        "state_ja": ja,
+        "state_en": en,
+        "by": row.reader or "",
+        "display": row.reader_shown or "",
+        "at": row.standing_at,
+        "late": row.late or 0,
     }
 
 

@@ -9,6 +9,7 @@ from sender import (
     checking_verbs,
     deciding_verbs,
     pairing_verbs,
+    query_verbs,
     record_verbs,
     reporting_verbs,
     request_verbs,
@@ -29,3 +30,4 @@ record_verbs.register(app)
 reporting_verbs.register(app)
 blocking_verbs.register(app)
 request_verbs.register(app)
+app.add_typer(query_verbs.app, name="queries")

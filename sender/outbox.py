@@ -23,7 +23,7 @@ from common.errors import NotFound, TodokeError, UsageError
 from common.link import Digest
 from common.states import AT_REST, TransferState, move
 from sender import announcing, outbox_file, statements
-from sender.heard import Heard
+from sender.correspondence import Correspondence
 from sender.recorded import Recorded
 
 now = outbox_file.now
@@ -143,7 +143,7 @@ class Job:
 _OF_TRANSFER = ", ".join(column.name for column in fields(Transfer))
 
 
-class Outbox(Heard, Recorded):
+class Outbox(Correspondence, Recorded):
     """The outbox of a data directory; safe from several threads and processes.
 
     Whatever is asked of it raises StorageError or DiskFull where trying again can

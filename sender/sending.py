@@ -233,6 +233,7 @@ def describe(outbox: Outbox, transfer: Transfer, *, named: bool = True) -> dict[
         "started": transfer.started,
         "delivered": transfer.delivered,
         "finished": transfer.finished,
+        "reader": outbox.reader(transfer.partner, transfer.study),
     }
 
 

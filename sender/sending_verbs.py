@@ -283,10 +283,10 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
 
 @contextlib.contextmanager
 def _doors(engine: Any) -> Any:
-    from sender import upkeep
+    from sender import hearing, upkeep
     from sender.doors import open_doors
 
-    with upkeep.keeping(engine), open_doors(engine) as words:
+    with upkeep.keeping(engine), hearing.keeping(engine), open_doors(engine) as words:
         yield words
 
 
@@ -294,7 +294,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
     """送信箱の様子 / what is owed, and how far it is."""
     from dataclasses import asdict
 
-    from sender import sending, upkeep
+    from sender import correspondence, sending, upkeep
     from sender.outbox import Outbox
 
     with console.verb(as_json=as_json):
@@ -302,12 +302,13 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         with contextlib.closing(Outbox(folder)) as outbox:
             owed = outbox.transfers()
             rows = [sending.describe(outbox, one, named=False) for one in owed]
-        running = _runs(folder)
+            ears = outbox.ears()
+        running = runs(folder)
         disk = sending.disk(folder)
         partners = [asdict(one) for one in upkeep.standings(folder)]
         if as_json:
             words = {"running": running, "disk": disk, "transfers": rows, "partners": partners}
-            console.emit(words)
+            console.emit(words | {"reading_rooms": ears})
             return
         from rich.console import Console
         from rich.table import Table
@@ -323,13 +324,16 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
                 row["id"][:8], row["partner"], row[f"state_{lang}"], held, row["created"][:19],
                 row[f"direct_{lang}"],
                 "  ".join(
-                    [row["error"][lang]] * bool(row["error"]) + [n[lang] for n in row["notes"]]
+                    [row["error"][lang]] * bool(row["error"])
+                    + [n[lang] for n in row["notes"]]
+                    + [correspondence.words(row["reader"], lang)] * bool(row["reader"])
                 ),
             )  # fmt: skip
         Console().print(table)
         for one in partners:
             for ja, en in one["warnings"]:
                 console.say(f"{one['partner']}: {ja}", f"{one['partner']}: {en}")
+        _tell_ears(ears)
         console.say("常駐は動いています" if running else "常駐は止まっています",
                     "The daemon runs" if running else "The daemon does not run")  # fmt: skip
         if disk["low"]:
@@ -337,7 +341,21 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
             console.say(error.words("ja"), error.words("en"))
 
 
-def _runs(folder: Path) -> bool:
+def _tell_ears(ears: list[dict[str, Any]]) -> None:
+    """Say of each reading room whether anybody listens there (VIEWING section 6)."""
+    for one in ears:
+        call = f" ☎{one['telephone']}" if one["telephone"] else ""
+        if one["listening"]:
+            console.say(f"{one['partner']}: 読影室は応答あり", f"{one['partner']}: they listen")
+        else:
+            console.say(
+                f"{one['partner']}: 読影室でだれも聞いていません。緊急は電話してください{call}",
+                f"{one['partner']}: nobody is listening. Telephone if it is urgent{call}",
+            )
+
+
+def runs(folder: Path) -> bool:
+    """Tell whether a daemon works off the outbox of a data directory."""
     from common.errors import DataInUse
 
     try:
@@ -363,7 +381,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """1件の詳細 / one transfer, with its instances."""
-    from sender import sending
+    from dataclasses import asdict
+
+    from sender import correspondence, sending
     from sender.outbox import Outbox
     from sender.safety import reading
 
@@ -379,6 +399,8 @@ def show(
 
                 write_page(outbox, row, pdf, view)
             words = sending.describe(outbox, row)
+            letters = outbox.letters(row.study, row.partner)
+            words["correspondence"] = [asdict(one) for one in letters]
             words["records"] = [one.number for one in outbox.records_of(row.id)]
             words["patient"] = reading.of(row.attributes)
             words["receipt"] = outbox.statement(row.id, "receipt")
@@ -396,6 +418,10 @@ def show(
         console.tell(f"{of['name']}  {of['birth_date']}  ID {of['id']}".rstrip())
         if words["error"]:
             console.tell(words["error"][lang])
+        if words["reader"]:
+            console.tell(correspondence.words(words["reader"], lang))
+        for said in words["correspondence"]:
+            console.tell(f"  {said['at'][:16]}  {said['by']}: {said['text']}")
         if words["judgement"]:
             console.tell(words[f"direct_{lang}"])
             for rule in words["judgement"]["rules"]:

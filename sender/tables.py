@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 
 from common.errors import DatabaseUnsafe
-from sender import heard_tables, record_tables, statements, watched_tables
+from sender import correspondence_tables, heard_tables, record_tables, statements, watched_tables
 
-VERSION = 8
+VERSION = 9
 _SCHEMA = f"""
 CREATE TABLE jobs(
   id INTEGER PRIMARY KEY, partner TEXT NOT NULL, paths TEXT NOT NULL, options TEXT NOT NULL,
@@ -33,7 +33,8 @@ CREATE TABLE instances(
   UNIQUE(transfer, sop_uid));
 CREATE TABLE watched(
   path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL);
-{statements.TABLE}{watched_tables.TABLE}{heard_tables.TABLE}{record_tables.TABLE}"""
+{statements.TABLE}{watched_tables.TABLE}{heard_tables.TABLE}
+{correspondence_tables.TABLE}{record_tables.TABLE}"""
 #: What brings an outbox of version 1, 2, ... to the next.
 _STEPS = (
     "ALTER TABLE transfers ADD COLUMN delivered TEXT",
@@ -44,6 +45,7 @@ _STEPS = (
     "ALTER TABLE instances ADD COLUMN role TEXT NOT NULL DEFAULT ''",
     record_tables.TABLE,
     heard_tables.TABLE,
+    correspondence_tables.TABLE,
 )
 
 

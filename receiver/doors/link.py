@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -50,13 +50,16 @@ from receiver import (
     transfers,
     waiting,
 )
+from receiver.attendance import Attendance
 from receiver.doors import evidence as records
+from receiver.doors import news
 from receiver.doors.answers import body_of, text, words_of
 from receiver.evidence import Evidence
 from receiver.frames import Frames, Level
 from receiver.index import Index
 from receiver.receipts import Receipts
 from receiver.revocation import Lists
+from receiver.tidings import Tidings
 from receiver.waiting import Waiting
 
 log = logging.getLogger("todoke.link")
@@ -85,11 +88,14 @@ class LinkServices:
     issue: Callable[[Partner, bytes, str], str] | None = None  # see :mod:`receiver.upkeep`
     note: Callable[..., None] = lambda *_, **__: None  # of the audit trail
     evidence: Evidence | None = None  # None: no records are kept here
+    attendance: Attendance = field(default_factory=Attendance)
+    telephone: str = ""  # of the reading room
 
 
 def link_app(services: LinkServices) -> Starlette:
     """Return the ASGI application of the link."""
     door = _Door(services)
+    tidings = Tidings(services.index, services.attendance)
     one = link.ROOT + "/transfers/{transfer}"
     return Starlette(
         routes=[
@@ -106,6 +112,7 @@ def link_app(services: LinkServices) -> Starlette:
             Route(one + "/gone", door.answer(door.gone), methods=["POST"]),
             Route(link.ROOT + "/wanted", door.answer(door.wanted)),
             *records.routes(door.answer, services.evidence),
+            *news.routes(door.answer, services.index, tidings, services.telephone),
         ],
         exception_handlers={HTTPException: _plain},
     )

@@ -17,13 +17,14 @@ from typing import Any, Self
 
 import httpx
 
-from common import link, news, tls
+from common import link, news, tidings, tls
 from common.dicom import greeting
 from common.errors import (
     ClockOff,
     DiskFull,
     InstanceTooLarge,
     IntegrityError,
+    NoNewsThere,
     NotFound,
     PeerBusy,
     PeerCertificateRefused,
@@ -194,6 +195,31 @@ class LinkClient:
         """
         return news.read(self._words("GET", f"/wanted?{httpx.QueryParams(since=since)}"))
 
+    def tidings(self, since: int, knows: bool | None, *, wait: bool = True) -> tidings.Answer:
+        """Ask what is new in the reading room, waiting a while until something is.
+
+        Parameters
+        ----------
+        since : int
+            Number of the news heard last.
+        knows : bool or None
+            Whether anybody listens there, as far as we know: a change is news too.
+
+        Raises
+        ------
+        NoNewsThere
+            A receiver of an older version.
+        """
+        asked = {"since": since, "listening": "" if knows is None else int(knows)}
+        asked |= {} if wait else {"wait": 0}
+        with _newer():
+            return tidings.read(self._words("GET", f"/news?{httpx.QueryParams(asked)}"))
+
+    def say(self, message: dict[str, str]) -> None:
+        """Send words to the reading room; raises as :meth:`tidings`."""
+        with _newer():
+            self._words("POST", "/messages", link.dumps(message))
+
     def gone(self, transfer: str, uids: list[str]) -> None:
         """Say that wanted instances are no longer at their source as they were."""
         self._words("POST", f"/transfers/{transfer}/gone", link.dumps({"instances": uids}))
@@ -331,6 +357,17 @@ class LinkClient:
         if isinstance(failure, httpx.ConnectError):
             return PeerUnreachable(peer=self.peer, cause=str(failure))
         return PeerError(cause=f"{self.peer}: {type(failure).__name__}")
+
+
+@contextlib.contextmanager
+def _newer() -> Iterator[None]:
+    """Tell a receiver that knows no such question from one that refuses it."""
+    try:
+        yield
+    except ProtocolError as failure:
+        if failure.facts.get("cause") == "HTTP 404":
+            raise NoNewsThere from failure
+        raise
 
 
 def _no_words(status: int, answer: bytes | bytearray) -> PeerError:

@@ -35,6 +35,7 @@ from receiver.arrivals import Arrival, Arrivals
 from receiver.attributes import study_attributes
 from receiver.frames import Frames
 from receiver.index import Index
+from receiver.standings import Person, Standings
 from receiver.store import Store
 from receiver.viewer_services import PAGES, ViewerServices
 from receiver.web_app import viewer_app
@@ -45,6 +46,7 @@ EAST = ("釧路病院", "0110000034")
 CT = "1.2.840.10008.5.1.4.1.1.2"
 WSI = "1.2.840.10008.5.1.4.1.1.77.1.6"
 USER, PASSWORD = "yamamoto", "Correct-Horse-42!"
+READER = Person(USER, "山本医師")
 
 
 def uid(name: str) -> str:
@@ -80,6 +82,15 @@ class Filled:
                     code=code, name=name, kind="todoke", aet=f"TDK{code[-7:]}", added_at="now"
                 )
             )
+
+    def look(self, key: str) -> None:
+        """Let the reader open a study."""
+        Standings(self.index).look(key, READER)
+
+    def done(self, key: str) -> None:
+        """Let the reader be done with a study, whatever is asked first."""
+        steps = Standings(self.index)
+        steps.done(key, READER, accept=steps.asks(key)["arrived"], told=False)
 
     def open(
         self,

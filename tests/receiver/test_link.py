@@ -171,7 +171,7 @@ def test_a_reader_is_told_no_path_of_ours(
         filled.index.engine.dispose()  # its connections wait as long as they were made to
         with contextlib.closing(sqlite3.connect(filled.data / "index.sqlite")) as other:
             other.execute("BEGIN IMMEDIATE")
-            answer = asking.post(f"/api/studies/{key}/done")
+            answer = asking.post(f"/api/studies/{key}/done", json={})
     assert (answer.status_code, answer.json()["error"]["number"]) == (507, "E-4000")
     assert str(filled.data) not in answer.text
     assert "index: busy" in caplog.text

@@ -21,10 +21,11 @@ from receiver import index, statements
 from receiver.facts import KnownFacts
 from receiver.index import Index
 from receiver.purge import Purge
+from receiver.standings import Standings
 from receiver.startup import mend
 from receiver.store import Store
 from receiver.worklist import Worklist
-from tests.receiver.filled import NORTH, Filled, client, ct_image
+from tests.receiver.filled import NORTH, READER, Filled, client, ct_image
 
 DAYS = 90
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -39,7 +40,7 @@ def purge(filled: Filled) -> Iterator[Purge]:
 
 def done(filled: Filled, key: str, days_ago: float) -> None:
     """Let a study have come and been done with some days ago."""
-    Worklist(filled.index, KnownFacts(filled.store.root)).done(key)
+    filled.done(key)
     at = (NOW - timedelta(days=days_ago)).isoformat(timespec="milliseconds")
     same = index.studies.c.key == key
     with filled.index.write() as db:
@@ -191,8 +192,9 @@ def test_frames_and_repairs_go_with_their_instance(filled: Filled, purge: Purge)
 def test_the_page_marks_a_study_as_done(filled: Filled) -> None:
     key = filled.ct(count=1)
     with filled.serve() as url, client(url) as asking:
-        assert asking.post(f"/api/studies/{key}/done").status_code == 204
-        assert asking.post(f"/api/studies/{'0' * 32}/done").status_code == 404
+        assert asking.post(f"/api/studies/{key}/opened").status_code == 204
+        assert asking.post(f"/api/studies/{key}/done", json={}).status_code == 204
+        assert asking.post(f"/api/studies/{'0' * 32}/done", json={}).status_code == 404
         [row] = asking.get("/api/worklist").json()["rows"]
     assert row["state"] == TransferState.DONE
 
@@ -209,7 +211,7 @@ def test_an_index_of_the_second_version_learns_what_is_done(tmp_path: Path) -> N
             db.execute(f"DROP TABLE {table}")
         db.execute("UPDATE schema_version SET version=2")
     with closing(Index.at(tmp_path)) as taken:
-        Worklist(taken, KnownFacts(tmp_path / "store")).done(key)
+        Standings(taken).done(key, READER, accept=2, told=False)
         assert count(taken, index.instances) == 2
         with taken.read() as read:
             row = read.execute(select(index.studies)).one()

@@ -15,7 +15,6 @@ from common.errors import CertificateRevoked, DataInUse, IndexLost
 from common.proof import certificates
 from common.states import InstanceState
 from receiver import index, partners, registry, repairs, revocation, statements
-from receiver.facts import KnownFacts
 from receiver.index import Index
 from receiver.purge import Purge
 from receiver.records import Records
@@ -23,7 +22,6 @@ from receiver.reindex import NEW, Reindex
 from receiver.run import Supervisor
 from receiver.startup import mend
 from receiver.store import Store
-from receiver.worklist import Worklist
 from tests.receiver.filled import EAST, NORTH, USER, Filled, client, ct_image
 from tests.receiver.linking import Linked
 
@@ -143,7 +141,7 @@ def test_what_was_purged_stays_so(linked: Linked, tmp_path: Path) -> None:
     receipted(linked, tmp_path, "old", 2)
     with filled.index.read() as db:
         key = db.execute(select(index.studies.c.key)).scalar_one()
-    Worklist(filled.index, KnownFacts(filled.store.root)).done(key)
+    filled.done(key)
     purge = Purge(filled.index, filled.store, audit.Trail(tmp_path / "a", "x"), 1)
     assert len(purge.run(datetime.now(UTC) + timedelta(days=2))) == 1
     purge.trail.close()
@@ -233,7 +231,7 @@ def test_records_follow_the_index_and_are_written_once(filled: Filled) -> None:
     assert kept.keep() > 2
     assert kept.keep() == 0
     assert Records(filled.index, filled.data).keep() == 0, "after a restart too"
-    Worklist(filled.index, KnownFacts(filled.store.root)).opened(key)
+    filled.look(key)
     assert kept.keep() == 2, "the study, and its transfer"
     assert (filled.data / "records" / "small.json").stat().st_mode & 0o077 == 0
 

@@ -13,8 +13,6 @@ from sqlalchemy import insert, update
 from common import news, usage
 from common.states import TransferState
 from receiver import index, record_page, reporting, transfers
-from receiver.facts import KnownFacts
-from receiver.worklist import Worklist
 from tests.receiver.filled import EAST, NORTH, Filled, ct_image
 from tests.receiver.linking import Linked
 
@@ -24,10 +22,6 @@ pytestmark = pytest.mark.evidence
 def key(filled: Filled, images: list[Any], institution: str = NORTH[1]) -> str:
     with filled.index.read() as db:
         return transfers.study_key(db, institution, str(images[0].StudyInstanceUID))
-
-
-def readers(filled: Filled) -> Worklist:
-    return Worklist(filled.index, KnownFacts(filled.data / "store"))
 
 
 def told(linked: Linked, since: str = "") -> news.News:
@@ -49,8 +43,8 @@ def test_a_sender_hears_what_readers_did_and_each_word_once(linked: Linked, tmp_
     first, of_first = sent(linked, tmp_path, "first", receipted=False)
     second, _ = sent(linked, tmp_path, "second", receipted=False)
     assert told(linked).states == ()
-    list_ = readers(linked.filled)
-    list_.opened(of_first)
+    list_ = linked.filled
+    list_.look(of_first)
     (opened,) = told(linked).states
     assert (opened.transfer, opened.state) == (first, TransferState.OPENED)
     list_.done(of_first)
@@ -69,7 +63,7 @@ def test_another_institutions_readings_are_not_told(linked: Linked) -> None:
     images = [ct_image("theirs", 1)]
     study = filled.open(images, EAST[1])
     filled.arrive(images, EAST[1])
-    readers(filled).opened(study)
+    filled.look(study)
     assert told(linked).states == ()
     with filled.index.read() as db:
         of = index.instances.c.sop_uid == str(images[0].SOPInstanceUID)
@@ -86,8 +80,8 @@ def test_its_month_counts_what_came_was_receipted_and_was_read(
     _, read = sent(linked, tmp_path, "read")
     sent(linked, tmp_path, "receipted")
     _, looked_at = sent(linked, tmp_path, "looked at", receipted=False)
-    readers(linked.filled).done(read)
-    readers(linked.filled).opened(looked_at)
+    linked.filled.done(read)
+    linked.filled.look(looked_at)
     data = _data(linked, tmp_path)
     report = reporting.month(data, index.now()[:7], UTC).as_json()
     (line,) = report["lines"]

@@ -14,6 +14,7 @@ from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Sender
 from receiver.facts import KnownFacts
+from receiver.standings import Person, Standings
 from receiver.worklist import Worklist
 from sender import again
 from sender.delivery import Delivery
@@ -53,7 +54,7 @@ def test_a_record_is_printed_and_a_reader_is_heard(ends: Ends, tmp_path: Path) -
     with ends.index() as index:
         known = Worklist(index, KnownFacts(ends.receiver / "store"))
         (row,) = (one for one in known.rows() if one["study_uid"] == sent["study_uid"])
-        known.opened(row["key"])
+        Standings(index).look(row["key"], Person("sato"))
     with ends.outbox() as outbox:
         (partner,) = load_partners(ends.sender)
         ours = outbox, Node.load(ends.sender, Role.REQUESTER), Sender.load(ends.sender)

@@ -1,7 +1,8 @@
 /** Talking with the receiver: one way out, so that a lost session is noticed everywhere. */
 
 import type { KeptMarks } from "./radiology/kept";
-import type { Coverage, Session, Study, Worklist } from "./types";
+import type { Asks } from "./reading";
+import type { Coverage, History, Session, Study, Worklist } from "./types";
 
 export class Refused extends Error {
   constructor(
@@ -96,6 +97,21 @@ export const study = (key: string, signal: AbortSignal): Promise<Study> =>
 
 export const coverage = (key: string, signal: AbortSignal): Promise<Coverage> =>
   get(`/api/studies/${encodeURIComponent(key)}/coverage`, signal);
+
+const of = (key: string): string => `/api/studies/${encodeURIComponent(key)}`;
+
+/** One of the steps that a reader takes: claim, take-over, release, done, messages. */
+export async function act(key: string, step: string, said?: unknown): Promise<void> {
+  await post(`${of(key)}/${step}`, said);
+}
+
+export const asks = (key: string): Promise<Asks> => get(`${of(key)}/asks`);
+
+export const history = (key: string): Promise<History> => get(`${of(key)}/history`);
+
+export async function listening(page: string, sound: boolean): Promise<void> {
+  await post("/api/listening", { page, sound });
+}
 
 export async function opened(key: string): Promise<void> {
   await post(`/api/studies/${encodeURIComponent(key)}/opened`);

@@ -8,6 +8,7 @@ export interface Listener {
   study?: (key: string) => void;
   frames?: (hint: FramesHint) => void;
   watch?: (state: Watch) => void;
+  heartbeat?: () => void;
 }
 
 export interface Watch {
@@ -58,6 +59,7 @@ function open(): void {
   opened.addEventListener("heartbeat", (event) => {
     const said = JSON.parse((event as MessageEvent<string>).data) as { server_time: string };
     heard(said.server_time);
+    for (const listener of listeners) listener.heartbeat?.();
   });
 }
 

@@ -5,6 +5,7 @@ import * as events from "./events";
 import { mismatch } from "./mismatch";
 import { clock, dashed, forms, sexWord, years } from "./names";
 import { requestPanel } from "./request";
+import * as sound from "./sound";
 import type { Row, User } from "./types";
 import { inLanguage, onLanguage, say, setLanguage, word } from "./words";
 
@@ -28,6 +29,9 @@ export function makeFrame(home: () => void): Frame {
   const stage = h("main", { class: "stage" });
   const stale = h("div", { class: "bar inverse", role: "alert", hidden: true });
   const emergency = h("div", { class: "bar inverse", role: "status", hidden: true }, word("emergency.bar"));
+  const tryIt = h("button", { type: "button", onclick: () => void sound.test() }, word("sound.try"));
+  const soundBar = h("div", { class: "bar inverse sound", role: "alert", hidden: true }, "▲ ", word("sound.blocked"), " ", tryIt);
+  const heard = h("span", { class: "sound-state", "data-role": "sound" });
   const root = h(
     "div",
     { class: "frame" },
@@ -40,13 +44,20 @@ export function makeFrame(home: () => void): Frame {
       asked,
       progress,
       live,
+      heard,
       languages(),
       account,
     ),
-    h("div", { class: "bars" }, emergency, stale),
+    h("div", { class: "bars" }, emergency, stale, soundBar),
     stage,
   );
   events.listen({ watch: (state) => showWatch(state, live, stale) });
+  let signedIn = false;
+  const showSound = (on: boolean): void => {
+    soundBar.hidden = on || !signedIn;
+    heard.replaceChildren(...(signedIn ? [word(on ? "sound.on" : "sound.off")] : []));
+  };
+  sound.onSound(showSound);
   let shown: Row | null = null;
   const draw = (): void => {
     who.replaceChildren(...(shown ? patientLine(shown) : []));
@@ -65,6 +76,8 @@ export function makeFrame(home: () => void): Frame {
     user(user, hands) {
       live.hidden = user?.role !== "reader"; // only readers have a list that is live
       emergency.hidden = user?.emergency !== true;
+      signedIn = user?.role === "reader";
+      showSound(sound.audible());
       if (user === null) stale.hidden = true;
       account.replaceChildren(
         ...(user

@@ -14,6 +14,7 @@ import { showSignIn } from "./pages/sign_in";
 import { showStudy } from "./pages/study";
 import { showWorkList } from "./pages/work_list";
 import { idleAfter, tellOthers, watchPresence } from "./presence";
+import { watchListening } from "./listening";
 import { expose } from "./hook";
 import type { Session, User } from "./types";
 import { onOtherPatient } from "./window_group";
@@ -140,6 +141,7 @@ watchPresence({
   },
   ended: forget,
 });
+watchListening(() => user?.role === "reader" && !isLocked());
 window.addEventListener("popstate", show);
 // a page kept by the browser for its back button must not bring a patient back
 window.addEventListener("pageshow", (event) => {

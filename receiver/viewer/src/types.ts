@@ -52,6 +52,32 @@ export interface Row {
   /** Its images are for comparison only, 過去画像. */
   readonly prior: boolean;
   readonly dicomweb: string;
+  /** How far readers are: who, and when. */
+  readonly reading: {
+    readonly state: "unopened" | "opened" | "reading" | "done";
+    readonly state_ja: string;
+    readonly state_en: string;
+    readonly by: string;
+    readonly display: string;
+    readonly at: string | null;
+    readonly late: number;
+  };
+  readonly intraoperative: boolean;
+  /** Questions, of both sides, that wait for an answer. */
+  readonly queries: number;
+  readonly alarm: { readonly step: number; readonly minutes: number; readonly at: string } | null;
+}
+
+export interface History {
+  readonly advice: boolean;
+  readonly messages: readonly {
+    readonly id: string;
+    readonly kind: string;
+    readonly way: "in" | "out";
+    readonly text: string;
+    readonly display: string;
+    readonly at: string;
+  }[];
 }
 
 export interface Instance {

@@ -3,6 +3,7 @@
 import { RADIOLOGY_WORDS } from "./words/radiology";
 import { WEBSEC_WORDS } from "./words/websec";
 import { PEOPLE } from "./words/people";
+import { WORKLIST_WORDS } from "./words/worklist";
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
@@ -168,6 +169,7 @@ export const WORDS = {
   ...RADIOLOGY_WORDS,
   ...WEBSEC_WORDS,
   ...PEOPLE,
+  ...WORKLIST_WORDS,
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;

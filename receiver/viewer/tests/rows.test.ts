@@ -40,7 +40,7 @@ describe("requests", () => {
 
   it("never counts images for comparison among what waits", () => {
     expect(counts([row({}), row({ prior: true })])).toEqual({
-      all: 2, urgent: 1, soon: 0, unopened: 1, incomplete: 1,
+      all: 2, urgent: 1, soon: 0, unopened: 1, reading: 0, incomplete: 1, done: 0,
     });
   });
 

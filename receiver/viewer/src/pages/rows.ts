@@ -3,14 +3,15 @@
 import { fold, searchText } from "../names";
 import type { Row } from "../types";
 
-export type Filter = "all" | "urgent" | "soon" | "unopened" | "incomplete";
-export const FILTERS: readonly Filter[] = ["all", "urgent", "soon", "unopened", "incomplete"];
+export type Filter = "all" | "urgent" | "soon" | "unopened" | "reading" | "incomplete" | "done";
+export const FILTERS: readonly Filter[] = ["all", "urgent", "soon", "unopened", "reading", "incomplete", "done"];
 
 const WHOLE = new Set(["delivered", "committed", "receipted"]);
 const ON_ITS_WAY = new Set(["announced", "queued", "sending"]);
 
 /** Whole or on its way, and no reader has opened it. */
-export const isUnopened = (row: Row): boolean => WHOLE.has(row.state) || ON_ITS_WAY.has(row.state);
+export const isUnopened = (row: Row): boolean =>
+  (row.reading?.state ?? "unopened") === "unopened" && (WHOLE.has(row.state) || ON_ITS_WAY.has(row.state));
 
 /** Unopened though all that was sent is here. */
 export const waitsForReader = (row: Row): boolean => WHOLE.has(row.state);
@@ -23,6 +24,7 @@ export function passes(row: Row, filter: Filter): boolean {
   if (row.prior && filter !== "all") return false;
   if (filter === "urgent" || filter === "soon") return row.priority === filter;
   if (filter === "unopened") return isUnopened(row);
+  if (filter === "reading" || filter === "done") return row.reading?.state === filter;
   if (filter === "incomplete") return isIncomplete(row);
   return true;
 }
@@ -34,7 +36,7 @@ export function matches(row: Row, sought: string): boolean {
 }
 
 export function counts(rows: readonly Row[]): Record<Filter, number> {
-  const result = { all: 0, urgent: 0, soon: 0, unopened: 0, incomplete: 0 };
+  const result = { all: 0, urgent: 0, soon: 0, unopened: 0, reading: 0, incomplete: 0, done: 0 };
   for (const filter of FILTERS) result[filter] = rows.filter((row) => passes(row, filter)).length;
   return result;
 }
@@ -90,3 +92,20 @@ export function waited(since: string | null, now: number): string {
   if (minutes >= 6000) return `${Math.floor(minutes / 1440)}d`;
   return `${String(Math.floor(minutes / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
 }
+
+/** What narrows the list beside its tabs; empty lets everything pass. */
+export interface Narrow {
+  readonly institution: string;
+  readonly kind: string;
+  readonly days: number;
+}
+
+export function within(row: Row, narrow: Narrow, now: number): boolean {
+  if (narrow.institution && row.institution.code !== narrow.institution) return false;
+  if (narrow.kind && kindOf(row) !== narrow.kind) return false;
+  const came = Date.parse(row.arrived_at ?? "");
+  return narrow.days === 0 || Number.isNaN(came) || now - came < narrow.days * 86_400_000;
+}
+
+export const kindOf = (row: Row): string =>
+  row.kind === "slide" ? "SM" : (row.modalities[0] ?? "");

@@ -5,6 +5,7 @@ import { Refused } from "../api";
 import { h } from "../dom";
 import type { Frame } from "../frame";
 import { passkeysHere } from "../passkey";
+import { test } from "../sound";
 import type { User } from "../types";
 import { inLanguage, word, type Word } from "../words";
 import { enrolment } from "./enrol";
@@ -44,7 +45,10 @@ class SignIn {
         word("app"),
         [h("label", { for: "name" }, word("auth.name")), name, h("label", { for: "password" }, word("auth.password")), password],
         "auth.title",
-        () => account.signIn(name.value, password.value).then(this.step),
+        () => {
+          void test(); // this click is what lets the alarm sound later
+          return account.signIn(name.value, password.value).then(this.step);
+        },
         () => {
           password.value = "";
           password.focus();

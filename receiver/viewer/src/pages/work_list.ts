@@ -3,12 +3,14 @@
 import * as api from "../api";
 import { h, writing } from "../dom";
 import * as events from "../events";
-import { arrival, setTitle, studyLine, type Frame } from "../frame";
-import { mismatchChip } from "../mismatch";
-import { dashed, forms, sexWord, years } from "../names";
-import { wish } from "../request";
+import { setTitle, type Frame } from "../frame";
+import { claim, finish, query, refusalOf } from "../reading";
+import * as sound from "../sound";
 import type { Row } from "../types";
 import { inLanguage, onLanguage, say, word, type Word } from "../words";
+import { showKeys } from "./list_keys";
+import { Narrowing } from "./narrowing";
+import { cells } from "./row_cells";
 import * as rows from "./rows";
 
 export function showWorkList(frame: Frame, go: (path: string) => void): () => void {
@@ -25,6 +27,10 @@ class WorkList {
   private selected: string | null = null;
   private clockAhead = 0;
   private refreshing = 0;
+  private readonly confirmed = new Set<string>();
+  private readonly narrowing = new Narrowing(() => this.draw());
+  private readonly calling = h("button", { class: "calling inverse", type: "button", hidden: true });
+  private readonly said = h("p", { class: "said", role: "alert" });
   private readonly filters = h("nav", { class: "filters" });
   private readonly search = h("input", { type: "search", id: "search", autocomplete: "off" });
   private readonly fresh = h("button", { class: "fresh", type: "button", hidden: true });
@@ -54,6 +60,7 @@ class WorkList {
     this.refreshing = -1;
     for (const end of this.ends) end();
     setTitle(0);
+    sound.alarm(false);
   };
 
   private page(): HTMLElement {
@@ -61,6 +68,9 @@ class WorkList {
       ["priority", "list.priority"],
       ["wait", "list.wait"],
       ["patient", "list.patient"],
+      ["sex", "list.sex"],
+      ["birth", "list.birth"],
+      ["pid", "list.pid"],
       ["institution", "list.institution"],
       ["study", "list.study"],
       ["request", "list.request"],
@@ -73,6 +83,7 @@ class WorkList {
       this.draw();
     });
     this.fresh.addEventListener("click", () => this.takeIn());
+    this.calling.addEventListener("click", () => this.confirm());
     const table = h(
       "table",
       { class: "list" },
@@ -88,9 +99,9 @@ class WorkList {
       "section",
       { class: "work-list" },
       // beside the filters: a bar of its own would push the list down under the reader's hand
-      h("div", { class: "list-tools" }, this.filters, this.fresh, label),
+      h("div", { class: "list-tools" }, this.filters, this.calling, this.fresh, this.narrowing.element, label),
       h("div", { class: "list-scroll" }, table, this.empty),
-      h("footer", { class: "keys" }, word("list.keys")),
+      h("footer", { class: "keys" }, word("list.actions"), this.said),
     );
   }
 
@@ -136,7 +147,8 @@ class WorkList {
     return this.order.shown
       .map((key) => this.all.get(key))
       .filter((row): row is Row => row !== undefined)
-      .filter((row) => rows.passes(row, this.filter) && rows.matches(row, this.sought));
+      .filter((row) => rows.passes(row, this.filter) && rows.matches(row, this.sought))
+      .filter((row) => rows.within(row, this.narrowing.narrow, this.now()));
   }
 
   private draw(): void {
@@ -152,13 +164,37 @@ class WorkList {
     if (!same && focus) this.select(focus);
     this.drawFresh();
     this.drawEmpty(visible.length);
-    setTitle(everything.filter((row) => rows.passes(row, "urgent") && rows.isUnopened(row)).length);
+    this.narrowing.offer(everything);
+    this.call(everything.filter((row) => rows.passes(row, "urgent") && rows.isUnopened(row)));
+  }
+
+  /** Title, sound and button of urgent studies that nobody has opened; 確認 is not 開封. */
+  private call(urgent: Row[]): void {
+    setTitle(urgent.length);
+    const open = urgent.filter((row) => !this.confirmed.has(callOf(row)));
+    this.calling.hidden = open.length === 0;
+    this.calling.replaceChildren("▲▲ ", word("alarm.confirm", { n: open.length }));
+    sound.alarm(open.length > 0);
+  }
+
+  private confirm(): void {
+    for (const row of this.all.values()) if (rows.isUnopened(row)) this.confirmed.add(callOf(row));
+    this.draw();
+  }
+
+  private step_(what: (row: Row) => Promise<void>): void {
+    const row = this.selected ? this.all.get(this.selected) : undefined;
+    if (!row || !this.body.contains(document.activeElement)) return;
+    this.said.textContent = "";
+    what(row)
+      .then(() => this.soon())
+      .catch((error: unknown) => (this.said.textContent = refusalOf(error) || say("net.lost")));
   }
 
   private filterButton(name: rows.Filter, count: number): HTMLElement {
     const button = h(
       "button",
-      { type: "button", class: `filter ${name}`, "aria-pressed": String(this.filter === name) },
+      { type: "button", class: `filter ${name === "reading" ? "of-readers" : name}`, "aria-pressed": String(this.filter === name) },
       word(`filter.${name}`),
       h("b", {}, count),
     );
@@ -178,13 +214,14 @@ class WorkList {
   }
 
   private drawEmpty(count: number): void {
-    const narrowed = this.filter !== "all" || this.sought !== "";
+    const narrowed = this.filter !== "all" || this.sought !== "" || this.narrowing.narrowed;
     this.empty.hidden = count > 0 || !this.loaded;
     if (this.empty.hidden) return;
     const clear = h("button", { type: "button" }, word("empty.clear"));
     clear.addEventListener("click", () => {
       this.filter = "all";
       this.sought = this.search.value = "";
+      this.narrowing.clear();
       this.draw();
     });
     this.empty.replaceChildren(
@@ -202,7 +239,7 @@ class WorkList {
     const print = JSON.stringify([row, inLanguage()]);
     if (printed.get(element) === print) return element;
     printed.set(element, print);
-    element.className = `row ${row.priority} ${rows.isUnopened(row) ? "unopened" : ""}`;
+    element.className = `row ${row.priority} ${rows.isUnopened(row) ? "unopened" : ""} ${row.state === "announced" ? "announced" : ""}`;
     element.replaceChildren(...cells(row, this.now()));
     return element;
   }
@@ -231,10 +268,17 @@ class WorkList {
   private key(event: KeyboardEvent): void {
     if (event.code === "Escape" && event.target === this.search) this.search.blur();
     if (writing(event) || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (document.querySelector("dialog[open]")) return;
+    if (event.shiftKey) {
+      this.shifted(event);
+      return;
+    }
     if (event.code === "Slash") {
       event.preventDefault();
       this.search.focus();
     } else if (event.code === "KeyN") this.takeIn();
+    else if (event.code === "KeyQ") this.confirm();
+    else if (event.code === "ArrowLeft" || event.code === "ArrowRight") this.turn(event.code === "ArrowRight" ? 1 : -1);
     else if (event.code === "Enter" && this.selected && this.body.contains(document.activeElement)) {
       event.preventDefault();
       this.open(this.selected);
@@ -242,6 +286,21 @@ class WorkList {
       event.preventDefault();
       this.step(event.code === "ArrowDown" ? 1 : -1);
     }
+  }
+
+  /** What changes a study takes two keys, never one. */
+  private shifted(event: KeyboardEvent): void {
+    const act = { KeyT: claim, KeyC: (row: Row) => query(row), Enter: (row: Row) => finish(row, () => this.soon()) }[event.code];
+    if (act) {
+      event.preventDefault();
+      this.step_(act);
+    } else if (event.code === "Slash" || event.key === "?") showKeys();
+  }
+
+  private turn(by: number): void {
+    const count = rows.FILTERS.length;
+    this.filter = rows.FILTERS[(rows.FILTERS.indexOf(this.filter) + by + count) % count] ?? "all";
+    this.draw();
   }
 
   private step(by: number): void {
@@ -263,76 +322,7 @@ function warm(): void {
   else globalThis.setTimeout(load, 500);
 }
 
+/** One call of a study: new images after it was opened call again. */
+const callOf = (row: Row): string => `${row.key} ${row.arrived_at} ${row.reading.late} ${row.alarm?.step ?? 0}`;
+
 const printed = new WeakMap<HTMLElement, string>();
-
-function cells(row: Row, now: number): HTMLElement[] {
-  const marks = { urgent: "▲▲", soon: "▲", routine: "" }[row.priority];
-  return [
-    h("td", { class: `priority ${row.priority}` }, h("b", {}, marks), word(`prio.${row.priority}`)),
-    h("td", { class: "wait" }, rows.waited(row.arrived_at, now)),
-    h("td", { class: "patient", lang: "ja" }, ...patient(row)),
-    h("td", { class: "institution" }, row.institution.name || row.institution.code),
-    h("td", { class: "study" }, ...study(row)),
-    h("td", { class: "request" }, ...wish(row)),
-    h("td", { class: "arrived" }, arrival(row)),
-    h("td", { class: `state ${row.state}` }, ...state(row)),
-  ];
-}
-
-function patient(row: Row): HTMLElement[] {
-  const person = row.patient;
-  const name = forms(person);
-  const age = years(person.age, person.birth_date, row.study_date);
-  const first: (Node | string)[] = [
-    h("b", { class: "name" }, name.main || word("mark.noname")),
-    word(sexWord(person.sex)),
-    " ",
-    ...(age === null ? [] : [word("age.years", { n: age }), " "]),
-    dashed(person.birth_date),
-  ];
-  if (row.test) first.push(" ", h("span", { class: "chip test" }, word("mark.test")));
-  first.push(...mismatchChip(person));
-  if (person.guessed) {
-    first.push(" ", h("span", { class: "chip", title: say("id.guess") }, word("mark.guess")));
-  }
-  if (row.burned_in) {
-    const sure = row.burned_in === "burned-in";
-    const title = say(sure ? "id.burned" : "id.maybe_burned");
-    first.push(" ", h("span", { class: "chip", title }, word(sure ? "mark.burned" : "mark.maybe_burned")));
-  }
-  return [
-    h("div", {}, ...first),
-    h(
-      "div",
-      { class: "second" },
-      ...[name.second, name.third, `ID ${person.id ?? ""}`]
-        .filter(Boolean)
-        .map((part) => h("span", { class: "part" }, part)),
-    ),
-  ];
-}
-
-function study(row: Row): HTMLElement[] {
-  const [line, date] = [studyLine({ ...row, study_date: null, study_time: null }), dashed(row.study_date)];
-  return [h("div", {}, line), h("div", { class: "second" }, date, " ", row.body_part ?? "")];
-}
-
-function state(row: Row): HTMLElement[] {
-  const official = inLanguage() === "ja" ? row.state_ja : row.state_en;
-  const withdrawn = row.request?.["withdrawn"] as { reason?: unknown } | undefined;
-  if (typeof withdrawn?.reason === "string") {
-    const why = word("mark.withdrawn", { r: withdrawn.reason });
-    return [h("div", {}, `${rows.glyph(row.state)} `, why)];
-  }
-  const damaged = row.damaged
-    ? [h("div", { "data-role": "damaged" }, "▲ ", word("count.damaged", { n: row.damaged }))]
-    : [];
-  if (!rows.waitsForReader(row)) {
-    return [h("div", {}, `${rows.glyph(row.state)} ${official}`), ...damaged];
-  }
-  return [
-    h("div", {}, "○ ", word("state.unopened")),
-    h("div", { class: "second" }, official),
-    ...damaged,
-  ];
-}

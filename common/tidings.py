@@ -1,0 +1,128 @@
+"""What a receiver tells of its reading room: states, words, calls, alarms; checked here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from common.errors import ProtocolError
+from common.link import check_uid
+from common.request import forbidden
+
+STATES = {
+    "unopened": ("未開封", "Unopened"),
+    "opened": ("開封", "Opened"),
+    "reading": ("読影中", "Reading"),
+    "done": ("完了", "Done"),
+}
+KINDS = {
+    "query": ("照会", "Query"),
+    "prior": ("過去画像の依頼", "Earlier images asked for"),
+    "rescan": ("再走査依頼", "Rescan asked for"),
+    "advice": ("助言", "Advice"),
+    "answer": ("回答", "Answer"),
+}
+LONG, SHORT = 2000, 200  # letters of a text, and of a name
+_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiding:
+    """One piece of news.
+
+    Attributes
+    ----------
+    kind : str
+        ``state``, ``message``, ``call`` or ``alarm``.
+    study : str
+        Study Instance UID.
+    said : dict
+        Of a state: state, by, moment, late; of a message: message, what, answers, text, by;
+        of a call: to, by, moment; of an alarm: minutes, telephone, moment.
+    """
+
+    kind: str
+    study: str
+    at: str
+    said: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer to ``GET /link/v1/news``: news, from where to ask next, and who listens."""
+
+    news: tuple[Tiding, ...]
+    until: int
+    listening: bool
+    telephone: str
+
+
+def read(words: dict[str, Any]) -> Answer:
+    """Check an answer from a receiver; kinds of a later version are passed over.
+
+    Raises
+    ------
+    ProtocolError
+        Something is missing, or of another form.
+    """
+    try:
+        news = tuple(
+            Tiding(one["kind"], check_uid(one["study"]), _time(one["at"]), _READ[one["kind"]](one))
+            for one in words["news"]
+            if one["kind"] in _READ
+        )
+        until = words["until"]
+        if type(until) is not int or until < 0 or not isinstance(words["listening"], bool):
+            raise ValueError
+        return Answer(news, until, words["listening"], _text(words.get("telephone", ""), SHORT))
+    except (KeyError, TypeError, ValueError) as failure:
+        raise ProtocolError(cause="news") from failure
+
+
+def _state(one: dict[str, Any]) -> dict[str, Any]:
+    if one["state"] not in STATES:
+        raise ValueError
+    by, moment = _text(one["by"], SHORT), _time(one["moment"])
+    return {"state": one["state"], "by": by, "moment": moment, "late": _count(one["late"])}
+
+
+def _message(one: dict[str, Any]) -> dict[str, Any]:
+    if one["what"] not in KINDS or not _ID.fullmatch(one["message"]):
+        raise ValueError
+    if one["answers"] and not _ID.fullmatch(one["answers"]):
+        raise ValueError
+    words = {"text": _text(one["text"], LONG), "by": _text(one["by"], SHORT)}
+    return {"message": one["message"], "what": one["what"], "answers": one["answers"], **words}
+
+
+def _call(one: dict[str, Any]) -> dict[str, Any]:
+    to, by = _text(one["to"], SHORT), _text(one["by"], SHORT)
+    return {"to": to, "by": by, "moment": _time(one["moment"])}
+
+
+def _alarm(one: dict[str, Any]) -> dict[str, Any]:
+    telephone = _text(one["telephone"], SHORT)
+    moment = _time(one["moment"])
+    return {"minutes": _count(one["minutes"]), "telephone": telephone, "moment": moment}
+
+
+_READ = {"state": _state, "message": _message, "call": _call, "alarm": _alarm}
+
+
+def _time(said: Any) -> str:
+    datetime.fromisoformat(said)
+    return str(said)
+
+
+def _count(said: Any) -> int:
+    if type(said) is not int or not 0 <= said < 1 << 31:
+        raise ValueError
+    return said
+
+
+def _text(said: Any, most: int) -> str:
+    if not isinstance(said, str) or len(said) > most or forbidden(said):
+        raise ValueError
+    return said

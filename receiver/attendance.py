@@ -1,0 +1,59 @@
+"""Whether anybody listens in the reading room: open pages say so, with each heartbeat they hear.
+
+A stream that is written into proves nothing of who hears it; a page that answers does.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+GONE_SECONDS = 15.0  # without an answer, VIEWING section 6: the same bound as the page's own
+
+
+class Attendance:
+    """Who listens, and whether their alarm can be heard.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._pages: dict[str, tuple[float, bool]] = {}
+        self._lock = threading.Lock()
+
+    def heard(self, page: str, *, sound: bool) -> None:
+        """Take it that a page is alive.
+
+        Parameters
+        ----------
+        page : str
+            What tells it from others.
+        sound : bool
+            Whether its alarm can be heard.
+        """
+        with self._lock:
+            self._pages[page] = self._clock(), sound
+
+    def left(self, page: str) -> None:
+        """Take it that a page is gone."""
+        with self._lock:
+            self._pages.pop(page, None)
+
+    def somebody(self) -> bool:
+        """Tell whether some page is alive."""
+        return bool(self._alive())
+
+    def audible(self) -> bool:
+        """Tell whether some page is alive whose alarm can be heard."""
+        return any(self._alive())
+
+    def _alive(self) -> list[bool]:
+        after = self._clock() - GONE_SECONDS
+        with self._lock:
+            self._pages = {k: one for k, one in self._pages.items() if one[0] > after}
+            return [sound for _, sound in self._pages.values()]

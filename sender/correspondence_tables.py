@@ -1,0 +1,23 @@
+"""The tables of what a reading room tells and is told, beside those of :mod:`sender.tables`."""
+
+from __future__ import annotations
+
+#: What version 9 of the outbox adds.
+TABLE = """
+CREATE TABLE readers(
+  partner TEXT NOT NULL, study TEXT NOT NULL, state TEXT NOT NULL, by TEXT NOT NULL,
+  at TEXT NOT NULL, late INTEGER NOT NULL, PRIMARY KEY(partner, study));
+CREATE TABLE letters(
+  id TEXT PRIMARY KEY, partner TEXT NOT NULL, study TEXT NOT NULL, kind TEXT NOT NULL,
+  way TEXT NOT NULL, answers TEXT NOT NULL DEFAULT '', text TEXT NOT NULL, by TEXT NOT NULL,
+  at TEXT NOT NULL, sent TEXT, refused TEXT);
+CREATE TABLE calls(
+  partner TEXT NOT NULL, study TEXT NOT NULL, told TEXT NOT NULL, by TEXT NOT NULL,
+  at TEXT NOT NULL, PRIMARY KEY(partner, study, at, told));
+CREATE TABLE unopened(
+  partner TEXT NOT NULL, study TEXT NOT NULL, minutes INTEGER NOT NULL,
+  telephone TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY(partner, study));
+CREATE TABLE ears(
+  partner TEXT PRIMARY KEY, until INTEGER NOT NULL, listening INTEGER NOT NULL,
+  telephone TEXT NOT NULL, at TEXT NOT NULL);
+"""
