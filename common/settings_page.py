@@ -37,6 +37,7 @@ def page() -> str:
             lines.append(f"| `{row.name}` | `{name}` | `{toml(row.default)}` | {words} |")
     return "\n".join(lines) + "\n"
 
+
 if __name__ == "__main__":
     try:
         durable.save(Path(sys.argv[1]), page().encode())

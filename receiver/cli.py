@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from receiver import (
+    audit_verbs,
     keep_verbs,
     record_verbs,
     reporting_verbs,
@@ -22,4 +23,5 @@ run_verbs.register(app)
 keep_verbs.register(app)
 record_verbs.register(app)
 reporting_verbs.register(app)
+audit_verbs.register(app)
 app.add_typer(user_verbs.app, name="user")

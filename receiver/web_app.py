@@ -18,7 +18,8 @@ from common.web import guard
 from common.web.accounts import ABSOLUTE_SECONDS, Accounts
 from common.web.headers import SecurityHeaders
 from common.web.hosts import KnownHosts
-from receiver import dicomweb, index, pages, requests, slide_levels
+from receiver import audit_routes, dicomweb, index, pages, requests, slide_levels
+from receiver.accesses import Accessed, Accesses
 from receiver.changes import Changes
 from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
@@ -49,11 +50,13 @@ def viewer_app(services: ViewerServices) -> Starlette:
     known = KnownFacts(services.store)
     decoders = Decoders()
     stored = Stored(services.index, services.store)
+    accesses = Accesses(services.index, services.note)
     tiles = Tiles(stored, changes, services.keep_tiles_seconds)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
+        accesses.close()
         decoders.close()
         tiles.close()
         changes.close()
@@ -61,6 +64,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
     routes: list[BaseRoute] = [
         *_session_routes(services, accounts),
         *_list_routes(services, accounts, Worklist(services.index, known)),
+        *audit_routes.routes(services),
         *dicomweb.routes(services, known, decoders, stored),
         *pages.routes(services.pages),
     ]
@@ -78,6 +82,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
                 passive=PASSIVE,
                 refused=services.refused,
             ),
+            Middleware(Accessed, accesses=accesses, https=services.https),
             Middleware(TilesFirst, tiles=tiles),
         ],
         lifespan=lifespan,

@@ -91,6 +91,7 @@ async def serve(data: Path) -> None:
     store = Store.at(data, settings)
     receipts = Receipts(index, store, node, {"software": f"todoke {version}", **software.facts()})
     trail = audit.Trail(data / "audit", "web")
+    trail.note("started", of="web")
     lists = Lists(index, node.ca, node.revocation_list)
     refusals = Refusals(trail)
     waiting = Waiting(index)
@@ -118,6 +119,8 @@ async def serve(data: Path) -> None:
         refused=refusals.at("viewer"),
         note=trail.note,
         keep_tiles_seconds=60 * settings.tile_cache_minutes,
+        signing_certificate=node.signing_certificate,
+        audit_years=settings.audit_years,
         names=viewer_names(settings),
         waiting=waiting,
     )
@@ -139,6 +142,7 @@ async def serve(data: Path) -> None:
     receipts.close()
     index.close()
     refusals.close()
+    trail.note("stopped", of="web")
     trail.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from sender import (
+    audit_verbs,
     blocking_verbs,
     checking_verbs,
     deciding_verbs,
@@ -29,3 +30,4 @@ record_verbs.register(app)
 reporting_verbs.register(app)
 blocking_verbs.register(app)
 request_verbs.register(app)
+audit_verbs.register(app)

@@ -19,7 +19,10 @@ _LOOKED_BACK = 20_000  # digests of earlier lines that an insertion is recognise
 
 #: What is found, by its name.
 WORDS = {
-    "deleted": ("{p}: {n} 行目の前の行が削除されています", "{p}: lines before line {n} are deleted"),
+    "deleted": (
+        "{p}: {n} 行目の前の行が削除されています",
+        "{p}: lines before line {n} are deleted",
+    ),
     "edited": ("{p}: {n} 行目が書き換えられています", "{p}: line {n} was edited"),
     "inserted": ("{p}: {n} 行目が書き足されています", "{p}: line {n} was inserted"),
     "truncated": ("{p}: {n} 行目より後が切り取られています", "{p}: cut off after line {n}"),

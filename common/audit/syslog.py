@@ -64,9 +64,7 @@ class Repository:
             return None
         host, _, port = place.rpartition(":") if ":" in place else (place, "", str(PORT))
         if not host or not port.isdigit() or not ca:
-            raise SettingsError(
-                path="audit_syslog", key=place, cause="host:port, audit_syslog_ca"
-            )
+            raise SettingsError(path="audit_syslog", key=place, cause="host:port, audit_syslog_ca")
         return cls(host, int(port), ca, cert, key)
 
     def context(self) -> ssl.SSLContext:
@@ -91,8 +89,10 @@ def framed(line: Line, source: Source, host: str) -> bytes:
         words = {**words, "at": "1970-01-01T00:00:00.000+00:00"}
     name = source.name(line.process).replace(":", "-")[:48]
     head = f"<{PRIORITY}>1 {at} {host[:255] or '-'} {name} {os.getpid()} DICOM+RFC3881 - "
-    text = head.encode("ascii", "replace") + b"\xef\xbb\xbf" + message.build(
-        words, line.process, source
+    text = (
+        head.encode("ascii", "replace")
+        + b"\xef\xbb\xbf"
+        + message.build(words, line.process, source)
     )
     return b"%d " % len(text) + text
 

@@ -56,9 +56,7 @@ def ask(server: str) -> dict[str, Any]:
     host, _, port = server.partition(":")
     sent = time.time()
     mark = _to_ntp(sent)
-    kind, _, _, _, address = socket.getaddrinfo(
-        host, int(port or PORT), type=socket.SOCK_DGRAM
-    )[0]
+    kind, _, _, _, address = socket.getaddrinfo(host, int(port or PORT), type=socket.SOCK_DGRAM)[0]
     with socket.socket(kind, socket.SOCK_DGRAM) as line:
         line.settimeout(PATIENCE)
         line.connect(address)

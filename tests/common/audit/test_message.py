@@ -55,7 +55,8 @@ def test_the_schema_refuses_what_is_wrong() -> None:
 
 
 IDS = {
-    "sign-in": ("110114", "110122"), "sign-out": ("110114", "110123"), "started": ("110100", "110120"),
+    "sign-in": ("110114", "110122"), "sign-out": ("110114", "110123"),
+    "started": ("110100", "110120"),
     "stopped": ("110100", "110121"), "study-accessed": ("110103", "ACCESS"),
     "transfer-begun": ("110102", "TRANSFER"), "transfer-ended": ("110104", "TRANSFER"),
     "audit-read": ("110101", "READ"), "security-alert": ("110113", "110126"),

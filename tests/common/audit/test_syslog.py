@@ -90,10 +90,10 @@ class Server:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[tuple[Path, Authority]]:
+def site(tmp_path: Path) -> tuple[Path, Authority]:
     authority = Authority.create("test CA")
     (tmp_path / "ca.pem").write_text(authority.pem)
-    yield tmp_path, authority
+    return tmp_path, authority
 
 
 def spool(folder: Path, port: int) -> Spool:
