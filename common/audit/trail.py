@@ -106,8 +106,7 @@ class Trail:
         lines = tail.splitlines(keepends=True)
         self._before = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
         self._month = ""
-        cut = 0
-        for line in reversed(lines):
+        for cut, line in enumerate(reversed(lines)):
             words = files.words_of(line)
             if words is not None:
                 self._month = str(words.get("at", ""))[:7]
@@ -115,7 +114,6 @@ class Trail:
                     self._count = words["n"] + cut
                     return
                 break
-            cut += 1
         self._count = sum(
             one.path.read_bytes().count(b"\n") for one in files.all_of(self.folder, self.process)
         )  # an older todoke numbered no lines

@@ -4,6 +4,7 @@ import * as api from "./api";
 import { leave } from "./context";
 import * as events from "./events";
 import { makeFrame } from "./frame";
+import { showAudit } from "./pages/audit";
 import { showSignIn } from "./pages/sign_in";
 import { showStudy } from "./pages/study";
 import { showWorkList } from "./pages/work_list";
@@ -41,6 +42,10 @@ function show(): void {
   blank();
   if (user === null) {
     close = showSignIn(frame, signedIn);
+    return;
+  }
+  if (location.pathname === "/audit") {
+    close = showAudit(frame);
     return;
   }
   const key = /^\/study\/([0-9A-Za-z]+)$/.exec(location.pathname)?.[1];

@@ -215,8 +215,8 @@ def test_a_head_says_when_and_by_which_clock(store: Store) -> None:
 
 @pytest.mark.requirement("AUD-09")
 def test_years_count_from_the_end_of_the_fiscal_year() -> None:
-    def until(*day: int) -> date:
-        return retention.kept_until(datetime(*day, tzinfo=UTC), 5)
+    def until(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> date:
+        return retention.kept_until(datetime(year, month, day, hour, minute, tzinfo=UTC), 5)
 
     assert until(2026, 3, 31, 14, 59) == date(2031, 3, 31)
     assert until(2026, 3, 31, 15, 0) == date(2032, 3, 31)  # 1 April in Japan
