@@ -81,6 +81,12 @@ def _kept(trail: audit.Trail, cause: str) -> None:
     trail.note("alarm", cause=f"{tls.KEPT}: {cause}")
 
 
+def _trail(data: Path) -> audit.Trail:
+    trail = audit.Trail(data / "audit", "web")
+    trail.note("started", of="web")
+    return trail
+
+
 async def serve(data: Path) -> None:
     """Open the three ports, say them on stdout as JSON, serve until told to stop."""
     settings = Receiver.load(data)
@@ -90,8 +96,7 @@ async def serve(data: Path) -> None:
     index = Index.at(data)
     store = Store.at(data, settings)
     receipts = Receipts(index, store, node, {"software": f"todoke {version}", **software.facts()})
-    trail = audit.Trail(data / "audit", "web")
-    trail.note("started", of="web")
+    trail = _trail(data)
     lists = Lists(index, node.ca, node.revocation_list)
     refusals = Refusals(trail)
     waiting = Waiting(index)
@@ -139,9 +144,8 @@ async def serve(data: Path) -> None:
     kept_up.start()
     await asyncio.gather(*(one.serve() for one in listeners.values()))
     kept_up.stop()
-    receipts.close()
-    index.close()
-    refusals.close()
+    for one in (receipts, index, refusals):
+        one.close()
     trail.note("stopped", of="web")
     trail.close()
 

@@ -95,10 +95,19 @@ class Minder:
             self._alarm(type(failure).__name__, f"audit: {type(failure).__name__}")
 
     def _signed(self) -> None:
-        for process in seal(self._node, self._settings):
+        for process in seal(self._node, self._settings, self._clock):
             if process not in self._said:
                 self._said.add(process)
                 self._trail.note("audit-broken", of=process, cause="todoke audit verify")
+
+    def _clock(self, said: dict[str, Any]) -> None:
+        """Alarm a clock that is off, once until it is right again."""
+        if not self._settings.ntp_server or said["within"]:
+            self._said.discard("clock")
+        elif "clock" not in self._said:
+            self._said.add("clock")
+            cause = f"{said['offset_ms']} ms, {said.get('cause', '')}".rstrip(", ")
+            self._trail.note("clock-off", of=said["source"], cause=cause)
 
     def _alarm(self, of: str, cause: str) -> None:
         if of not in self._said:
@@ -107,11 +116,23 @@ class Minder:
             self._trail.note("alarm", of=of, cause=cause)
 
 
-def seal(node: Node, settings: Receiver | Sender) -> list[str]:
-    """Sign a head of every trail of an end; see :func:`common.audit.heads.seal`."""
+def seal(
+    node: Node,
+    settings: Receiver | Sender,
+    heard: Callable[[dict[str, Any]], None] = lambda _said: None,
+) -> list[str]:
+    """Sign a head of every trail of an end; see :func:`common.audit.heads.seal`.
+
+    Parameters
+    ----------
+    heard : callable
+        Told what is known of the clock.
+    """
 
     def clock() -> dict[str, Any]:
-        return timesource.words(settings.ntp_server, settings.clock_bound_ms)
+        said = timesource.words(settings.ntp_server, settings.clock_bound_ms)
+        heard(said)
+        return said
 
     return heads.seal(node.data / "audit", node, node.signing_certificate, clock, utc())
 

@@ -28,7 +28,9 @@ def rooms(loaded: Loaded, settings: Callable[[Path], Any]) -> tuple[typer.Typer,
     """
     audit = typer.Typer(no_args_is_help=True, help="監査記録 / the audit trail")
     _reading(audit, loaded)
+    _signing(audit, loaded)
     _checking(audit, loaded, settings)
+    _keeping(audit, loaded, settings)
     kept = typer.Typer(no_args_is_help=True, help="リモート保守の記録 / remote maintenance")
     _maintenance(kept, loaded)
     return audit, kept
@@ -65,6 +67,8 @@ def _reading(app: typer.Typer, loaded: Loaded) -> None:
                 said = row["en"] if console.language() == "en" else row["ja"]
                 console.tell(f"{row['at']}  {person}  {said}  {row.get('outcome', '')}".rstrip())
 
+
+def _signing(app: typer.Typer, loaded: Loaded) -> None:
     @app.command("sign-off")
     def sign_off(
         since: Annotated[str, typer.Option("--from", help="この日から / from this day")],
@@ -123,6 +127,8 @@ def _checking(app: typer.Typer, loaded: Loaded, settings: Callable[[Path], Any])
                 f" ({report.unsigned} lines after the last head)",
             )
 
+
+def _keeping(app: typer.Typer, loaded: Loaded, settings: Callable[[Path], Any]) -> None:
     @app.command("heads")
     def heads_(data: Data = None) -> None:
         """いまの署名を出す。別の場所に保管する / print the newest heads, to be kept elsewhere."""

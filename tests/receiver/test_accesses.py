@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from common.audit import files
 from common.errors import StorageError
 from receiver.accesses import IDLE, Accesses
-from receiver.index import Index
 from receiver.viewer_services import ViewerServices
 from receiver.web_app import viewer_app
 from tests.receiver.filled import NORTH, PASSWORD, USER, Filled, uid
@@ -50,7 +47,7 @@ class Book:
 @pytest.mark.requirement("AUD-01")
 def test_one_line_a_study_and_session_and_one_when_it_is_over(filled: Filled) -> None:
     book, clock = Book(), Clock()
-    key = filled.key(NORTH)
+    key = filled.ct()
 
     async def look() -> None:
         seen = Accesses(filled.index, book, clock)
@@ -85,6 +82,7 @@ def test_one_line_a_study_and_session_and_one_when_it_is_over(filled: Filled) ->
 
 @pytest.mark.requirement("AUD-01")
 def test_what_cannot_be_noted_is_not_shown(filled: Filled) -> None:
+    filled.ct()
     book = Book()
     services = ViewerServices(
         index=filled.index, store=filled.store.root, institution_name="旭川支援病院",

@@ -38,7 +38,10 @@ def test_the_page_shows_filters_and_is_noted(audit: Screen, ward: Ward) -> None:
     assert lines(ward, "audit-read"), "reading it is in it"
     page.get_by_label("出来事").select_option("study-accessed")
     page.get_by_role("button", name="表示").click()
-    audit.until(f"document.querySelectorAll('{ROWS}:not([data-event=study-accessed])').length === 0", "filtered")  # fmt: skip
+    audit.until(
+        f"document.querySelectorAll('{ROWS}:not([data-event=study-accessed])').length === 0",
+        "filtered",
+    )
     shown = page.locator(ROWS).first.inner_text()
     assert READER in shown
     assert ward.keys["takahashi"] in shown
@@ -72,7 +75,9 @@ def test_tampering_is_named_on_the_page(audit: Screen, ward: Ward) -> None:
     heads.seal(trails, node, node.signing_certificate, dict, datetime.fromisoformat(now))
     button = audit.page.get_by_role("button", name="改ざんを調べる")
     button.click()
-    audit.until("document.querySelector('.audit-said').textContent.includes('異常はありません')", "ok")
+    audit.until(
+        "document.querySelector('.audit-said').textContent.includes('異常はありません')", "ok"
+    )
     path = trails / "web.jsonl"
     whole = path.read_bytes()
     edited = whole.replace(READER.encode(), b"tanaka__", 1)
@@ -90,6 +95,8 @@ def test_what_is_shown_can_be_saved(audit: Screen, ward: Ward, tmp_path: Path) -
     with audit.page.expect_download() as coming:
         audit.page.get_by_role("button", name="書き出す").click()
     coming.value.save_as(tmp_path / "audit.jsonl")
-    saved = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text("utf-8").splitlines()]
+    saved = [
+        json.loads(line) for line in (tmp_path / "audit.jsonl").read_text("utf-8").splitlines()
+    ]
     assert {"study-accessed", "audit-read"} <= {one["event"] for one in saved}
     assert lines(ward, "audit-exported")
