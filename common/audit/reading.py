@@ -95,8 +95,14 @@ def rows(trails: Path, wanted: Wanted) -> list[dict[str, Any]]:
             found.append(
                 {**line, "process": process, "id": event.id.value, "ja": event.ja, "en": event.en}
             )
-    found.sort(key=lambda row: str(row["at"]), reverse=True)
+    found.sort(key=_turn, reverse=True)
     return found
+
+
+def _turn(row: dict[str, Any]) -> tuple[str, int]:
+    """Order of lines; several may be of one millisecond."""
+    number = row.get("n")
+    return str(row["at"]), number if isinstance(number, int) else 0
 
 
 def _lines(trails: Path) -> Iterator[tuple[dict[str, Any], str]]:
@@ -124,6 +130,6 @@ def maintenance(trails: Path) -> dict[str, Any] | None:
     """Return the maintenance that is under way, None where none is."""
     begun = rows(trails, Wanted(event="maintenance-begun"))
     ended = rows(trails, Wanted(event="maintenance-ended"))
-    if begun and (not ended or str(ended[0]["at"]) < str(begun[0]["at"])):
+    if begun and (not ended or _turn(ended[0]) < _turn(begun[0])):
         return begun[0]
     return None
