@@ -776,6 +776,23 @@ class RecordDiffers(PeerError):
     )
 
 
+class AuditRepositoryAway(PeerError):
+    number = "E-4550"
+    ja = "監査記録の送り先につながりません ({cause})。記録は手元に残り、つながると自動で送ります"
+    en = (
+        "The audit repository is not reached ({cause})."
+        " The messages are kept here and go out by themselves"
+    )
+
+
+class MaintenanceOpen(TodokeError):
+    number = "E-4551"
+    exit_code = 2
+    http_status = 409
+    ja = "リモート保守の記録の順が違います ({cause})。maintenance begin と end を対にしてください"
+    en = "Maintenance is out of order ({cause}). Each maintenance begin needs one end"
+
+
 class CertificateRevoked(PeerNotRegistered):
     number = "E-6200"
     ja = "証明書は失効しています ({cause})。使い続けるなら新しい招待で組み直してください"

@@ -44,6 +44,11 @@ def check_not_negative(value: int) -> str | None:
     return None if value >= 0 else "0以上 / 0 or more"
 
 
+def check_years(value: int) -> str | None:
+    """Say what is wrong with the years of retention (AUD-09), or None."""
+    return None if 5 <= value <= 100 else "5-100"
+
+
 def check_compression(value: str) -> str | None:
     """Say what is wrong with a way of compressing, or None."""
     names = "auto", "off", "htj2k", "jpegls"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any
 
-from common.setting_checks import Check, check_not_negative, check_positive
+from common.setting_checks import Check, check_not_negative, check_positive, check_years
 
 
 def option(default: Any, ja: str, en: str, check: Check | None = None) -> Any:
@@ -52,4 +52,39 @@ def lock_minutes() -> Any:
         "操作のないビューアを隠してロックするまでの分数",
         "Minutes without a hand after which the viewer hides its picture and locks",
         check_positive,
+    )
+
+
+def audit_years() -> Any:
+    """For how long the audit trail is kept, at either end."""
+    return option(
+        5,
+        "監査記録を保存する年数 (年度末の3月31日から数える)。5以上。todoke は消さない",
+        "Years that the audit trail is kept, from the end of the fiscal year (31 March); 5 or more."
+        " Nothing in todoke removes it",
+        check_years,
+    )
+
+
+def audit_syslog() -> Any:
+    """Where audit messages go as well, at either end."""
+    return option(
+        "",
+        "監査記録を送る先 host:port (syslog over TLS、RFC 5425)。空なら送らない",
+        "Where audit messages are sent, host:port (syslog over TLS, RFC 5425); empty: nowhere",
+    )
+
+
+def audit_syslog_file(ja: str, en: str) -> Any:
+    """A file of that connection."""
+    return option("", ja, en)
+
+
+def ntp_server() -> Any:
+    """Which clock is compared with, at either end."""
+    return option(
+        "",
+        "時計を比べるNTPサーバー host または host:port。空なら比べず、監査記録の署名にそう書く",
+        "NTP server that the clock is compared with, host or host:port; empty: none,"
+        " and the signatures of the audit trail say so",
     )

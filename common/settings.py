@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields, replace
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from common import durable
-from common.errors import SettingsError, TodokeError
+from common.errors import SettingsError
 from common.reading_settings import ReadingRoom
 from common.setting_checks import (
     Check,
@@ -36,7 +35,17 @@ from common.setting_checks import (
     check_positive,
     check_profile,
 )
-from common.setting_options import clock_bound, keep_free, lock_minutes, option, second_factor
+from common.setting_options import (
+    audit_syslog,
+    audit_syslog_file,
+    audit_years,
+    clock_bound,
+    keep_free,
+    lock_minutes,
+    ntp_server,
+    option,
+    second_factor,
+)
 
 VERSION = 1
 
@@ -94,7 +103,7 @@ class Settings:
         lines = [f"version = {VERSION}"]
         for row in fields(self):
             lines += ["", f"# {row.metadata['ja']}", f"# {row.metadata['en']}"]
-            lines.append(f"{row.name} = {_toml(getattr(self, row.name))}")
+            lines.append(f"{row.name} = {toml(getattr(self, row.name))}")
         durable.save(path, ("\n".join(lines) + "\n").encode())
         return path
 
@@ -178,6 +187,16 @@ class Receiver(ReadingRoom, Settings):
     )
     keep_free_mb: int = keep_free()
     clock_bound_ms: int = clock_bound()
+    audit_years: int = audit_years()
+    audit_syslog: str = audit_syslog()
+    audit_syslog_ca: str = audit_syslog_file(
+        "その証明書を確かめるCA (PEM)", "CA (PEM) that its certificate has to come from"
+    )
+    audit_syslog_cert: str = audit_syslog_file(
+        "そこに示す自分の証明書 (PEM)。空なら示さない", "Certificate shown to it (PEM); empty: none"
+    )
+    audit_syslog_key: str = audit_syslog_file("その鍵 (PEM)", "Its key (PEM)")
+    ntp_server: str = ntp_server()
     purge_days: int = option(
         90,
         "完了から画像を消すまでの日数。0 なら消さない。証跡と監査記録は消さない",
@@ -326,6 +345,16 @@ class Sender(Settings):
         "Send to a partner that has one's own institution code too",
     )
     clock_bound_ms: int = clock_bound()
+    audit_years: int = audit_years()
+    audit_syslog: str = audit_syslog()
+    audit_syslog_ca: str = audit_syslog_file(
+        "その証明書を確かめるCA (PEM)", "CA (PEM) that its certificate has to come from"
+    )
+    audit_syslog_cert: str = audit_syslog_file(
+        "そこに示す自分の証明書 (PEM)。空なら示さない", "Certificate shown to it (PEM); empty: none"
+    )
+    audit_syslog_key: str = audit_syslog_file("その鍵 (PEM)", "Its key (PEM)")
+    ntp_server: str = ntp_server()
     timestamp_url: str = option(
         "",
         "記録の根に付けるタイムスタンプの局 (RFC 3161、http または https)。空なら付けない",
@@ -343,30 +372,6 @@ def data_folder(room: str, given: Path | None) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("todoke", appauthor=False)) / room
-
-
-def page() -> str:
-    """Return the reference page of every setting, in Markdown."""
-    lines = [
-        "# 設定 / Settings",
-        "",
-        "<!-- made by `python -m common.settings docs/reference/settings.md` -->",
-        "",
-        "`DATA/receiver.toml` と `DATA/sender.toml` に書く。環境変数が優先する。",
-        "リストはコンマ区切り。",
-        "`DATA` は `--data`、`TODOKE_DATA`、利用者のデータフォルダーの順に決まる。",
-        "",
-        "Written in `DATA/receiver.toml` and `DATA/sender.toml`. The environment wins; lists are",
-        "separated by commas. `DATA` is `--data`, else `TODOKE_DATA`, else the user's data folder.",
-    ]
-    for kind in (Receiver, Sender):
-        lines += ["", f"## {kind.title[0]} / {kind.title[1]}: `{kind.room}.toml`", ""]
-        lines += ["| key | environment | default | 意味 / meaning |", "|---|---|---|---|"]
-        for row in fields(kind):
-            name = f"TODOKE_{kind.room}_{row.name}".upper()
-            words = f"{row.metadata['ja']}<br>{row.metadata['en']}"
-            lines.append(f"| `{row.name}` | `{name}` | `{_toml(row.default)}` | {words} |")
-    return "\n".join(lines) + "\n"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -436,13 +441,7 @@ def _checked(path: object, row: Field[Any], value: Any) -> Any:
     return value
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
+    """Return a value as the file has it."""
     # a JSON string, number, boolean or list of strings is also TOML
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
-
-
-if __name__ == "__main__":
-    try:
-        durable.save(Path(sys.argv[1]), page().encode())
-    except (IndexError, TodokeError):
-        raise SystemExit("python -m common.settings docs/reference/settings.md") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from receiver import (
+    audit_verbs,
     keep_verbs,
     marks_verbs,
     record_verbs,
@@ -25,5 +26,6 @@ keep_verbs.register(app)
 record_verbs.register(app)
 marks_verbs.register(app)
 reporting_verbs.register(app)
+audit_verbs.register(app)
 app.add_typer(user_verbs.app, name="user")
 app.add_typer(study_verbs.app, name="study")

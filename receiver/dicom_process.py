@@ -31,6 +31,7 @@ def serve(data: Path) -> None:
     threading.excepthook = _fatal
     index = Index.at(data)
     trail = audit.Trail(data / "audit", "dicom")
+    trail.note("started", of="dicom")
     door = DicomDoor(
         index,
         Store.at(data, settings),
@@ -51,6 +52,7 @@ def serve(data: Path) -> None:
     stop.wait()
     door.stop()
     index.close()
+    trail.note("stopped", of="dicom")
     trail.close()
 
 

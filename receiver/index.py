@@ -270,7 +270,6 @@ requests = request_tables.define(metadata)
 reader_marks = marks_tables.define(metadata)
 standings, reading_steps = reading_tables.states(metadata)
 messages, calls, alarms, tidings = reading_tables.words(metadata)
-
 #: How far work has come that goes on after a restart, by its name.
 marks = Table(
     "marks",

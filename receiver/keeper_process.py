@@ -11,10 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from common import audit, console, logs
+from common.audit.minding import Minder
 from common.errors import StorageError
+from common.proof.identity import Node
+from common.proof.role import Role
 from common.settings import Receiver
 from common.space import MIB
 from receiver import index
+from receiver.audit_transfers import Transfers
 from receiver.changes import Changes
 from receiver.child import attended
 from receiver.deriving import Deriving
@@ -118,9 +122,18 @@ def serve(data: Path) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
     yield_processor()
-    keeper = Keeper(data, Receiver.load(data), stop)
+    settings = Receiver.load(data)
+    keeper = Keeper(data, settings, stop)
+    # in a thread of its own: a repository that is slow holds up nothing that is kept
+    known = Index.at(data)
+    transfers = Transfers(known, data)
+    minder = Minder(Node.load(data, Role.SUPPORTER), settings, transfers.look)
+    minder.start()
     console.tell("ready")
     keeper.run()
+    minder.stop()
+    transfers.close()
+    known.close()
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ TABLE: dict[str, frozenset[str]] = {
     "/api/listening": READERS,
     "/dicomweb/**": READERS,
     "/api/people/**": ADMINISTRATORS,
+    "/api/audit/**": AUDITORS,
 }
 
 #: What a session that is not whole may ask for: stage -> paths.

@@ -285,7 +285,7 @@ def partner_revoke(
 ) -> None:
     """相手の証明書を失効させる: 次の要求から受け付けない / take nothing more from a partner."""
     with verb(as_json=as_json):
-        from common import audit
+        from common.audit.minding import noted
         from receiver import registry, revocation
         from receiver.index import Index
 
@@ -293,9 +293,8 @@ def partner_revoke(
         who = operator(operator_name)
         with closing(Index.at(node.data)) as known:
             revoked = registry.revoke(known, name, reason)
-            with closing(audit.Trail(node.data / "audit", "console")) as trail:
-                words = {"institution": revoked.code, "reason": reason, "operator": who}
-                trail.note("partner-revoked", **words)
+            words = {"institution": revoked.code, "reason": reason, "operator": who}
+            noted(node.data, "partner-revoked", **words)
             revocation.renew(node, known)
         say(
             f"{revoked.name} の証明書を失効させました。届いた画像は残ります。",

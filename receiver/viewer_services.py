@@ -37,6 +37,10 @@ class ViewerServices:
         Appends an event to the audit trail: :meth:`common.audit.Trail.note`.
     keep_tiles_seconds : int
         How long browsers may keep frames of verified slide levels; 0: not at all.
+    signing_certificate : str
+        PEM: what the signed heads of the audit trail are checked with.
+    audit_years : int
+        For which the audit trail is kept.
     names : frozenset of str
         Under which browsers may reach the door, besides localhost and bare addresses.
     waiting : Waiting, optional
@@ -61,6 +65,8 @@ class ViewerServices:
     refused: Refused = lambda *_: None
     note: Callable[..., None] = lambda *_, **__: None
     keep_tiles_seconds: int = 0
+    signing_certificate: str = ""
+    audit_years: int = 5
     names: frozenset[str] = frozenset()
     waiting: Waiting | None = None
     second_factor: bool = True

@@ -20,6 +20,7 @@ from common.web.headers import SecurityHeaders
 from common.web.hosts import KnownHosts
 from receiver import (
     account_door,
+    audit_routes,
     dicomweb,
     index,
     marks,
@@ -30,6 +31,7 @@ from receiver import (
     roles,
     slide_levels,
 )
+from receiver.accesses import Accessed, Accesses
 from receiver.changes import Changes
 from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
@@ -59,11 +61,13 @@ def viewer_app(services: ViewerServices) -> Starlette:
     worklist = Worklist(services.index, known)
     decoders = Decoders()
     stored = Stored(services.index, services.store)
+    accesses = Accesses(services.index, services.note)
     tiles = Tiles(stored, changes, services.keep_tiles_seconds)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
+        accesses.close()
         decoders.close()
         tiles.close()
         changes.close()
@@ -74,6 +78,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
         *_list_routes(services, accounts, worklist),
         *reading_routes.routes(services),
         *marks.routes(services, worklist),
+        *audit_routes.routes(services),
         *dicomweb.routes(services, known, decoders, stored),
         *pages.routes(services.pages),
     ]
@@ -92,6 +97,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
                 permitted=roles.check,
                 refused=services.refused,
             ),
+            Middleware(Accessed, accesses=accesses, https=services.https),
             Middleware(TilesFirst, tiles=tiles),
         ],
         lifespan=lifespan,

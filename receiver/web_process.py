@@ -83,6 +83,12 @@ def _kept(trail: audit.Trail, cause: str) -> None:
     trail.note("alarm", cause=f"{tls.KEPT}: {cause}")
 
 
+def _trail(data: Path) -> audit.Trail:
+    trail = audit.Trail(data / "audit", "web")
+    trail.note("started", of="web")
+    return trail
+
+
 async def serve(data: Path) -> None:
     """Open the three ports, say them on stdout as JSON, serve until told to stop."""
     settings = Receiver.load(data)
@@ -91,7 +97,7 @@ async def serve(data: Path) -> None:
     version = importlib.metadata.version("todoke")
     index, store = Index.at(data), Store.at(data, settings)
     receipts = Receipts(index, store, node, {"software": f"todoke {version}", **software.facts()})
-    trail = audit.Trail(data / "audit", "web")
+    trail = _trail(data)
     lists, refusals = Lists(index, node.ca, node.revocation_list), Refusals(trail)
     waiting, attendance = Waiting(index), Attendance()
     queries.switched(index, trail.note, advice=settings.advice_text)
@@ -122,6 +128,8 @@ async def serve(data: Path) -> None:
         refused=refusals.at("viewer"),
         note=trail.note,
         keep_tiles_seconds=60 * settings.tile_cache_minutes,
+        signing_certificate=node.signing_certificate,
+        audit_years=settings.audit_years,
         names=viewer_names(settings),
         waiting=waiting,
         second_factor=settings.second_factor,
@@ -144,8 +152,10 @@ async def serve(data: Path) -> None:
     await asyncio.gather(*(one.serve() for one in listeners.values()))
     for running in (kept_up, escalation):
         running.stop()
-    for held in (receipts, index, refusals, trail):
+    for held in (receipts, index, refusals):
         held.close()
+    trail.note("stopped", of="web")
+    trail.close()
 
 
 def _listeners(

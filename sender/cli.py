@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from sender import (
+    audit_verbs,
     blocking_verbs,
     checking_verbs,
     deciding_verbs,
@@ -31,3 +32,4 @@ reporting_verbs.register(app)
 blocking_verbs.register(app)
 request_verbs.register(app)
 app.add_typer(query_verbs.app, name="queries")
+audit_verbs.register(app)

@@ -283,10 +283,15 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
 
 @contextlib.contextmanager
 def _doors(engine: Any) -> Any:
-    from sender import hearing, upkeep
+    from sender import audit_transfers, hearing, upkeep
     from sender.doors import open_doors
 
-    with upkeep.keeping(engine), hearing.keeping(engine), open_doors(engine) as words:
+    with (
+        audit_transfers.audited(engine),
+        upkeep.keeping(engine),
+        hearing.keeping(engine),
+        open_doors(engine) as words,
+    ):
         yield words
 
 

@@ -17,7 +17,7 @@ from common.errors import DiskFull
 from common.proof import certificates
 from common.proof.certificates import Authority
 from common.refusals import Refusals, one_line
-from tests.common.test_audit import broken_at
+from tests.common.audit.test_trail import broken_at
 
 DEADLINE = 20.0
 

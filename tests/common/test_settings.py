@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common import settings
+from common import settings, settings_page
 from common.errors import SettingsError
 from common.settings import Receiver, Sender, Settings
 
@@ -16,8 +16,8 @@ KINDS: list[type[Settings]] = [Receiver, Sender]
 
 
 def test_the_page_is_current() -> None:
-    """Mend with ``python -m common.settings docs/reference/settings.md``."""
-    assert PAGE.read_text("utf-8") == settings.page()
+    """Mend with ``python -m common.settings_page docs/reference/settings.md``."""
+    assert PAGE.read_text("utf-8") == settings_page.page()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -25,7 +25,7 @@ def test_every_option_has_words_and_a_good_default(kind: type[Settings], tmp_pat
     for row in fields(kind):
         assert row.metadata["ja"], row.name
         assert row.metadata["en"], row.name
-        assert f"`{row.name}`" in settings.page()
+        assert f"`{row.name}`" in settings_page.page()
     kind().save(tmp_path)
     assert kind.load(tmp_path, {}) == kind() == kind.load(tmp_path / "nothing", {})
 

@@ -100,6 +100,7 @@ def test_every_route_needs_a_session(viewer_server: ViewerServer) -> None:
                 # of people, factors and the lock: tests/receiver/test_people.py
                 if not path.startswith((*OWN, "/api/events", "/api/sign-out")):
                     here = {404} if "/forms/" in path else {200, 204}  # this study has no form
+                    here |= {400} if path.startswith("/api/audit/") else set()  # no words
                     assert reader.request(method, path).status_code in here, path
         for path in ("/api", "/api/", "/api/nothing", "/dicomweb", "/dicomweb/", "/api/../api/x"):
             assert stranger.get(path).status_code == 401

@@ -8,6 +8,7 @@ import * as events from "./events";
 import { makeFrame } from "./frame";
 import { coverPage, uncover, unlocked, isLocked } from "./lock";
 import { showAccount } from "./pages/account";
+import { showAudit } from "./pages/audit";
 import { showPeople } from "./pages/people";
 import { PURPOSE, showPurpose } from "./pages/purpose";
 import { showSignIn } from "./pages/sign_in";
@@ -67,10 +68,7 @@ function show(): void {
 function pageOf(user: User): Close {
   if (location.pathname === "/account") return showAccount(frame);
   if (user.role === "administrator") return showPeople(frame, user.name);
-  if (user.role !== "reader") {
-    frame.stage.replaceChildren(h("p", { class: "notice" }, word("role.nothing")));
-    return () => undefined;
-  }
+  if (user.role === "auditor") return showAudit(frame);
   const key = /^\/study\/([0-9A-Za-z]+)$/.exec(location.pathname)?.[1];
   return key ? showStudy(frame, key, user, go) : showWorkList(frame, go);
 }

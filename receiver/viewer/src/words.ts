@@ -4,6 +4,7 @@ import { RADIOLOGY_WORDS } from "./words/radiology";
 import { WEBSEC_WORDS } from "./words/websec";
 import { PEOPLE } from "./words/people";
 import { WORKLIST_WORDS } from "./words/worklist";
+import { AUDIT_WORDS } from "./words/audit";
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
@@ -170,6 +171,7 @@ export const WORDS = {
   ...WEBSEC_WORDS,
   ...PEOPLE,
   ...WORKLIST_WORDS,
+  ...AUDIT_WORDS,
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;

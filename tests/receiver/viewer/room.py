@@ -21,8 +21,11 @@ from sqlalchemy import insert
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from common.audit import Trail
 from common.errors import TodokeError
 from common.link import Opening, Slot, pack_frame, unpack_frames
+from common.proof.identity import Institution, Node
+from common.proof.role import Role
 from common.web.accounts import Accounts
 from common.web.peer import Listener
 from receiver import attributes, index, transfers
@@ -77,6 +80,12 @@ class Room:
     """One receiver with a viewer's door on a port of this machine."""
 
     def __init__(self, folder: Path) -> None:
+        self.node = Node.create(
+            folder,
+            Institution("旭川支援病院", "0112345675"),
+            Role.SUPPORTER,
+            hosts=["localhost"],
+        )
         self.index = Index.at(folder)
         self.store = Store(folder / "store")
         self.arrivals = Arrivals(self.index, self.store, lambda *_: None)
@@ -103,7 +112,10 @@ class Room:
         tls : SSLContext, optional
             Serve by https.
         """
+        trail = Trail(self.store.root.parent / "audit", "web")
         services = ViewerServices(
+            note=trail.note,
+            signing_certificate=self.node.signing_certificate,
             index=self.index,
             store=self.store.root,
             institution_name="旭川支援病院",
@@ -118,6 +130,7 @@ class Room:
         listener = Listener(app, "127.0.0.1", 0, tls=tls, grace=1)
         with listener.in_thread() as (_, port):
             yield f"{'https' if tls else 'http'}://localhost:{port}"
+        trail.close()
 
     def close(self) -> None:
         """Stop what writes."""

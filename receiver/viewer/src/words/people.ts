@@ -76,10 +76,6 @@ export const PEOPLE = {
   "role.reader": ["読影医・病理医", "Reader"],
   "role.administrator": ["管理者", "Administrator"],
   "role.auditor": ["監査者", "Auditor"],
-  "role.nothing": [
-    "この役割で開ける画面はまだありません。管理者に連絡してください",
-    "There is no page for this role yet. Ask the administrator",
-  ],
   "seal.sealed": ["非常時用 (封印)", "Emergency (sealed)"],
   "seal.open": ["非常時用 (使用中)", "Emergency (in use)"],
   "seal.used": ["非常時用 (使用済み)", "Emergency (used)"],
