@@ -9,6 +9,7 @@ import signal
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -89,6 +90,27 @@ def _trail(data: Path) -> audit.Trail:
     return trail
 
 
+def _viewer(
+    node: Node, settings: Receiver, index: Index, store: Store, *, https: bool
+) -> ViewerServices:
+    """What the viewer's door knows of this site."""
+    return ViewerServices(
+        index=index,
+        store=store.root,
+        institution_name=node.institution.name,
+        institution_code=node.institution.code,
+        https=https,
+        version=importlib.metadata.version("todoke"),
+        keep_tiles_seconds=60 * settings.tile_cache_minutes,
+        signing_certificate=node.signing_certificate,
+        audit_years=settings.audit_years,
+        names=viewer_names(settings),
+        second_factor=settings.second_factor,
+        lock_seconds=60 * settings.lock_minutes,
+        advice=settings.advice_text,
+    )
+
+
 async def serve(data: Path) -> None:
     """Open the three ports, say them on stdout as JSON, serve until told to stop."""
     settings = Receiver.load(data)
@@ -118,24 +140,12 @@ async def serve(data: Path) -> None:
         settings.telephone,
     )
     shown = viewer_tls(node, settings)
-    viewer = ViewerServices(
-        index=index,
-        store=store.root,
-        institution_name=node.institution.name,
-        institution_code=node.institution.code,
-        https=shown is not None,
-        version=version,
+    viewer = replace(
+        _viewer(node, settings, index, store, https=shown is not None),
         refused=refusals.at("viewer"),
         note=trail.note,
-        keep_tiles_seconds=60 * settings.tile_cache_minutes,
-        signing_certificate=node.signing_certificate,
-        audit_years=settings.audit_years,
-        names=viewer_names(settings),
         waiting=waiting,
-        second_factor=settings.second_factor,
-        lock_seconds=60 * settings.lock_minutes,
         attendance=attendance,
-        advice=settings.advice_text,
     )
     contexts = _contexts(node, settings, lists, shown, trail)
     kept_up = upkeep.Upkeep(node, index, lists, trail, list(contexts.values()))
