@@ -383,7 +383,8 @@ function settings(options: Options, source: SlideSource): OpenSeadragon.Options 
     minZoomImageRatio: 0.1,
     visibilityRatio: 0.1,
     zoomPerScroll: Math.SQRT2,
-    imageLoaderLimit: 6,
+    imageLoaderLimit: 24, // a browser has six connections, which should not wait for the next picture
+    maxTilesPerFrame: 48, // the library begins one a picture: those of a screen took a second
     maxImageCacheCount: 500,
     preserveImageSizeOnResize: true,
     gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: false, flickEnabled: false },
