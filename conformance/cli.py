@@ -135,7 +135,10 @@ def bench(
         typer.Option("--dir", help="書き込む所 (省略時 tmpfs) / where to write, else a tmpfs"),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="GROUP", help="loopback, start ... (repeatable)")
+        list[str] | None,
+        typer.Option(
+            metavar="GROUP", help="loopback, start ... ; slide: push, zoom, urgent-beside-ct"
+        ),
     ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="回数 / rounds")] = None,
     slices: Annotated[int | None, typer.Option(min=1, help="枚数 / slices of a series")] = None,
@@ -161,8 +164,9 @@ def bench(
             else:
                 tell(coding.page(rows))
             return
-        if name in ("slide", "tiles") and len(files or []) <= 1 and not only and not slices:
-            words = _bench_of_slides(name, next(iter(files or []), None), folder, quick, rounds)
+        if _is_of_slides(name, files or [], only or []) and not slices:
+            given = next(iter(files or []), None)
+            words = _bench_of_slides(name, given, folder, quick, rounds, only or [])
         elif name == "dicom" and not files:
             words = _bench_of_series(only or [], folder, quick, rounds, slices)
         else:
@@ -188,8 +192,17 @@ def _bench_of_series(
         return dicom.measure(plan, groups)
 
 
+def _is_of_slides(name: str, files: list[Path], only: list[str]) -> bool:
+    return len(files) <= 1 and (name == "slide" or (name == "tiles" and not only))
+
+
 def _bench_of_slides(
-    name: str, given: Path | None, folder: Path | None, quick: bool, rounds: int | None
+    name: str,
+    given: Path | None,
+    folder: Path | None,
+    quick: bool,
+    rounds: int | None,
+    only: list[str],
 ) -> dict[str, Any]:
     from common.errors import NotFound
     from conformance.bench import dicom
@@ -197,13 +210,14 @@ def _bench_of_slides(
     if given is not None and not given.is_file():
         raise NotFound(thing=given)
     plan, *folders = dicom.plan_of(
-        folder, [], quick=quick, rounds=rounds, slices=None, name=name, given=given is not None
-    )
+        folder, only, quick=quick, rounds=rounds, slices=None, name=name, given=given is not None,
+        on_disk=name == "tiles",
+    )  # fmt: skip
     with folders[0], folders[1]:
         if name == "slide":
             from conformance.bench.slides import push
 
-            return push.measure(plan, given)
+            return push.measure(plan, given, only)
         from conformance.bench.tiles import serve
 
         return serve.measure(plan, given)

@@ -29,9 +29,9 @@ from common.settings import Sender
 from common.states import TransferState
 from sender import closing, line_facts, slots, sources, upkeep
 from sender.acknowledgements import Acknowledgements
+from sender.ahead import Ready
 from sender.compression.flight import Flight, cores
 from sender.links import dicom
-from sender.links.dialling import Dialling
 from sender.links.http import Incomplete, LinkClient, Unequal
 from sender.links.window import Window
 from sender.outbox import Instance, Outbox, Transfer, now
@@ -61,8 +61,8 @@ class Delivery:
         Asked between two instances whether something more urgent has the line.
     window : Window
         The partner's: bytes of frames under way, over all its slides.
-    dialled : Dialling, optional
-        A connection that was made while the job was read.
+    ready : Ready
+        What was begun while the job was read.
     pace : Pace
         The partner's, shared with its other deliveries.
     """
@@ -75,7 +75,7 @@ class Delivery:
     turn: Turn = field(default_factory=Turn)
     pace: Pace = field(default_factory=Pace)
     window: Window = field(default_factory=Window)
-    dialled: Dialling | None = None
+    ready: Ready = field(default_factory=Ready)
     lines: dict[str, Any] = field(default_factory=dict, init=False)  # TLS facts for the record
     _last: str = field(default="", init=False)  # when something was last taken
 
@@ -193,7 +193,7 @@ class Delivery:
         self, address: tuple[str, int], context: Any, hostname: str | None, timeout: float
     ) -> Channel:
         """Give a connection, and keep what the record states of it."""
-        dial = self.dialled.reach if self.dialled else calling.reach
+        dial = self.ready.dialled.reach if self.ready.dialled else calling.reach
         channel = dial(address, context, hostname, timeout)
         self.lines["dicom"] = tls.facts(channel.tls)
         return channel
@@ -227,7 +227,6 @@ class Delivery:
             client.warm(warm)
             try:
                 client.hello()
-                self.lines["link"] = client.line
                 upkeep.renew(client, partner)
                 return client
             except PeerUnreachable as unreachable:
@@ -246,6 +245,7 @@ class Delivery:
     ) -> LinkClient:
         """Open the transfer over a new connection, with the same words as before if it was."""
         client = self.connect() if connecting is None else connecting.result()
+        self.lines["link"] = client.line
         try:
             kept = self.outbox.statement(transfer.id, "opening")
             client.open(kept or self._opening(transfer, slide))
@@ -293,7 +293,8 @@ class Delivery:
     def _by_frames(self, transfer: Transfer) -> None:
         with ThreadPoolExecutor(1, thread_name_prefix="link") as beside:
             # two round trips and more, while the slide is opened
-            connecting = beside.submit(self.connect, warm=WARM)
+            made = self.ready.take_connection()
+            connecting = made or beside.submit(self.connect, warm=WARM)
             try:
                 with self._slide(transfer) as slide:
                     self._rounds(self._open(transfer, slide, connecting), transfer, slide)
@@ -380,7 +381,8 @@ class Delivery:
     def _slide(self, transfer: Transfer) -> contextlib.AbstractContextManager[Slide]:
         from sender import slide_instances
 
-        return slide_instances.opened(transfer, self.outbox.instances(transfer.id))
+        ready = self.ready.take_slide()
+        return slide_instances.opened(transfer, self.outbox.instances(transfer.id), ready)
 
     def send_frames(self, client: LinkClient, transfer: Transfer) -> None:
         """Send what the receiver misses of a slide, and nothing else.

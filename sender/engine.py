@@ -42,14 +42,14 @@ from common.proof.role import Role
 from common.settings import Sender
 from common.states import TransferState
 from sender import again, declaring, ingest, routing, upkeep
+from sender.ahead import Ahead
 from sender.bell import Bell
-from sender.delivery import Delivery
-from sender.links import dicom
-from sender.links.dialling import Dialling
+from sender.delivery import WARM, Delivery
+from sender.links.http import LinkClient
 from sender.links.window import Window
 from sender.outbox import Job, Outbox, Transfer, fault, now
 from sender.pace import Pace, read
-from sender.partners import find_partner
+from sender.partners import Partner, find_partner
 from sender.recorded import today
 from sender.safety.basis import basis
 from sender.safety.blocked import Blocked
@@ -103,9 +103,10 @@ class Engine:
         self._due: dict[str, float] = {}
         self._paces: dict[str, Pace] = {}
         self._windows: defaultdict[str, Window] = defaultdict(Window)
-        self._dialled: dict[str, Dialling] = {}  # by partner, for its next delivery
         self._scans = Crew("scan", self._ended)
         self._deliveries = Crew("to", self._ended)
+        ours = data, self.settings.profile, self._connect, self._deliveries.lines
+        self._ahead = Ahead(*ours)
         self._recordings = Crew("record", self._record_ended)  # beside, and never before a delivery
         self._record_tries: dict[str, int] = {}
         self._failure: BaseException | None = None
@@ -126,6 +127,7 @@ class Engine:
                 self._deliveries.assign(self._owed)
                 self._recordings.assign(self._records)
                 self._keep_limits()
+                self._ahead.look()
                 if done() and not self._deliveries.lines() and self._all_recorded():
                     break
                 self._bell.wait(self._until_next())
@@ -171,8 +173,7 @@ class Engine:
 
     def close(self) -> None:
         """Close the outbox and take the bell down."""
-        for key in list(self._dialled):
-            self._give_up(key)
+        self._ahead.close()
         self._bell.close()
         self.outbox.close()
 
@@ -223,14 +224,15 @@ class Engine:
                 rules,
                 between,
                 others=self.settings.other_storage_classes,
-                begun=partial(self._dial, job.partner),
+                begun=lambda slide: (self._ahead.link if slide else self._ahead.dial)(job.partner),
+                keep=self._ahead.keep,
                 sent=self.outbox.sent_already,
                 checks=self._checks(job),
                 made=self.data / "stills",
                 house=declaring.house(self.outbox, self.settings, self.node.institution.code),
             )
             if not any(goes_out(values) for values, _ in found.transfers):
-                self._give_up(job.partner)
+                self._ahead.no_images(job.partner)
             self.outbox.scanned(job, found.transfers, found.refused, found.files)
         except DiskFull as error:
             log.error("job %s waits: %s", job.id, error.number)
@@ -242,19 +244,10 @@ class Engine:
     def _checks(self, job: Job) -> Checks:
         return Checks(self._blocked, self.outbox.left, basis(self.settings, job.options))
 
-    def _dial(self, key: str) -> None:
-        """Connect to the partner of a job that has images, while the rest is read."""
-        if not key or key in self._dialled or key in self._deliveries.lines():
-            return
-        with contextlib.suppress(TodokeError, OSError):  # the delivery says so
-            partner = find_partner(self.data, key)
-            tls = dicom.tls_towards(partner, self.settings.profile)
-            first = partner.addresses[0], partner.dicom_port
-            self._dialled[key] = Dialling(first, tls, partner.host)
-
-    def _give_up(self, key: str) -> None:
-        if dialled := self._dialled.pop(key, None):
-            dialled.give_up()
+    def _connect(self, partner: Partner) -> LinkClient:
+        ours = self.outbox, self.node, self.settings
+        pace = self._pace(partner.key, partner.limits)
+        return Delivery(*ours, partner, self.stop, pace=pace).connect(warm=WARM)
 
     # -- transfers ----------------------------------------------------------
 
@@ -364,19 +357,18 @@ class Engine:
             partner = find_partner(self.data, transfer.partner)
             pace = self._pace(partner.key, partner.limits)
             images = transfer.kind == "dicom"
-            dialled = self._dialled.pop(transfer.partner, None) if images else None
+            ready = self._ahead.take(transfer.partner, transfer.slide, images=images)
             ours = self.outbox, self.node, self.settings
             window = self._windows[partner.key]
             work = Delivery(
-                *ours, partner, self.stop, turn=turn, pace=pace, window=window, dialled=dialled
+                *ours, partner, self.stop, turn=turn, pace=pace, window=window, ready=ready
             )
             try:
                 if transfer.state is not TransferState.DELIVERED:  # then it has all gone
                     self._blocked.check(transfer.attributes)
                 work.deliver(transfer)
             finally:
-                if dialled is not None:
-                    dialled.give_up()
+                ready.close()
         except (GaveWay, SyncFailed, DatabaseDamaged):
             raise
         except (DiskFull, PeerFull) as error:

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common import link
 from common.dicom import dataset, misdeclared, uids
@@ -40,6 +40,9 @@ from sender.outbox import Instance, Job, fault, stamp
 from sender.routing import Rule, choose
 from sender.safety import notes
 from sender.safety.checks import ALONE, Checks, differ
+
+if TYPE_CHECKING:
+    from sender.slides import Slide
 
 log = logging.getLogger("todoke.ingest")
 #: Patient and study level that the opening tells, as DICOM keywords.
@@ -124,7 +127,8 @@ def scan(
     rules: Sequence[Rule] = (),
     seen: Callable[[int], None] = lambda _count: None,
     others: Sequence[str] = (),
-    begun: Callable[[], None] = lambda: None,
+    begun: Callable[[bool], None] = lambda _slide: None,
+    keep: Callable[[Slide, str], bool] = lambda _slide, _words: False,
     made: Path | None = None,
     sent: Callable[[str, str], str | None] = lambda _digest, _patient: None,
     house: House = declaring.NOBODY,
@@ -141,7 +145,9 @@ def scan(
     others : sequence of str
         SOP classes sent besides the table's, see :func:`common.dicom.uids.is_storable`.
     begun : callable
-        Called at the first image for an association.
+        Called at the first image for an association (False), and at each slide (True).
+    keep : callable
+        Offered each slide that was read, and as what; whether it stays open.
     made : Path, optional
         Folder for the DICOM files of photographs; without it they are refused.
     sent : callable
@@ -170,10 +176,10 @@ def scan(
                 raise NotAnImage(cause="no regular file, or a folder that cannot be listed")
             if (image := identity.read(path)) is not None:
                 if not first:
-                    begun()
+                    begun(False)
                 _take_dicom(image, studies, first, others)
             else:
-                found.transfers.append(take_slide(Path(path), job, rules, sent, house))
+                found.transfers.append(take_slide(Path(path), job, rules, sent, house, begun, keep))
         except TodokeError as error:
             found.refused.append((printable(path), error))
         except OSError as failure:
@@ -352,12 +358,14 @@ def take_slide(
     rules: Sequence[Rule],
     sent: Callable[[str, str], str | None] = lambda _digest, _patient: None,
     house: House = declaring.NOBODY,
+    begun: Callable[[bool], None] = lambda _slide: None,
+    keep: Callable[[Slide, str], bool] = lambda _slide, _words: False,
 ) -> tuple[dict[str, Any], list[Instance]]:
     """Read a slide as a transfer: its values, and its levels as instances.
 
     Parameters
     ----------
-    sent, house
+    sent, house, begun, keep
         As for :func:`scan`.
 
     Raises
@@ -371,8 +379,10 @@ def take_slide(
             if stills.looks_like_photograph(file.read(12)):
                 raise StillNotAsked(cause=path.suffix)
         raise NotAnImage(cause=path.suffix or "no DICM")
+    begun(True)
     case = slide_case.from_options(job.options)
-    with contextlib.closing(slides.open_slide(path, case)) as slide:
+    with contextlib.ExitStack() as held:
+        slide = held.enter_context(slides.open_slide(path, case))
         if slide.untried:
             log.warning(
                 "この形式は実物で試していません。受信側で画像を確かめてください"
@@ -395,6 +405,8 @@ def take_slide(
             )
             for number, level in enumerate(slide.instances, 1)
         ]  # fmt: skip
+        if keep(slide, values["slide"]):
+            held.pop_all()
         return values, declaring.with_roles(instances, found, "pathology")
 
 

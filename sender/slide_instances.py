@@ -22,8 +22,15 @@ from sender.slides import Slide, SlideCase, dicom, open_slide
 
 
 @contextlib.contextmanager
-def opened(transfer: Transfer, instances: Sequence[Instance]) -> Iterator[Slide]:
+def opened(
+    transfer: Transfer, instances: Sequence[Instance], ready: Slide | None = None
+) -> Iterator[Slide]:
     """Open the slide of a transfer, as it was when it was found.
+
+    Parameters
+    ----------
+    ready : Slide, optional
+        It, open since it was found; closed here.
 
     Raises
     ------
@@ -32,17 +39,23 @@ def opened(transfer: Transfer, instances: Sequence[Instance]) -> Iterator[Slide]
         likely another file's.
     SlideUnreadable
     """
-    _check(instances)
-    try:
-        with contextlib.closing(_slide(transfer, instances)) as slide:
+    with contextlib.ExitStack() as held:
+        if ready is not None:
+            held.enter_context(ready)
+            if [str(ready.path.absolute())] != list({one.path for one in instances}):
+                ready = None  # another slide of the same case
+        _check(instances)
+        try:
+            slide = ready or held.enter_context(_slide(transfer, instances))
             uids = [level.sop_instance_uid for level in slide.instances]
             if uids != [one.sop_uid for one in instances]:
                 raise SourceChanged(path=Path(instances[0].path))
+            slide.check()
             _check(instances)  # what was opened is what was found
             yield slide
-    except SlideUnreadable:
-        _check(instances)
-        raise
+        except SlideUnreadable:
+            _check(instances)
+            raise
 
 
 def _check(instances: Sequence[Instance]) -> None:

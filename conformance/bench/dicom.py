@@ -137,6 +137,7 @@ def plan_of(
     slices: int | None,
     name: str = "dicom",
     given: bool = False,
+    on_disk: bool = False,
 ) -> tuple[Plan, tempfile.TemporaryDirectory[str], tempfile.TemporaryDirectory[str]]:
     """Return what is run and the two folders it is run in, one of them on a disk.
 
@@ -148,6 +149,8 @@ def plan_of(
         Of the bench.
     given : bool
         Whether it takes a file of the person's own.
+    on_disk : bool
+        Run on a disk, where a receiver's data lie, rather than on a tmpfs.
     """
     command = [
         *("todoke", "bench", name),
@@ -161,8 +164,10 @@ def plan_of(
     ]
     shared = TMPFS if os.access(TMPFS, os.W_OK) else None
     disk = DISK if os.access(DISK, os.W_OK) else None
-    near = tempfile.TemporaryDirectory(prefix="todoke-bench-", dir=folder or shared)
-    far = tempfile.TemporaryDirectory(prefix="todoke-bench-", dir=os.environ.get("TMPDIR", disk))
+    slow = os.environ.get("TMPDIR", disk)
+    here = folder or (slow if on_disk else shared)
+    near = tempfile.TemporaryDirectory(prefix="todoke-bench-", dir=here)
+    far = tempfile.TemporaryDirectory(prefix="todoke-bench-", dir=slow)
     return (
         Plan(Path(near.name), Path(far.name), quick, rounds, slices, shlex.join(command)),
         near,

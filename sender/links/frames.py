@@ -25,6 +25,7 @@ from sender.slides import Slide, VirtualInstance
 from sender.turns import Turn
 
 AHEAD = 2  # levels whose lengths are told while it is asked what is missing
+FOLLOWING = 500_000  # bytes of the levels after the one that is sent, whose lengths are told
 ASK_AGAIN = 5.0  # seconds after a question for wanted frames that went wrong
 
 Place = tuple[int, int]  # place in the opening, frame
@@ -79,6 +80,7 @@ class Push:
         self._laid_out: dict[int, Future[None]] = {}
         self._changed = threading.Condition()
         self._wanted: deque[Place] = deque()
+        self._next: Place | None = None  # in order, looked at and not sent
         self._under_way = 0
         self._failure: BaseException | None = None
         self._over = threading.Event()
@@ -153,13 +155,27 @@ class Push:
         return missing
 
     def _order(self, pool: ThreadPoolExecutor) -> Iterator[Place]:
-        """Give what is missing, smallest level first; the next level is laid out meanwhile."""
+        """Give what is missing, smallest level first; the next ones are laid out meanwhile."""
         places = self._readers_order(place for place, missing in self._missing.items() if missing)
         for number, place in enumerate(places):
-            for ahead in places[number : number + 2]:
+            self._begin(place, pool)
+            following = 0
+            for ahead in places[number + 1 :]:
+                if following >= FOLLOWING:
+                    break
                 self._begin(ahead, pool)
+                following += self.levels[ahead].expected
             for frame in sorted(self._missing[place]):
                 yield place, frame
+
+    def _following(self, order: Iterator[Place], level: int | None) -> Place | None:
+        """Return the next place in order; None at the end, or where another level begins."""
+        if self._next is None:
+            self._next = next(order, None)
+        if self._next is None or level not in (None, self._next[0]):
+            return None
+        found, self._next = self._next, None
+        return found
 
     def _readers_order(self, places: Iterable[int]) -> list[int]:
         """Put the smallest level before the pictures beside it, which may be larger."""
@@ -176,17 +192,23 @@ class Push:
     def _next_batch(
         self, order: Iterator[Place], most: int, pool: ThreadPoolExecutor
     ) -> Iterator[Place]:
-        size = 0
+        """Choose frames for one batch.
+
+        In order, none begins in one level and ends in another: the overview waits
+        neither for what comes after it nor until that may be sent.
+        """
+        size, level = 0, None
         while size < most:
             with self._changed:
                 wanted = self._wanted.popleft() if self._wanted else None
                 self._changed.notify_all()
             if wanted is not None:
                 at, frame = wanted
-            elif self.turn.gives_way() or (following := next(order, None)) is None:
+            elif self.turn.gives_way() or (following := self._following(order, level)) is None:
                 return
             else:
                 at, frame = following
+                level = at
             if frame not in self._missing.get(at, ()):
                 continue
             try:

@@ -113,6 +113,7 @@ class LinkClient:
         self._host = host
         self._pace = pace
         self.line: dict[str, Any] | None = None
+        self._to_warm = 0  # connections
         self._client = httpx.Client(
             base_url=f"https://{address}:{port}{link.ROOT}",
             verify=context,
@@ -144,10 +145,16 @@ class LinkClient:
     def warm(self, connections: int) -> None:
         """Have so many more connections made by threads, for requests that will come soon.
 
-        Each costs two round trips, which no request has to wait for then.
+        Each costs two round trips, which no request has to wait for then.  They are
+        begun once the first, which everything waits for, has reached the peer.
         """
-        for number in range(connections):
-            threading.Thread(target=self._warm, name=f"warm-{number}", daemon=True).start()
+        self._to_warm = connections
+
+    def _trace(self, event: str, _facts: object) -> None:
+        if event == "connection.connect_tcp.complete":
+            connections, self._to_warm = self._to_warm, 0
+            for number in range(connections):
+                threading.Thread(target=self._warm, name=f"warm-{number}", daemon=True).start()
 
     def _warm(self) -> None:
         with contextlib.suppress(TodokeError, RuntimeError):  # who needs one says what is wrong
@@ -317,6 +324,8 @@ class LinkClient:
     ) -> tuple[int, bytearray, httpx.Headers]:
         """Return an answer; neither way is anything large held twice."""
         said: dict[str, Any] = {"extensions": {"sni_hostname": self._host}}
+        if self._to_warm:
+            said["extensions"]["trace"] = self._trace
         if callable(body):
             body = body()
         if body is not None:

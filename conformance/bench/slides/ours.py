@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import VerbFailed
+from conformance.bench import series
 from conformance.bench.ours import DONE, Ends, at
 from conformance.bench.pairing import Pair
-from conformance.bench.slides import screen
+from conformance.bench.slides import reader, screen
 from conformance.bench.slides.mosaic import Slide
 from conformance.bench.slides.reader import Reader
 from conformance.bench.slides.run import Run
 
+EARLY = 0.05  # share of a slide that is there when a reader zooms in
+SLICES = 400  # of the series beside an urgent slide: 210 MB
+UNDER_WAY = 10  # of them have arrived when the slide is sent
 PATIENT = ("--patient-id", "TODOKE-TEST-BENCH", "--patient-name", "SHIKEN^BENCH")
 
 
@@ -40,6 +44,7 @@ class Pushes:
     ends: Ends
     small: Path
     _warm: bool = False
+    _series: int = 0
 
     def ready(self) -> None:
         """Have a daemon that has sent a slide before and holds no connection."""
@@ -53,11 +58,14 @@ class Pushes:
     def read(self, slide: Slide) -> Run:
         """Send a slide while a reader waits for its overview and, in mid-push, for a viewport."""
         self.ready()
-        with Reader(self.ends.viewer, self.ends.pair, slide.viewport()) as reader:
-            sent = self.send(slide.path)
-        reader.check()
+        return self._read(slide)
+
+    def _read(self, slide: Slide, *options: str) -> Run:
+        with Reader(self.ends.viewer, self.ends.pair, slide.viewport()) as one:
+            sent = self.send(slide.path, *options)
+        one.check()
         begun = sent.times.pop("submitted")
-        seen = {"view": reader.overview_at - begun, "viewport": reader.viewport_seconds}
+        seen = {"view": one.overview_at - begun, "viewport": one.viewport_seconds}
         return Run(sent.times | seen, sent.cpu, sent.memory)
 
     def seen(self, slide: Slide) -> Run:
@@ -72,7 +80,53 @@ class Pushes:
                 said = self.ends.wait(started)
         return Run({"tissue": tissue - at(said["submitted"])})
 
-    def send(self, path: Path) -> Run:
+    def zoomed(self, slide: Slide) -> Run:
+        """Send a slide while Chromium shows it, and zoom in to where nothing is yet.
+
+        Raises
+        ------
+        VerbFailed
+            The rest did not go on meanwhile.
+        """
+        self.ready()
+        viewer, pair = self.ends.viewer, self.ends.pair
+        with screen.opened(viewer, pair) as page, reader.browser(viewer, pair) as client:
+            before = reader.study_keys(client)
+            page.watch()
+            started = self.ends.send_verb(slide.path, pair.key, *PATIENT)
+            try:
+                page.tissue_at()
+                row = reader.await_row(client, before, lambda one: reader.is_there(one, EARLY))
+                seconds = page.zoom_seconds()
+                if reader.is_there(reader.study_keys(client)[row["key"]], 1.0):
+                    raise VerbFailed(verb="Chromium", cause="all was there when it was sharp")
+            finally:
+                said = self.ends.wait(started)
+        _check(said)
+        return Run({"zoom": seconds})
+
+    def beside_ct(self, slide: Slide, images: Path) -> Run:
+        """Send an urgent slide while a CT series, routine, goes out as fast as it can."""
+        self.ready()
+        self._series += 1
+        made = series.make(images, SLICES, f"{images}/{self._series}")
+        os.sync()
+        with reader.browser(self.ends.viewer, self.ends.pair) as client:
+            before = reader.study_keys(client)
+            ct = self.ends.send_verb(made.folder, self.ends.pair.key)
+            try:
+                row = reader.await_row(client, before, lambda one: one["arrived"] >= UNDER_WAY)
+                run = self._read(slide, "--urgency", "urgent")
+                now = reader.study_keys(client)[row["key"]]
+                went_on = now["expected"] is None or now["arrived"] < SLICES
+            finally:
+                said = self.ends.wait(ct)
+        _check(said)
+        if not went_on:
+            raise VerbFailed(verb="sender send", cause="the series ended before the slide")
+        return run
+
+    def send(self, path: Path, *options: str) -> Run:
         """Send one slide until its receipt.
 
         Returns
@@ -88,7 +142,7 @@ class Pushes:
             Not everything arrived, or not as it was.
         """
         before = {room: self.ends.cpu(room) for room in ("sender", "receiver")}
-        said = self.ends.wait(self.ends.send_verb(path, self.ends.pair.key, *PATIENT))
+        said = self.ends.wait(self.ends.send_verb(path, self.ends.pair.key, *PATIENT, *options))
         _check(said)
         submitted = at(said["submitted"])
         total = max(at(row["delivered"]) for row in said["transfers"]) - submitted

@@ -9,7 +9,7 @@ import contextlib
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,31 @@ def levels(client: httpx.Client, row: dict[str, Any]) -> list[dict[str, Any]]:
         if one.get("slide")
         for level in one["slide"]["levels"]
     ]
+
+
+def await_row(
+    client: httpx.Client, before: Collection[str], holds: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
+    """Wait for the row of a study that is not among those of before, until it is so far.
+
+    Raises
+    ------
+    VerbFailed
+        It never is.
+    """
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        row: dict[str, Any]
+        for key, row in study_keys(client).items():
+            if key not in before and holds(row):
+                return row
+        time.sleep(5 * LOOKING)
+    raise VerbFailed(verb="QIDO-RS", cause="no such study in the work list")
+
+
+def is_there(row: dict[str, Any], share: float) -> bool:
+    """Tell whether so much of a study has arrived."""
+    return bool(row["expected"]) and row["arrived"] >= share * row["expected"]
 
 
 @dataclass

@@ -56,6 +56,27 @@ WATCH = """() => {
 }"""
 
 
+#: Notes when the key that zooms in was pressed, whether what it shows was missing then,
+#: and when it was drawn at its own level with nothing missing.
+ZOOMED = """() => {
+  const noted = (window.__zoom = { key: 0, missing: 0, sharp: 0 });
+  addEventListener('keydown', () => { noted.key ||= Date.now(); }, { capture: true, once: true });
+  const look = () => {
+    const view = window.__todoke.view;
+    if (noted.key && view) {
+      if (view.missing) noted.missing = view.missing;
+      if (noted.missing && !view.missing && view.settled) {
+        noted.sharp = Date.now();
+        return;
+      }
+    }
+    requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+}"""
+FULL_SIZE = "j"  # the key that shows a pixel of the scan as one of the screen
+
+
 @dataclass
 class Screen:
     """A page that is signed in and looks at the work list."""
@@ -74,13 +95,29 @@ class Screen:
         VerbFailed
             It never did.
         """
+        return float(self._noted("__bench", "tissue")["tissue"]) / 1e3
+
+    def zoom_seconds(self) -> float:
+        """Show the middle of the slide at full size; return after how long all of it was there.
+
+        Raises
+        ------
+        VerbFailed
+            It never was, or had come before.
+        """
+        self.page.evaluate(ZOOMED)
+        self.page.keyboard.press(FULL_SIZE)
+        noted = self._noted("__zoom", "sharp")
+        return float(noted["sharp"] - noted["key"]) / 1e3
+
+    def _noted(self, name: str, what: str) -> dict[str, Any]:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            noted = self.page.evaluate("window.__bench")
-            if noted["tissue"]:
-                return float(noted["tissue"]) / 1e3
+            noted: dict[str, Any] = self.page.evaluate(f"window.{name}")
+            if noted[what]:
+                return noted
             time.sleep(LOOKING)
-        raise VerbFailed(verb="Chromium", cause=f"no tissue: {noted}")
+        raise VerbFailed(verb="Chromium", cause=f"no {what}: {noted}")
 
 
 @contextlib.contextmanager

@@ -19,7 +19,8 @@ from conformance.bench import dicom, table
 from conformance.bench.processes import PRODUCT
 from conformance.bench.slides import mosaic, others, push, screen
 from conformance.bench.slides.mosaic import Slide
-from conformance.bench.slides.push import CONVERTED, COPIED, DICOMIZED, OURS, SEEN
+from conformance.bench.slides.push import BESIDE as BESIDE_CT
+from conformance.bench.slides.push import CONVERTED, COPIED, DICOMIZED, OURS, SEEN, ZOOMED
 from conformance.bench.slides.rows import Case, rows
 from conformance.bench.slides.run import Outcome, Run, alternate
 from samples import names, slide
@@ -114,18 +115,33 @@ def test_viewport_is_the_heaviest_block_of_the_lower_half() -> None:
 
 
 def test_rows_are_those_of_the_issue() -> None:
-    cases = push.cases(of([[1]], size=197_700_000))
+    cases = push.cases(of([[1]], size=197_700_000), [push.PUSH])
     assert [(case.peer_name, case.goal) for case in cases[:3]] == SHOW
     total, cpu = cases[3:5]
     assert total.peer == pytest.approx(197.7e6 * 8 / 100e6), "the line's own time"
     assert total.goal == pytest.approx(1 / 1.06)
     assert (cpu.time, cpu.peer) == ("sender", 5.0)
     assert [(case.peer_name, case.goal) for case in cases[5:]] == BESIDE
-    assert len({(case.name, case.peer_name) for case in cases}) == len(cases)
+    every = push.cases(of([[1]], size=197_700_000))
+    assert every[: len(cases)] == cases
+    more = [(case.ours, case.peer_name, case.goal) for case in every[len(cases) :]]
+    assert more[0] == (ZOOMED, "bound 0.5 s", 1.0)
+    assert [peer for _, peer, _ in more[1:]] == [cases[n].peer_name for n in (0, 2, 3)], (
+        "an urgent slide keeps the bounds that it has alone"
+    )
+    assert {ours for ours, *_ in more[1:]} == {BESIDE_CT}
+    assert len({(case.name, case.peer_name) for case in every}) == len(every)
+
+
+def test_some_rows_are_run_alone() -> None:
+    assert push.groups_of([]) == push.GROUPS
+    assert push.groups_of([push.URGENT, push.PUSH]) == (push.PUSH, push.URGENT)
+    with pytest.raises(NotFound, match="urgent-beside-ct"):
+        push.groups_of(["urgent"])
 
 
 def test_row_holds_the_time_it_is_about_and_what_it_cost() -> None:
-    words = rows(push.cases(of([[1]])), done(view=0.2, viewport=0.05), 18_526)
+    words = rows(push.cases(of([[1]]), [push.PUSH]), done(view=0.2, viewport=0.05), 18_526)
     assert words["left_out"] == []
     first, _, viewport, *_ = words["cases"]
     assert tuple(first) == (
@@ -146,12 +162,12 @@ def test_what_is_not_on_this_machine_is_left_out_in_words_and_no_failure() -> No
     outcomes = done()
     outcomes[CONVERTED] = Outcome(failure=NotFound(thing="wsidicomizer"))
     outcomes[SEEN] = Outcome(failure=NotFound(thing="Playwright for Python"))
-    words = rows(push.cases(of([[1]])), outcomes, 1)
+    words = rows(push.cases(of([[1]]), [push.PUSH]), outcomes, 1)
     assert [row["peer"] for row in words["left_out"]] == ["bound 1.2 s", CONVERTED]
     assert "Playwright" in words["left_out"][0]["reason"]["ja"]
     assert not dicom.failed(words)
     outcomes[OURS] = Outcome([Run({})], VerbFailed(verb="sender send", cause="held"))
-    assert dicom.failed(rows(push.cases(of([[1]])), outcomes, 1))
+    assert dicom.failed(rows(push.cases(of([[1]]), [push.PUSH]), outcomes, 1))
 
 
 def test_entrants_take_turns_and_one_that_fails_is_not_run_again() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import PIL.Image
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, ViewportSize
 from sqlalchemy import delete, select, update
 
 from common.states import InstanceState
@@ -28,6 +28,8 @@ pytestmark = pytest.mark.browser
 SIZE = slide.QUICK_SIZE
 ACROSS, DOWN = -(-SIZE[0] // 240), -(-SIZE[1] // 240)
 OVERVIEW = ".overview .openseadragon-canvas canvas"
+SCREEN: ViewportSize = {"width": 1280, "height": 800}
+SMALL_SCREEN = 24  # tiles of the largest level
 BACKGROUND = 0.05  # seconds between two frames that nobody waits for
 
 
@@ -96,7 +98,7 @@ def ward(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     room = Room(folder / "receiver")
     coming = room.open_slide(svs, case_of(names.YOSHIDA, drawn.study_uid))
     coming.lay_out()
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="ja-JP")
+    context = browser.new_context(viewport=SCREEN, locale="ja-JP")
     with room.serve() as address:
         screen = Screen(context.new_page(), address)
         screen.sign_in()
@@ -138,6 +140,25 @@ def test_nothing_that_has_not_come_is_white_in_view_or_overview(ward: Ward) -> N
         GROUND,
         STROKE,
     }
+
+
+@pytest.mark.requirement("WSI-10")
+def test_all_that_a_large_screen_misses_is_asked_for(ward: Ward) -> None:
+    """More than a browser's connections, or any small number, could ask for one by one."""
+    screen = ward.screen
+    screen.page.set_viewport_size({"width": 1920, "height": 1080})
+    screen.frames(3)
+    of_level = f"/{ward.coming.slots[ward.coming.place(0)].uid}/frames/"
+    with screen.page.expect_request(lambda asked: of_level in asked.url) as first:
+        screen.press("j")
+    frames = first.value.url.partition(of_level)[2].split(",")
+    screen.until("window.__todoke.view.missing > 0", "what is missing")
+    assert len(set(frames)) == len(frames) == screen.view()["missing"] > SMALL_SCREEN
+    with ward.room.index.write() as db:
+        db.execute(delete(index.wanted))
+    screen.page.set_viewport_size(SCREEN)
+    screen.page.goto(screen.address)  # a page that has asked for nothing yet
+    screen.open(ward.coming.key)
 
 
 @pytest.mark.requirement("WSI-10")

@@ -4,12 +4,13 @@ import OpenSeadragon from "openseadragon";
 import * as api from "../api";
 import { isCurrent, Late, within, type ReadingContext } from "../context";
 import { Coverage } from "./coverage";
-import { accepts } from "./decoding";
 import { GROUND, Hatch, missing, type Gap, type Lie } from "./hatch";
 import { LEAST_RATIO, micrometres, Pyramid } from "./pyramid";
 import { SlideSource } from "./tile_source";
 
-const ASK_AT_ONCE = 24; // missing frames in view that are asked for, so that they come first
+const ASK_AT_ONCE = 256; // missing frames in view that one request asks for, so that they come first
+/** Of several frames, whatever they are coded in (PS3.18 8.7.3.3). */
+const PARTS = 'multipart/related; type="application/octet-stream"';
 const ASK_AGAIN_MS = 20_000;
 const REST_MS = 60; // after which the view stands still
 const WAITING_MS = 5000; // that one looks for what was asked for as often as one can
@@ -276,26 +277,38 @@ export class SlideCanvas {
     return this.coverage.holds(pyramid.frame(tile.level, tile.x, tile.y));
   }
 
-  /** Ask for missing frames in view: the answer is "not yet", but the sender is told to hurry. */
+  /**
+   * Ask for missing frames in view: the answer is "not yet", but the sender is told to hurry.
+   *
+   * All of them in one request: a browser has six connections, and what is beyond them would wait.
+   */
   private ask(): void {
     if (this.over || !this.ready) return;
     const { context, pyramid, address } = this.options;
     const level = this.level();
+    if (pyramid.at(level).of.derived !== undefined) return; // made here: it comes whole
     const now = performance.now();
-    const wanted = this.gaps()
+    const wanted = new Map<string, number[]>();
+    this.gaps()
       .filter(({ why }) => why === "missing")
       .flatMap(({ x, y }) => pyramid.frame(level, x, y) ?? [])
-      .map(({ sop, number }) => address(sop, number))
-      .filter((url) => now - (this.asked.get(url) ?? -ASK_AGAIN_MS) >= ASK_AGAIN_MS)
-      .slice(0, ASK_AT_ONCE);
-    if (wanted.length > 0) this.askedAt = now;
-    for (const url of wanted) {
-      this.asked.set(url, now);
-      const options = { headers: { Accept: accepts(pyramid.at(level).of) }, signal: context.signal };
-      within(context, api.request(url, options)).then(
-        () => this.options.grown(),
+      .filter(({ sop, number }) => now - (this.asked.get(address(sop, number)) ?? -ASK_AGAIN_MS) >= ASK_AGAIN_MS)
+      .slice(0, ASK_AT_ONCE)
+      .forEach(({ sop, number }) => {
+        this.asked.set(address(sop, number), now);
+        wanted.set(sop, [...(wanted.get(sop) ?? []), number]);
+      });
+    if (wanted.size > 0) this.askedAt = now;
+    for (const [sop, numbers] of wanted) {
+      const url = [address(sop, numbers[0]!), ...numbers.slice(1).map((number) => number + 1)].join(",");
+      within(context, api.request(url, { headers: { Accept: PARTS }, signal: context.signal })).then(
+        (response) => {
+          void response.body?.cancel(); // they have come meanwhile, and are drawn one by one
+          this.options.grown();
+        },
         (error: unknown) => {
-          if (!(error instanceof api.Refused) && !(error instanceof Late)) this.asked.delete(url);
+          if (error instanceof api.Refused || error instanceof Late) return;
+          for (const number of numbers) this.asked.delete(address(sop, number));
         },
       );
     }
@@ -370,7 +383,8 @@ function settings(options: Options, source: SlideSource): OpenSeadragon.Options 
     minZoomImageRatio: 0.1,
     visibilityRatio: 0.1,
     zoomPerScroll: Math.SQRT2,
-    imageLoaderLimit: 6,
+    imageLoaderLimit: 24, // a browser has six connections, which should not wait for the next picture
+    maxTilesPerFrame: 48, // the library begins one a picture: those of a screen took a second
     maxImageCacheCount: 500,
     preserveImageSizeOnResize: true,
     gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: false, flickEnabled: false },
