@@ -166,16 +166,7 @@ class Recorder:
         answer = client.ask("POST", f"/transfers/{row.transfer}/record", words)
         signed = _text(answer, "countersignature")
         signer = self.partner.signing_certificate
-        with _believed():
-            found = record.read_countersignature(jws.verify(signed, signer))
-            made = record.read_record(record_making.payload(row.statement))
-            _same(
-                (found.record, found.transfer, found.number, found.sender, found.receiver),
-                (row.name, row.transfer, row.number, made.sender["code"], made.receiver["code"]),
-            )
-            if made.statements["receipt"]:
-                ours = made.instances["count"], made.instances["root"]
-                _same((found.count, found.root), ours)
+        believe(row.statement, signed, signer)
         # the file first: what is not committed yet is asked for again, and written again
         keep_file(self.outbox, replace(row, countersignature=signed, countersigner=signer))
         self.outbox.countersigned(row, signed, signer)
@@ -207,6 +198,33 @@ def _text(answer: dict[str, Any], member: str) -> str:
     if not isinstance(answer.get(member), str):
         raise ProtocolError(cause=member)
     return str(answer[member])
+
+
+def believe(statement: str, signed: str, signer: str) -> None:
+    """Check that a partner countersigned this very record, and read back what was sent.
+
+    Parameters
+    ----------
+    statement, signed : str
+        The record and what the partner answered, JWS.
+    signer : str
+        Signing certificate of the partner, PEM.
+
+    Raises
+    ------
+    FalseCountersignature
+    """
+    with _believed():
+        found = record.read_countersignature(jws.verify(signed, signer))
+        made = record.read_record(record_making.payload(statement))
+        _same(
+            (found.record, found.transfer, found.number, found.sender, found.receiver),
+            (record.name(statement), made.transfer, made.number, made.sender["code"],
+             made.receiver["code"]),
+        )  # fmt: skip
+        if made.statements["receipt"]:
+            ours = made.instances["count"], made.instances["root"]
+            _same((found.count, found.root), ours)
 
 
 @contextlib.contextmanager
