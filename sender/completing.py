@@ -11,10 +11,10 @@ from common import request
 from common.errors import RequestOfAnother, UsageError
 from common.states import TransferState
 from sender import declaring, ingest, slide_request
+from sender.declaring import House
 from sender.patient import contradict
 
 if TYPE_CHECKING:
-    from sender.declaring import House
     from sender.outbox import Outbox, Transfer
     from sender.routing import Rule
 
@@ -26,7 +26,7 @@ def complete(
     transfer: str,
     words: Mapping[str, Any],
     rules: Sequence[Rule] = (),
-    house: House | None = None,
+    house: House = declaring.NOBODY,
 ) -> None:
     """Make a held slide's transfer anew with what is now known of it.
 
@@ -36,8 +36,8 @@ def complete(
         Its id.
     words : mapping
         By the keys of :data:`sender.requests.values.COLUMNS`; over what was known before.
-    house : House or None
-        As for :func:`sender.ingest.scan`; None is that of the outbox's data directory.
+    house : House
+        As for :func:`sender.ingest.scan`.
 
     Raises
     ------
@@ -59,12 +59,10 @@ def complete(
     )
     path = Path(outbox.instances(row.id)[0].path)
 
-    own = house if house is not None else declaring.house_of(outbox)
-
     def sent(digest: str, patient: str) -> str | None:
         return outbox.sent_already(digest, patient, but=row.id)
 
-    values, instances = ingest.take_slide(path, replace(job, options=options), rules, sent, own)
+    values, instances = ingest.take_slide(path, replace(job, options=options), rules, sent, house)
     if "watched" in job.options:  # a job of that one slide
         outbox.options(job.id, options)
     outbox.completed(row.id, values, instances)

@@ -91,14 +91,14 @@ def again(
             _work(folder, outbox, today())
             rows = [one for one in outbox.records() if (one.partner, one.number) in asked]
             anchors = [one for one in outbox.anchors() if (one.partner, one.day) in days]
-        left = [one for one in (*rows, *anchors) if one.countersignature is None]
+        signed = [one.countersignature for one in rows] + [one.countersignature for one in anchors]
         if as_json:
             console.emit({"records": [describe(row) for row in rows],
                           "anchors": [_anchor(one) for one in anchors]})  # fmt: skip
         for row in rows:
             said = row.refused or {"ja": "副署済", "en": "countersigned"}
             console.say(f"{row.number}: {said['ja']}", f"{row.number}: {said['en']}")
-        if left:
+        if None in signed:
             raise SystemExit(errors.RecordDiffers.exit_code)
 
 

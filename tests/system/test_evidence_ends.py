@@ -21,6 +21,8 @@ from common.proof import certificates
 from common.proof.identity import Node
 from common.proof.role import Role
 from receiver import index
+from sender.partners import find_partner
+from sender.record_checking import ledger
 from tests.sender.slides.vendor_files import Svs
 from tests.system.ends import RECEIVER_CODE, SENDER_CODE, Ends, must, verb
 from tests.system.series import write_series
@@ -99,10 +101,10 @@ class Lying:
         """Have an end write its record of a transfer; the sender does so with its fault on."""
         path = self.folder / f"{transfer}-{end}.json"
         if end == "sender":
-            line = ("sender", "show", transfer, "--record", path, "--data", self.ends.sender)
+            words: tuple[object, ...] = ("sender", "show", transfer, "--record", path)
         else:
-            line = ("receiver", "record", transfer, path, "--data", self.ends.receiver)
-        said = verb(*line, env=self.env)
+            words = ("receiver", "record", transfer, path)
+        said = verb(*words, "--data", getattr(self.ends, end), env=self.env)
         assert said.code == 0, said.errors
         return path
 
@@ -225,7 +227,9 @@ def apart(tmp_path: Path) -> Iterator[Ends]:
 
 @slow
 @pytest.mark.requirement("EVD-02", "EVD-06", "DIR-07")
-def test_a_sender_that_signs_with_another_hospitals_key(apart: Ends, tmp_path: Path) -> None:
+def test_a_sender_that_signs_with_another_hospitals_key(
+    apart: Ends, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The receiver takes no such record, and a day later the sender's own check names it."""
     made = lie(apart, tmp_path)
     sent = made.send("signs-with-another-key", seed=8)
@@ -234,6 +238,12 @@ def test_a_sender_that_signs_with_another_hospitals_key(apart: Ends, tmp_path: P
     assert found == ["sender-institution"]
     assert made.row(sent["id"])["countersigned"] is False
     assert must("receiver", "records", "list", "--data", apart.receiver) == {"records": []}
+    assert made.daily("sender") == [], "it may be answered yet"
+    monkeypatch.setattr("sender.record_checking.today", lambda: "2999-01-01")
+    with apart.outbox() as box:
+        key = find_partner(apart.sender, None).key
+        kinds = [one.kind for one in ledger(apart.sender, box, key).check()]
+    assert "unanswered" in kinds
 
 
 @slow

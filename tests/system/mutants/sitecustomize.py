@@ -7,6 +7,7 @@ every fault in turn.  What lies in evidence records is in spoilt_records.py.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from dataclasses import replace
@@ -106,16 +107,17 @@ def spoil_receipts() -> None:
     Receipts._conclude = concluding  # type: ignore[assignment, method-assign]
 
 
+def lies() -> Any:
+    """What is beside this file: it is on the path of these processes alone."""
+    return importlib.import_module("spoilt_records")
+
+
 if "TODOKE_FAULT" in os.environ:
     if "receiver.dicom_process" in sys.orig_argv:
         spoil_arrivals()
     if "receiver.web_process" in sys.orig_argv:
         spoil_frames()
         spoil_receipts()
-        import spoilt_records
-
-        spoilt_records.spoil_receiver()
+        lies().spoil_receiver()
     if {"common.command", "sender"} <= set(sys.orig_argv):
-        import spoilt_records
-
-        spoilt_records.spoil_sender()
+        lies().spoil_sender()

@@ -5,17 +5,18 @@ Read by sitecustomize.py, in the processes of an end that is bad on purpose.
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sitecustomize import CHOSEN, fault, flip
-
 if TYPE_CHECKING:
+    from common.clocks import Clock
     from common.proof.identity import Node
     from common.proof.record import Record
+    from common.proof.record_file import Kept
     from receiver.evidence import Evidence, Own
     from receiver.receipts import Receipts
     from sender.outbox import Outbox, Transfer
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from sender.record_sending import Recorder
 
 Leaves = list[dict[str, Any]]
+
+_beside: Any = importlib.import_module("sitecustomize")  # of this folder, in these processes
+CHOSEN, fault, flip = _beside.CHOSEN, _beside.fault, _beside.flip
 
 
 # -- a receiver that signs for what it does not keep --------------------------
@@ -141,9 +145,9 @@ def spoil_sender() -> None:
                 return change(found), digests
         return found, digests
 
-    def making(self: Maker, *about: Any) -> bool:
+    def making(self: Maker, transfer: Transfer, when: str, clock: Clock | None) -> bool:
         lying = fault("signs-with-another-key")
-        return make(replace(self, node=_other(self.node)) if lying else self, *about)
+        return make(replace(self, node=_other(self.node)) if lying else self, transfer, when, clock)
 
     record_making._leaves = changed
     Maker.make = making  # type: ignore[method-assign]
@@ -156,8 +160,8 @@ def _spoil_what_is_kept() -> None:
 
     build, work = record_file.build, Recorder.work
 
-    def building(*about: Any) -> dict[str, Any]:
-        made = build(*about)
+    def building(kept: Kept, view: str = "inside", uids: Sequence[str] = ()) -> dict[str, Any]:
+        made = build(kept, view, uids)
         if fault("edits-its-record"):
             head, payload, signature = made["record"].split(".")
             at = len(payload) // 2
