@@ -196,7 +196,8 @@ def test_what_a_sender_records_falsely(fault: str, lying: Lying) -> None:
 def test_a_sender_that_edits_what_it_keeps(lying: Lying) -> None:
     sent = lying.send("edits-its-record", seed=5)
     code, found = lying.verify(lying.record(sent["id"], "sender"))
-    assert (code, found) == (1, ["record-signature"])
+    assert code == 1
+    assert "record-signature" in found
     assert ("file-edited", lying.row(sent["id"])["number"]) in lying.daily("sender")
     assert lying.verify(lying.record(sent["id"], "receiver")) == (0, []), "the other end has it"
 

@@ -5,7 +5,9 @@ Read by sitecustomize.py, in the processes of an end that is bad on purpose.
 
 from __future__ import annotations
 
+import base64
 import importlib
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -156,6 +158,7 @@ def spoil_sender() -> None:
 
 def _spoil_what_is_kept() -> None:
     from common.proof import record_file
+    from sender.record_making import payload
     from sender.record_sending import Recorder
 
     build, work = record_file.build, Recorder.work
@@ -163,10 +166,10 @@ def _spoil_what_is_kept() -> None:
     def building(kept: Kept, view: str = "inside", uids: Sequence[str] = ()) -> dict[str, Any]:
         made = build(kept, view, uids)
         if fault("edits-its-record"):
-            head, payload, signature = made["record"].split(".")
-            at = len(payload) // 2
-            other = "A" if payload[at] != "A" else "B"
-            made["record"] = f"{head}.{payload[:at]}{other}{payload[at + 1 :]}.{signature}"
+            head, _, signature = made["record"].split(".")
+            words = {**payload(made["record"]), "purpose": "advice"}
+            said = base64.urlsafe_b64encode(json.dumps(words).encode()).rstrip(b"=").decode()
+            made["record"] = f"{head}.{said}.{signature}"
         return made
 
     def working(self: Recorder) -> int:
