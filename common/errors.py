@@ -793,6 +793,22 @@ class MaintenanceOpen(TodokeError):
     en = "Maintenance is out of order ({cause}). Each maintenance begin needs one end"
 
 
+class FalseCountersignature(PeerError):
+    number = "E-6023"
+    exit_code = 66
+    http_status = 422
+    retryable = False
+    ja = (
+        "相手の副署はこの記録に対するものではありません ({cause})。受領の証拠になりません。"
+        "双方の管理者が確かめ、todoke sender records again で送り直してください"
+    )
+    en = (
+        "What the partner signed is no countersignature of this record ({cause}), and shows"
+        " nothing. The administrators of both ends have to look; todoke sender records again"
+        " sends it once more"
+    )
+
+
 class CertificateRevoked(PeerNotRegistered):
     number = "E-6200"
     ja = "証明書は失効しています ({cause})。使い続けるなら新しい招待で組み直してください"

@@ -10,7 +10,7 @@ import contextlib
 import json
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -157,6 +157,29 @@ def told_attributes(model: dict[str, Any]) -> dict[str, Any]:
     if isinstance(guessed, list) and (kept := [tag for tag in told if tag in guessed]):
         told[GUESSED] = kept
     return told
+
+
+def marked(study: Mapping[str, Any]) -> dict[str, Any]:
+    """Return private elements that name what of a study is 推定, a guess at a character set.
+
+    Parameters
+    ----------
+    study : mapping
+        The study's attributes as the index keeps them.
+
+    Returns
+    -------
+    dict
+        DICOM JSON of (0009,0010) ``TODOKE`` and (0009,1001), the tags of the guessed
+        elements (PS3.5 7.8.1); empty where nothing was guessed.
+    """
+    guessed = [tag for tag in study.get(GUESSED, ()) if isinstance(tag, str)]
+    if not guessed:
+        return {}
+    return {
+        "00090010": {"vr": "LO", "Value": ["TODOKE"]},
+        "00091001": {"vr": "AT", "Value": guessed},
+    }
 
 
 def _well_formed(element: Any) -> bool:

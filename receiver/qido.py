@@ -172,7 +172,7 @@ def _study_model(row: Row[Any], base: str) -> Model:
     model["00100021"] = {"vr": "LO", "Value": [row.institution]}
     model["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
     model["00081190"] = _url(f"{base}{row.institution}/studies/{row.study_uid}")
-    return model
+    return model | attributes.marked(json.loads(row.attributes))
 
 
 def _url(address: str) -> Model:

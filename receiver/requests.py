@@ -21,6 +21,7 @@ from common.errors import NotFound, ProtocolError
 from common.link import Opening
 from common.states import ABSENT, TransferState, move
 from receiver import index, statements
+from receiver.stored import NOT_RECALLED
 
 _transfers, _studies, _instances = index.transfers, index.studies, index.instances
 _asked = index.requests
@@ -265,6 +266,7 @@ def form(known: index.Index, store: Path, key: str, uid: str) -> bytes:
                 _instances.c.sop_uid == uid,
                 _instances.c.sop_class == request.PDF,
                 _instances.c.state.not_in(ABSENT),
+                NOT_RECALLED,
             )
         ).one_or_none()
     if row is None or row.path is None:

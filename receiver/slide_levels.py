@@ -13,6 +13,7 @@ from receiver import index
 from receiver.derived import Shape, Shelf
 from receiver.facts import NOTHING, Facts
 from receiver.index import Index
+from receiver.stored import NOT_RECALLED
 
 _studies, _instances = index.studies, index.instances
 
@@ -151,7 +152,7 @@ def derived_tile(
     same = (_studies.c.key == key) & (_instances.c.sop_uid == sop_uid)
     with database.read() as db:
         sound = _instances.c.state == InstanceState.VERIFIED
-        found = db.execute(query.where(same & sound)).scalar()
+        found = db.execute(query.where(same & sound & NOT_RECALLED)).scalar()
     if found is None:
         raise NotFound(thing="derived")
     return shelf.tile(str(found), factor, number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import struct
@@ -12,19 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select
+from sqlalchemy import Connection, Row, and_, exists, select, tuple_
 
 from common import durable
 from common.errors import ImageDamaged, NotFound, SeveralInstitutions, StorageError
-from common.states import InstanceState
-from receiver import descriptions, index
+from common.states import InstanceState, TransferState
+from receiver import attributes, descriptions, index
 from receiver.facts import LIGHT
 from receiver.index import Index
 
 KEPT_TABLES = 64  # frame tables in memory; a big slide level has 2 MB
 PIECE = 1 << 18  # bytes of one read of a whole object
 
-_instances, _frames = index.instances, index.frames
+_instances, _frames, _transfers = index.instances, index.frames, index.transfers
+#: Condition on the table of instances: its sender did not take it back.  What is recalled stays,
+#: with its records, and no reader reaches it.
+NOT_RECALLED = ~exists().where(
+    _transfers.c.id == _instances.c.transfer, _transfers.c.state == TransferState.RECALLED
+)
 #: UIDs as they come in an address: what PS3.5 9.1 allows, and what devices make of it.
 _UID = re.compile(r"[0-9.]{1,64}")
 _CODE = re.compile(r"[0-9A-Za-z]{1,16}")
@@ -56,7 +62,7 @@ class Address:
         return cls(*(params.get(k) for k in ("institution", "study", "series", "instance")))
 
     def where(self) -> Any:
-        """Return the condition on the table of instances."""
+        """Return the condition on the table of instances; what was recalled does not meet it."""
         columns = {
             _instances.c.institution: self.institution,
             _instances.c.study_uid: self.study,
@@ -64,7 +70,7 @@ class Address:
             _instances.c.sop_uid: self.instance,
         }
         named = [column == value for column, value in columns.items() if value is not None]
-        return and_(True, *named)
+        return and_(NOT_RECALLED, *named)
 
 
 def one_institution(rows: list[Row[Any]]) -> None:
@@ -124,6 +130,19 @@ class Stored:
             for number in some:
                 if one := found.get(number):
                     yield by_id[number], one
+
+    def guessed(self, rows: list[Row[Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return by institution and study what marks a guess in the studies of some rows."""
+        studies = {(row.institution, row.study_uid) for row in rows}
+        table = index.studies
+        asked = select(table.c.institution, table.c.study_uid, table.c.attributes).where(
+            tuple_(table.c.institution, table.c.study_uid).in_(studies)
+        )
+        with self.index.read() as db:
+            return {
+                (one.institution, one.study_uid): attributes.marked(json.loads(one.attributes))
+                for one in db.execute(asked)
+            }
 
     def missing(self, row: Row[Any], numbers: list[int]) -> list[int]:
         """Return which of some frames (0-based) are not on the disk.

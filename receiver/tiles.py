@@ -35,7 +35,7 @@ from receiver import index
 from receiver.changes import Changes
 from receiver.facts import LIGHT
 from receiver.multipart import accepted, frame_syntax, media_type
-from receiver.stored import Stored
+from receiver.stored import NOT_RECALLED, Stored
 
 KEPT_LEVELS = 64  # open files
 KEPT_PAGES = 4096  # of digests, 16 KB each
@@ -58,6 +58,7 @@ _ROW = select(*LIGHT).where(
     _instances.c.sop_uid == bindparam("sop"),
     _instances.c.series_uid == bindparam("series"),
     _instances.c.study_uid == bindparam("study"),
+    NOT_RECALLED,
 )
 _DIGESTS = select(_frames.c.frame, _frames.c.digest).where(
     _frames.c.instance == bindparam("id"),

@@ -88,6 +88,7 @@ class Wado:
 
     def _models(self, rows: list[Row[Any]], base: str) -> Iterator[bytes]:
         """Yield each stored model with what is not stored put before its closing brace."""
+        guessed = self.stored.guessed(rows)
         for row, packed in self.stored.attributes(rows):
             more: dict[str, Any] = {
                 "00083002": {"vr": "UI", "Value": [row.transfer_syntax]},
@@ -96,6 +97,7 @@ class Wado:
                 place = f"{base}{row.institution}/studies/{row.study_uid}/series/{row.series_uid}"
                 uri = f"{place}/instances/{row.sop_uid}/frames"
                 more["7FE00010"] = {"vr": "OW", "BulkDataURI": uri}
+            more |= guessed.get((row.institution, row.study_uid), {})
             yield zlib.decompress(packed)[:-1] + b"," + attributes.encoded(more)[1:]
 
     async def frames(self, request: Request) -> Response:

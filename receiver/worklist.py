@@ -188,7 +188,7 @@ class Worklist:
         if not re.fullmatch(r"[0-9a-f]{8,64}", key):
             raise NotFound(thing="study")
         row = db.execute(rows_asked.studies().where(_studies.c.key == key)).one_or_none()
-        if row is None:
+        if row is None or (row.opening and row.expected and row.state == TransferState.RECALLED):
             raise NotFound(thing="study")
         study = Study(row)
         mine = (_instances.c.institution == row.institution) & (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from common import console
+from common.errors import UsageError
 from sender.sending_verbs import AsJson, Data, data_of
 
 if TYPE_CHECKING:
@@ -28,6 +30,14 @@ Issuer = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the verbs to the sender's room."""
     app.add_typer(block, name="block")
+
+
+def _audit(data: Data, event: str, entry: Entry, by: str) -> None:
+    """Note a change of the list; an entry is told by when it was made, never by its patient."""
+    from common.audit import Trail
+
+    with contextlib.closing(Trail(data_of(data) / "audit", "block")) as trail:
+        trail.note(event, user=by, entry=entry.added, any_issuer=not entry.issuer)
 
 
 def _list_of(data: Data) -> Blocked:
@@ -56,6 +66,7 @@ def add(
     """この患者の画像を送らないようにする / send nothing of a patient from now on."""
     with console.verb(as_json=as_json):
         entry = _list_of(data).add(_asked(patient_id), issuer, by=by, reason=reason)
+        _audit(data, "patient-blocked", entry, by.strip())
         console.say(
             f"登録しました: {entry.number}。これからこの患者の画像は保留になります",
             f"Entered: {entry.number}. Whatever is of this patient is held from now on",
@@ -81,6 +92,7 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
 @block.command("remove")
 def remove(
     patient_id: PatientId = None,
+    by: Annotated[str, typer.Option(help="外した人 / who takes it off")] = "",
     issuer: Issuer = "",
     number: Annotated[
         str | None, typer.Option(help="患者IDの代わりに、一覧の番号 / as the list calls it")
@@ -91,10 +103,13 @@ def remove(
     """申出が取り下げられたとき、登録を外す / take an entry off, when it was withdrawn."""
     with console.verb(as_json=as_json):
         known = _list_of(data)
+        if not by.strip():
+            raise UsageError(cause="--by")
         if number is not None:
             entry = known.remove_number(number)
         else:
             entry = known.remove(_asked(patient_id), issuer)
+        _audit(data, "patient-unblocked", entry, by.strip())
         console.say(
             f"外しました: {entry.number}。保留中のものは todoke sender retry で送れます",
             f"Taken off: {entry.number}. What is held goes with todoke sender retry",

@@ -24,6 +24,7 @@ from sender import identity, slide_case, slides, stills
 from sender.file_names import check_name, printable
 from sender.ingest import files_below, study_level
 from sender.safety import notes, reading
+from sender.safety.blocked import Blocked
 from sender.slides import Slide, SlideCase
 from sender.stills import case as still_case
 
@@ -111,19 +112,29 @@ class Checked:
         }  # fmt: skip
 
 
-def check(paths: Iterable[Path], options: dict[str, Any]) -> Iterator[Checked]:
+def check(
+    paths: Iterable[Path], options: dict[str, Any], blocked: Blocked | None = None
+) -> Iterator[Checked]:
     """Look at every file of a job; nothing is kept and nobody is called.
 
     Parameters
     ----------
     options : dict
         The job's, as :func:`sender.sending.submit` takes them.
+    blocked : Blocked or None
+        Patients of whom nothing is sent (AUT-09): their files are refused here too.
     """
     for path in files_below(paths):
-        yield _guarded(path, "refused", lambda made: _image(made, options))
+        yield _guarded(path, "refused", lambda made: _image(made, options, blocked))
     for kind, named in still_case.given(options):
         for path in files_below([named]):
-            yield _guarded(path, kind, lambda made: _still(made, options))
+            yield _guarded(path, kind, lambda made: _still(made, options, blocked))
+
+
+def _ask(blocked: Blocked | None, options: dict[str, Any]) -> None:
+    """Refuse what no file says of whom it is where the job names a blocked patient."""
+    if blocked is not None and options["slide"].get("patient_id"):
+        blocked.check(slide_case.study_level(slide_case.from_options(options)))
 
 
 def _guarded(path: str, kind: str, look: Any) -> Checked:
@@ -143,7 +154,7 @@ def _guarded(path: str, kind: str, look: Any) -> Checked:
     return made
 
 
-def _image(made: Checked, options: dict[str, Any]) -> None:
+def _image(made: Checked, options: dict[str, Any], blocked: Blocked | None) -> None:
     path = Path(made.path)
     if (image := identity.read(made.path)) is not None:
         made.kind = "dicom"
@@ -152,6 +163,8 @@ def _image(made: Checked, options: dict[str, Any]) -> None:
         made.notes = notes.made([*image.noted, *notes.of_guesses(attributes)])
         if attributes.get(GUESSED):
             made.tags.append(Tag("PatientName", reading.of(attributes)["name"], True, "as it is"))
+        if blocked is not None:
+            blocked.check(attributes)
         return
     if not slides.looks_like_slide(path):
         with path.open("rb") as file:
@@ -159,6 +172,7 @@ def _image(made: Checked, options: dict[str, Any]) -> None:
                 raise StillNotAsked(cause=path.suffix)
         raise InputError(cause=path.suffix or "no DICM")
     made.kind = "slide"
+    _ask(blocked, options)
     words = dict(vendor_words(path))
     made.tags = [Tag(name, value, _names(name)) for name, value in words.items()]
     with contextlib.closing(slides.open_slide(path, slide_case.from_options(options))) as slide:
@@ -233,8 +247,10 @@ def _dicom(path: Path, case: SlideCase) -> Part:
     return Part(f"{what} {flavor}".rstrip(), size, not stays, named, why)
 
 
-def _still(made: Checked, options: dict[str, Any]) -> None:
+def _still(made: Checked, options: dict[str, Any], blocked: Blocked | None) -> None:
     from sender.stills.making import read
+
+    _ask(blocked, options)
 
     metadata = bool(options.get("still_metadata", True))
     picture = stills.look(read(Path(made.path)), metadata=metadata)

@@ -67,7 +67,8 @@ def check(
     from common.settings import Sender, data_folder
 
     with console.verb(as_json=as_json):
-        settings = Sender.load(data_folder("sender", data).absolute())
+        folder = data_folder("sender", data).absolute()
+        settings = Sender.load(folder)
         slide: dict[str, Any] = {
             "send_label": settings.send_label if label is None else label,
             "send_macro": settings.send_macro if macro is None else macro,
@@ -78,11 +79,16 @@ def check(
             "stills": photographs(micro, gross),
             "still_metadata": settings.still_metadata,
         }
-        preview(paths or [], options, as_json=as_json)
+        preview(folder, paths or [], options, as_json=as_json)
 
 
-def preview(paths: list[Path], options: dict[str, Any], *, as_json: bool) -> None:
+def preview(folder: Path, paths: list[Path], options: dict[str, Any], *, as_json: bool) -> None:
     """Say what a job would send; the exit code is that of the worst file.
+
+    Parameters
+    ----------
+    folder : Path
+        Data directory, with the list of blocked patients.
 
     Raises
     ------
@@ -91,6 +97,7 @@ def preview(paths: list[Path], options: dict[str, Any], *, as_json: bool) -> Non
     """
     from common.errors import NotFound
     from sender.checking import check
+    from sender.safety.blocked import Blocked
 
     logs.quiet_pydicom()
     named = [path for of in options["stills"].values() for path in of]
@@ -98,7 +105,7 @@ def preview(paths: list[Path], options: dict[str, Any], *, as_json: bool) -> Non
         if not path.exists():
             raise NotFound(thing=path)
     worst, found = 0, []
-    for one in check(paths, options):
+    for one in check(paths, options, Blocked(folder)):
         worst = max(worst, one.error.exit_code if one.error else 0)
         if as_json:
             found.append(one.as_json())

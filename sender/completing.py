@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from common import request
 from common.errors import RequestOfAnother, UsageError
 from common.states import TransferState
-from sender import ingest, slide_request
+from sender import declaring, ingest, slide_request
+from sender.declaring import House
 from sender.patient import contradict
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ OF_ANOTHER = RequestOfAnother.number
 
 
 def complete(
-    outbox: Outbox, transfer: str, words: Mapping[str, Any], rules: Sequence[Rule] = ()
+    outbox: Outbox,
+    transfer: str,
+    words: Mapping[str, Any],
+    rules: Sequence[Rule] = (),
+    house: House = declaring.NOBODY,
 ) -> None:
     """Make a held slide's transfer anew with what is now known of it.
 
@@ -31,6 +36,8 @@ def complete(
         Its id.
     words : mapping
         By the keys of :data:`sender.requests.values.COLUMNS`; over what was known before.
+    house : House
+        As for :func:`sender.ingest.scan`.
 
     Raises
     ------
@@ -55,7 +62,7 @@ def complete(
     def sent(digest: str, patient: str) -> str | None:
         return outbox.sent_already(digest, patient, but=row.id)
 
-    values, instances = ingest.take_slide(path, replace(job, options=options), rules, sent)
+    values, instances = ingest.take_slide(path, replace(job, options=options), rules, sent, house)
     if "watched" in job.options:  # a job of that one slide
         outbox.options(job.id, options)
     outbox.completed(row.id, values, instances)

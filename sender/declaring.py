@@ -79,6 +79,16 @@ def house(outbox: Outbox, settings: Sender, own: str) -> House:
     )
 
 
+def house_of(outbox: Outbox) -> House:
+    """Return what the sender of an outbox's data directory has decided, read from its files."""
+    from common.proof.identity import Node
+    from common.proof.role import Role
+
+    data = outbox.path.parent
+    own = Node.load(data, Role.REQUESTER).institution.code
+    return house(outbox, Sender.load(data), own)
+
+
 def ingest_of(job: Job, house: House, *, scanned: bool) -> Ingest:
     """Return how a job's files came in, and the grade of that way (P1).
 

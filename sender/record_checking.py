@@ -21,7 +21,8 @@ def ledger(folder: Path, outbox: Outbox, key: str) -> Ledger:
     """Return what is kept of records to a partner, to be checked."""
     entries = [
         Entry(one.number, one.name, one.transfer, one.state, one.day, one.statement,
-              one.certificate, one.countersignature, one.countersigner, one.refused is not None)
+              one.certificate, one.countersignature, one.countersigner, one.refused is not None,
+              bool(one.owed) and one.countersignature is None and one.refused is None)
         for one in outbox.records(key)
     ]  # fmt: skip
     days = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from common import clocks, durable
 from common.clocks import Clock
 from common.errors import (
+    FalseCountersignature,
     IntegrityError,
     NotFound,
     ProtocolError,
@@ -151,7 +152,8 @@ class Recorder:
                     raise RecordOrder(cause=cause) from order
                 asked.add(order.number)
                 waiting = before
-            except RecordDiffers as error:
+            except (RecordDiffers, FalseCountersignature) as error:
+                # said for good, so that one record holds up none of those after it
                 log.error("record %s of %s: %s", row.number, row.partner, error)
                 self.outbox.refused_record(row, error)
                 sent += 1
@@ -163,16 +165,8 @@ class Recorder:
         words = {"record": row.statement, "roles": [one["role"] for one in leaves]}
         answer = client.ask("POST", f"/transfers/{row.transfer}/record", words)
         signed = _text(answer, "countersignature")
-        found = record.read_countersignature(jws.verify(signed, self.partner.signing_certificate))
-        made = record.read_record(record_making.payload(row.statement))
-        _same(
-            (found.record, found.transfer, found.number, found.sender, found.receiver),
-            (row.name, row.transfer, row.number, made.sender["code"], made.receiver["code"]),
-        )
-        if made.statements["receipt"]:
-            ours = made.instances["count"], made.instances["root"]
-            _same((found.count, found.root), ours)
         signer = self.partner.signing_certificate
+        believe(row.statement, signed, signer)
         # the file first: what is not committed yet is asked for again, and written again
         keep_file(self.outbox, replace(row, countersignature=signed, countersigner=signer))
         self.outbox.countersigned(row, signed, signer)
@@ -185,19 +179,19 @@ class Recorder:
         return len(owed)
 
     def _send_anchor(self, client: LinkClient, row: AnchorRow) -> None:
+        signer = self.partner.signing_certificate
         try:
             answer = client.ask("POST", "/anchors", {"anchor": row.statement})
-        except RecordDiffers as error:
+            signed = _text(answer, "countersignature")
+            with _believed():
+                found = record.read_anchor_countersignature(jws.verify(signed, signer))
+                made = record.read_anchor(record_making.payload(row.statement))
+                _same((found.anchor, found.count, found.root), (row.name, made.count, made.root))
+        except (RecordDiffers, FalseCountersignature) as error:
             log.error("anchor %s of %s: %s", row.day, row.partner, error)
             self.outbox.refused_record(row, error)
             return
-        signed = _text(answer, "countersignature")
-        found = record.read_anchor_countersignature(
-            jws.verify(signed, self.partner.signing_certificate)
-        )
-        made = record.read_anchor(record_making.payload(row.statement))
-        _same((found.anchor, found.count, found.root), (row.name, made.count, made.root))
-        self.outbox.countersigned(row, signed, self.partner.signing_certificate)
+        self.outbox.countersigned(row, signed, signer)
 
 
 def _text(answer: dict[str, Any], member: str) -> str:
@@ -206,9 +200,45 @@ def _text(answer: dict[str, Any], member: str) -> str:
     return str(answer[member])
 
 
+def believe(statement: str, signed: str, signer: str) -> None:
+    """Check that a partner countersigned this very record, and read back what was sent.
+
+    Parameters
+    ----------
+    statement, signed : str
+        The record and what the partner answered, JWS.
+    signer : str
+        Signing certificate of the partner, PEM.
+
+    Raises
+    ------
+    FalseCountersignature
+    """
+    with _believed():
+        found = record.read_countersignature(jws.verify(signed, signer))
+        made = record.read_record(record_making.payload(statement))
+        _same(
+            (found.record, found.transfer, found.number, found.sender, found.receiver),
+            (record.name(statement), made.transfer, made.number, made.sender["code"],
+             made.receiver["code"]),
+        )  # fmt: skip
+        if made.statements["receipt"]:
+            ours = made.instances["count"], made.instances["root"]
+            _same((found.count, found.root), ours)
+
+
+@contextlib.contextmanager
+def _believed() -> Iterator[None]:
+    """Say of a countersignature that does not hold that it is none, not that it may come yet."""
+    try:
+        yield
+    except (IntegrityError, ProtocolError) as error:
+        raise FalseCountersignature(cause=str(error.facts.get("cause", ""))) from error
+
+
 def _same(said: object, ours: object) -> None:
     if said != ours:
-        raise IntegrityError(cause="countersignature of something else")
+        raise IntegrityError(cause="of something else")
 
 
 # -- files --------------------------------------------------------------------

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from common import console
+from common import console, errors
 from common.errors import NotFound, TodokeError, UsageError
 from sender.sending_verbs import AsJson, Data, data_of
 
 if TYPE_CHECKING:
     from common.proof.ledger import Finding
     from sender.outbox import Outbox, Transfer
-    from sender.recorded import Row
+    from sender.recorded import AnchorRow, Row
 
 app = typer.Typer(no_args_is_help=True, help="証跡記録 / evidence records")
 
@@ -63,6 +63,65 @@ def describe(row: Row) -> dict[str, Any]:
         "refused": row.refused,
         "timestamped": row.timestamp is not None,
     }
+
+
+@app.command()
+def again(
+    number: Annotated[
+        int | None, typer.Argument(help="記録の番号 (省くとすべて) / of one record")
+    ] = None,
+    to: Annotated[str | None, typer.Option(help="相手 / partner")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """原因を除いた後、副署されなかった記録を送り直す / send what was refused once more."""
+    from sender.outbox import Outbox
+    from sender.recorded import today
+
+    with console.verb(as_json=as_json):
+        folder = data_of(data)
+        with contextlib.closing(Outbox(folder)) as outbox:
+            asked = [(one.partner, one.number) for one in outbox.records(to)
+                     if one.refused is not None and number in (None, one.number)]  # fmt: skip
+            days = [(one.partner, one.day) for one in outbox.anchors(to)
+                    if one.refused is not None and number is None]  # fmt: skip
+            if not asked and not days:
+                raise NotFound(thing="副署されなかった記録 / a refused record")
+            outbox.ask_again(to, number)
+            _work(folder, outbox, today())
+            rows = [one for one in outbox.records() if (one.partner, one.number) in asked]
+            anchors = [one for one in outbox.anchors() if (one.partner, one.day) in days]
+        signed = [one.countersignature for one in rows] + [one.countersignature for one in anchors]
+        if as_json:
+            console.emit({"records": [describe(row) for row in rows],
+                          "anchors": [_anchor(one) for one in anchors]})  # fmt: skip
+        for row in rows:
+            said = row.refused or {"ja": "副署済", "en": "countersigned"}
+            console.say(f"{row.number}: {said['ja']}", f"{row.number}: {said['en']}")
+        if None in signed:
+            raise SystemExit(errors.RecordDiffers.exit_code)
+
+
+def _work(folder: Path, outbox: Outbox, until: str) -> None:
+    """Make, send and anchor what is owed to every partner; days before `until` are over."""
+    import threading
+
+    from common.proof.identity import Node
+    from common.proof.role import Role
+    from common.settings import Sender
+    from sender.delivery import Delivery
+    from sender.partners import find_partner
+    from sender.record_sending import Recorder
+
+    ours = outbox, Node.load(folder, Role.REQUESTER), Sender.load(folder)
+    for key in outbox.partners_with_records(until):
+        partner = find_partner(folder, key)
+        Recorder(Delivery(*ours, partner, threading.Event()), lambda: until).work()
+
+
+def _anchor(one: AnchorRow) -> dict[str, Any]:
+    return {"partner": one.partner, "day": one.day, "first": one.first, "last": one.last,
+            "countersigned": one.countersignature is not None, "refused": one.refused}  # fmt: skip
 
 
 @app.command()
@@ -123,15 +182,7 @@ def anchor(
     as_json: AsJson = False,
 ) -> None:
     """終わった日の封を作り、未送の記録と送る / anchor past days, send what waits."""
-    import threading
-
-    from common.proof.identity import Node
-    from common.proof.role import Role
-    from common.settings import Sender
-    from sender.delivery import Delivery
     from sender.outbox import Outbox
-    from sender.partners import find_partner
-    from sender.record_sending import Recorder
     from sender.recorded import today
 
     with console.verb(as_json=as_json):
@@ -140,15 +191,8 @@ def anchor(
         if until > today():
             raise UsageError(cause=f"--day {until}")
         with contextlib.closing(Outbox(folder)) as outbox:
-            ours = outbox, Node.load(folder, Role.REQUESTER), Sender.load(folder)
-            for key in outbox.partners_with_records(until):
-                partner = find_partner(folder, key)
-                Recorder(Delivery(*ours, partner, threading.Event()), lambda: until).work()
-            made = [
-                {"partner": one.partner, "day": one.day, "first": one.first, "last": one.last,
-                 "countersigned": one.countersignature is not None, "refused": one.refused}
-                for one in outbox.anchors()
-            ]  # fmt: skip
+            _work(folder, outbox, until)
+            made = [_anchor(one) for one in outbox.anchors()]
         if as_json:
             console.emit({"anchors": made})
             return

@@ -212,6 +212,33 @@ class Recorded(OutboxFile):
         """Keep why a partner does not countersign."""
         self._answered(row, refused=json.dumps(error.as_json(), ensure_ascii=False))
 
+    def ask_again(self, partner: str | None = None, number: int | None = None) -> int:
+        """Forget the refusals of a partner's records and anchors, so that they are sent again.
+
+        Parameters
+        ----------
+        partner : str or None
+            None for every partner's.
+        number : int or None
+            Of one record; None for every record and anchor.
+
+        Returns
+        -------
+        int
+            How many will be sent.
+        """
+        where, values = "refused IS NOT NULL", list[str | int]()
+        if partner is not None:
+            where, values = f"{where} AND partner=?", [partner]
+        with self._write() as db:
+            if number is not None:
+                of = f"UPDATE records SET refused=NULL WHERE {where} AND number=?"
+                return db.execute(of, (*values, number)).rowcount
+            return sum(
+                db.execute(f"UPDATE {table} SET refused=NULL WHERE {where}", values).rowcount
+                for table in ("records", "anchors")
+            )
+
     def timestamped(self, row: Row, token: str) -> None:
         """Keep an RFC 3161 token, base64, over the root of a record."""
         self._answered(row, timestamp=token)

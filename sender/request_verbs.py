@@ -181,7 +181,7 @@ def request(
     as_json: AsJson = False,
 ) -> None:
     """送る前のものに依頼情報を入れる / give what has not been opened yet its request."""
-    from sender import bell, completing, routing
+    from sender import bell, completing, declaring, routing
     from sender.outbox import Outbox
     from sender.sending_verbs import data_of
     from sender.watching_verbs import attested
@@ -201,7 +201,8 @@ def request(
         with contextlib.closing(Outbox(where)) as outbox:
             row = outbox.transfer(transfer)
             if row.kind == "slide":
-                completing.complete(outbox, row.id, words, routing.load(where))
+                house = declaring.house_of(outbox)
+                completing.complete(outbox, row.id, words, routing.load(where), house)
             else:
                 completing.ask(outbox, row, words)
             bell.ring(where)

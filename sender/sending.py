@@ -345,12 +345,9 @@ def _judged_anew(
         return {}
     judgement = transfer.judgement
     if partner != transfer.partner:
-        from common.proof.identity import Node
-        from common.proof.role import Role
         from sender import declaring
 
-        own = Node.load(data, Role.REQUESTER).institution.code
-        house = declaring.house(outbox, Sender.load(data), own)
+        house = declaring.house_of(outbox)
         if (ends := house.ends(partner)) is not None:
             judgement = judging.towards(judgement, ends, house.site)
     if way is None:

@@ -156,7 +156,7 @@ def send(
             "still_metadata": settings.still_metadata,
         }
         if dry_run:
-            preview(paths or [], options, as_json=as_json)
+            preview(folder, paths or [], options, as_json=as_json)
             return
         partner = find_partner(folder, to).key
         logs.quiet_pydicom()

@@ -13,7 +13,7 @@ from typing import Any
 from common.errors import NotFound, StorageError, TakenAgain
 from common.settings import Sender
 from common.states import TransferState
-from sender import bell, sending
+from sender import bell, declaring, sending
 from sender.doors.folder import POLL, FolderDoor
 from sender.doors.way import Way
 from sender.outbox import Outbox, Transfer
@@ -78,7 +78,11 @@ class Watch:
             outbox.forget(outbox.refused_slides())  # whoever begins to watch wants to know of them
             self._before = outbox.unfinished(str(self.way.root))
             door = FolderDoor(
-                outbox, settings, submitted=lambda: bell.ring(self.data), ways=[self.way]
+                outbox,
+                settings,
+                submitted=lambda: bell.ring(self.data),
+                ways=[self.way],
+                house=declaring.house_of(outbox),
             )
             with sending.engine_here(self.data, lambda _: self.stop.is_set(), self.stop):
                 while not self._ended(outbox, door, tell):

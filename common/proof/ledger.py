@@ -29,6 +29,7 @@ class Entry:
     countersignature: str | None
     countersigner: str | None
     refused: bool = False
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Finding:
     Attributes
     ----------
     kind : str
-        deleted, edited, chain, countersignature, refused, file-deleted, file-edited,
+        deleted, edited, chain, countersignature, refused, unanswered, file-deleted, file-edited,
         anchor-missing, anchor-edited, anchor-differs, partner-lacks, partner-has-more,
         partner-differs.
     """
@@ -71,6 +72,8 @@ _WORDS = {
                          "the countersignature of record {n} is not right"),
     "refused": ("記録 {n} は相手が副署を断りました",
                 "record {n} was refused a countersignature"),
+    "unanswered": ("記録 {n} に一日以上、相手の副署がありません",
+                   "record {n} has waited more than a day for its countersignature"),
     "file-deleted": ("記録 {n} のファイルが消えています", "the file of record {n} is missing"),
     "file-edited": ("記録 {n} のファイルが書き換えられています",
                     "the file of record {n} was edited"),
@@ -158,6 +161,8 @@ class Ledger:
             self._find("chain", entry.number)
         if entry.refused:
             self._find("refused", entry.number)
+        if entry.waiting and entry.day < self.today:
+            self._find("unanswered", entry.number)
         if entry.countersignature and not _countersigned(entry, said):
             self._find("countersignature", entry.number)
 

@@ -210,6 +210,73 @@ def receipt() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def leaves() -> list[dict[str, Any]]:
+    """Return what stands for each level in the tree of a record."""
+    return [{**one, "role": "acquired"} for one in digests()]
+
+
+def canonical(value: Any) -> bytes:
+    """Return JSON that is the same for equal values."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return text.encode()
+
+
+def name(statement: str) -> str:
+    """Return what others call a statement: SHA-256 of its compact JWS."""
+    return hashlib.sha256(statement.encode()).hexdigest()
+
+
+def record(receipted: str) -> dict[str, Any]:
+    """Return the evidence record of the transfer, number 1 of its sender.
+
+    Parameters
+    ----------
+    receipted : str
+        The receipt that the sender was given, JWS.
+    """
+    software = {"version": "0", "commit": "", "sbom": ""}
+    part = {"is": "open", "by": "vectors", "ja": "", "en": ""}
+    subject = {"patient": "11" * 32, "study": "22" * 32}
+    return {
+        "type": "record", "version": 1, "rule_set": "qa-v2",
+        "number": 1, "before": "", "transfer": TRANSFER,
+        "kind": "slide", "purpose": "diagnosis", "priority": "urgent", "test": True,
+        "state": "receipted", "reason": None, "person": None,
+        "sender": {"code": SENDER, "name": "TEST SENDER"},
+        "receiver": {"code": RECEIVER, "name": "TEST RECEIVER"},
+        "subject": subject, "declaration": {},
+        "instances": {
+            "count": len(LEVELS), "bytes": sum(one["length"] for one in leaves()),
+            "root": merkle([canonical(one) for one in leaves()]).hex(),
+        },
+        "statements": {
+            "opening": name(jws(opening(), "sender")), "closing": name(jws(closing(), "sender")),
+            "receipt": name(receipted),
+        },
+        "digests_equal": True,
+        "established": {one: part for one in ("P1", "P2", "P3", "P4", "P5")},
+        "tls": {"dicom": None, "link": None},
+        "times": {
+            **dict.fromkeys(("created", "started", "delivered", "receipted", "finished")),
+            "signed": "2026-04-01T00:03:00.000+00:00",
+        },
+        "clock": {"offset_ms": -40, "round_trip_ms": 20, "bound_ms": 1000},
+        "software": {"sender": software, "receiver": software},
+        "not_proven": ["source", "declaration", "selection", "reading", "time"],
+    }  # fmt: skip
+
+
+def countersignature(statement: str) -> dict[str, Any]:
+    """Return what the receiver signs below a record."""
+    said = record(jws(receipt(), "receiver"))
+    return {
+        "type": "countersignature", "version": 1, "record": name(statement),
+        "transfer": TRANSFER, "number": 1, "sender": SENDER, "receiver": RECEIVER,
+        "count": said["instances"]["count"], "root": said["instances"]["root"],
+        "signed_at": "2026-04-01T00:03:01.000+00:00", "clock": said["clock"],
+    }  # fmt: skip
+
+
 def asked() -> str:
     """Return the digest of the opening's request, as a receipt states it."""
     whole = {key: opening()[key] for key in ("priority", "purpose", "request")}
@@ -315,7 +382,25 @@ def statements() -> list[dict[str, Any]]:
             True,
         ),
     }
+    first = jws(record(jws(receipt(), "receiver")), "sender")
+    below = countersignature(first)
+    less = changed(below, "count", to=len(LEVELS) - 1)
+    countersignatures = {
+        "right": (jws(below, "receiver"), False),
+        "payload altered": (altered(jws(below, "receiver")), True),
+        "signed by the sender": (jws(below, "sender"), True),
+        "signed by a stranger": (jws(below, "stranger"), True),
+        "of another record": (jws(changed(below, "record", to="00" * 32), "receiver"), True),
+        "an instance less": (jws(less, "receiver"), True),
+        "other root": (jws(changed(below, "root", to="00" * 32), "receiver"), True),
+        "a word nobody knows": (jws({**below, "accepted": True}, "receiver"), True),
+    }
     return [
+        {"kind": "record", "name": "right", "jws": first},
+        *(
+            {"kind": "countersignature", "name": n, "jws": s, "refused": c}
+            for n, (s, c) in countersignatures.items()
+        ),
         *({"kind": "opening", "name": n, "jws": s, "status": c} for n, (s, c) in openings.items()),
         *({"kind": "closing", "name": n, "jws": s, "status": c} for n, (s, c) in closings.items()),
         *({"kind": "receipt", "name": n, "jws": s, "refused": c} for n, (s, c) in receipts.items()),

@@ -18,6 +18,7 @@ def open_doors(engine: Engine) -> Iterator[dict[str, Any]]:
     and without one not at all.  The doors for Storage Commitment are a partner's
     own, where its entry names an address.
     """
+    from sender import declaring
     from sender.doors import commitment
     from sender.doors.folder import FolderDoor
     from sender.doors.modality import ModalityDoor
@@ -31,6 +32,9 @@ def open_doors(engine: Engine) -> Iterator[dict[str, Any]]:
             )
             words["modality"] = {"address": door.address[0], "port": door.address[1]}
         if settings.watch:
-            opened.enter_context(FolderDoor(engine.outbox, settings, submitted=engine.wake))
+            house = declaring.house(engine.outbox, settings, engine.node.institution.code)
+            opened.enter_context(
+                FolderDoor(engine.outbox, settings, submitted=engine.wake, house=house)
+            )
         words["commitment"] = opened.enter_context(commitment.open_doors(engine))
         yield words

@@ -15,6 +15,7 @@ from common.errors import DiskFull, SettingsError, TodokeError
 from common.settings import Sender
 from common.space import MIB, Space
 from sender import routing
+from sender.declaring import NOBODY, House
 from sender.doors.scanner import ScannerFolder
 from sender.doors.still import Still
 from sender.doors.way import Way, of_settings
@@ -59,6 +60,7 @@ class FolderDoor:
         clock: Callable[[], float] = time.monotonic,
         submitted: Callable[[], None] = lambda: None,
         ways: Sequence[Way] | None = None,
+        house: House = NOBODY,
     ) -> None:
         self.outbox = outbox
         self.waiting: dict[Path, str] = {}
@@ -67,7 +69,7 @@ class FolderDoor:
         self._taken = outbox.watched()
         self._still = Still(clock)
         self._scanners = [
-            ScannerFolder(outbox, way, self._still, self._taken)
+            ScannerFolder(outbox, way, self._still, self._taken, house)
             for way in (of_settings(settings) if ways is None else ways)
         ]
         self._stop = threading.Event()

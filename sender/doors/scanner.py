@@ -24,6 +24,7 @@ from common.errors import (
 )
 from common.states import TransferState
 from sender import completing, slide_request
+from sender.declaring import NOBODY, House
 from sender.doors import whole
 from sender.doors.still import Still
 from sender.doors.way import Way
@@ -72,13 +73,23 @@ class ScannerFolder:
     ----------
     taken : dict
         Size and mtime of what was taken, by printable path; shared with the door.
+    house : House
+        By which a slide that is completed later is judged.
     """
 
-    def __init__(self, outbox: Outbox, way: Way, still: Still, taken: dict[str, Known]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        way: Way,
+        still: Still,
+        taken: dict[str, Known],
+        house: House = NOBODY,
+    ) -> None:
         self.outbox = outbox
         self.way = way
         self.still = still
         self.taken = taken
+        self.house = house
         #: Request files as they were read, with what is wrong in them.
         self.requests: dict[Path, tuple[Known, list[Row], list[RequestUnreadable]]] = {}
         self._tried: dict[Path, tuple[Any, float]] = {}
@@ -227,7 +238,7 @@ class ScannerFolder:
             return
         self._completed[held.id] = said
         try:
-            completing.complete(self.outbox, held.id, said, rules)
+            completing.complete(self.outbox, held.id, said, rules, self.house)
         except TodokeError as failure:
             self.outbox.keep(held.id, error=fault(failure))
             log.error("transfer %s: not completed (%s)", held.id, failure.number)

@@ -133,8 +133,8 @@ class Pushes:
         -------
         Run
             ``submitted`` is seconds since 1970; ``total`` seconds until everything was
-            acknowledged; ``sender`` the processor seconds of the sender's daemon until
-            the receipt.
+            acknowledged; ``receipt`` from then to the receipt; ``sender`` the processor
+            seconds of the sender's daemon until the receipt.
 
         Raises
         ------
@@ -145,9 +145,15 @@ class Pushes:
         said = self.ends.wait(self.ends.send_verb(path, self.ends.pair.key, *PATIENT, *options))
         _check(said)
         submitted = at(said["submitted"])
-        total = max(at(row["delivered"]) for row in said["transfers"]) - submitted
+        delivered = max(at(row["delivered"]) for row in said["transfers"])
+        finished = max(at(row["finished"]) for row in said["transfers"])
         used = {room: self.ends.cpu(room) - taken for room, taken in before.items()}
-        times = {"submitted": submitted, "total": total, "sender": used["sender"]}
+        times = {
+            "submitted": submitted,
+            "total": delivered - submitted,
+            "receipt": finished - delivered,
+            "sender": used["sender"],
+        }
         return Run(times, sum(used.values()), self.ends.memory("sender", "receiver"))
 
 

@@ -44,6 +44,7 @@ def cases(slide: Slide, groups: Collection[str] = GROUPS) -> tuple[Case, ...]:
             Case("Chromium: from the job to a canvas with tissue", SEEN, "tissue", 1.2, 1.0),
             Case("a viewport of 48 tiles in mid-push", OURS, "viewport", 0.2, 1.0),
             Case("total, against the line's own time", OURS, "total", limit, 1 / OVER),
+            Case("last byte to receipt", OURS, "receipt", 2.0, 1.0),
             Case("processor time of the sender", OURS, "sender", 5.0, 1.0),
             Case("first overview", OURS, "view", COPIED, None),
             *(Case("total", OURS, "total", name, None) for name in (COPIED, CONVERTED, DICOMIZED)),

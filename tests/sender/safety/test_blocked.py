@@ -6,16 +6,21 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from common import audit
 from common.errors import NotFound, PatientBlocked, SettingsError, UsageError
 from common.states import TransferState
 from sender import sending
+from sender.cli import app
 from sender.ingest import scan
 from sender.outbox import Outbox
 from sender.safety.blocked import Blocked
 from sender.safety.checks import Checks
+from tests.sender.slides.vendor_files import Svs
 from tests.sender.test_ingest import change, job
 from tests.system.series import write_series
 
@@ -121,3 +126,52 @@ def test_only_their_own_transfer_is_held_and_none_can_let_it_go(
     assert outbox.transfer(held.id).state is TransferState.HELD
     blocked.remove(ID, "")
     assert sending.retry(data, held.id).state is TransferState.QUEUED
+
+
+def say(data: Path, *words: object, code: int = 0) -> Any:
+    """Run a verb of the sender in this process."""
+    said = CliRunner().invoke(app, [*map(str, words), "--data", str(data), "--json"])
+    assert said.exit_code == code, said.output
+    return json.loads(said.stdout) if said.stdout.startswith("{") else {}
+
+
+def set_up(data: Path) -> None:
+    say(data, "init", "--name", "北見依頼病院", "--code", "0119876543", "--address", "北見市",
+        "--operator", "試験")  # fmt: skip
+
+
+@pytest.mark.requirement("AUT-09", "AUD-01")
+def test_a_change_of_the_list_is_audited_with_its_person_and_no_patient(tmp_path: Path) -> None:
+    set_up(tmp_path)
+    say(tmp_path, "block", "add", ID, "--by", "鈴木", "--reason", "申出")
+    say(tmp_path, "block", "remove", ID, code=UsageError.exit_code)
+    assert audit.last(tmp_path / "audit", "patient-unblocked", 9) == [], "nobody is named"
+    (entry,) = say(tmp_path, "block", "list")["blocked"]
+    say(tmp_path, "block", "remove", "--number", entry["number"], "--by", "佐藤")
+    (added,) = audit.last(tmp_path / "audit", "patient-blocked", 9)
+    (removed,) = audit.last(tmp_path / "audit", "patient-unblocked", 9)
+    assert (added["user"], removed["user"]) == ("鈴木", "佐藤")
+    assert added["entry"] == removed["entry"] == entry["added"]
+    told = (tmp_path / "audit" / "block.jsonl").read_text("utf-8")
+    assert ID not in told
+    assert entry["number"] not in told, "no HMAC either"
+
+
+@pytest.mark.requirement("AUT-09")
+def test_who_looks_before_sending_is_told_of_a_blocked_patient(tmp_path: Path) -> None:
+    data, images = tmp_path / "data", tmp_path / "ct"
+    set_up(data)
+    write_series(images, 31, slices=1, side=8)
+    (before,) = say(data, "check", images)["files"]
+    assert (before["kind"], before["error"]) == ("dicom", None)
+    Blocked(data).add("T31", "", by="鈴木", reason="申出")
+    for words in (("check", images), ("send", images, "--dry-run")):
+        (found,) = say(data, *words, code=PatientBlocked.exit_code)["files"]
+        assert (found["kind"], found["error"]["number"]) == ("refused", PatientBlocked.number)
+        assert "T31" not in json.dumps(found["error"])
+    Svs(width=300, height=260, factors=(1,)).write(tmp_path / "a.svs")
+    named = ("send", tmp_path / "a.svs", "--dry-run", "--patient-id")
+    (slide,) = say(data, *named, "T31", code=PatientBlocked.exit_code)["files"]
+    assert slide["error"]["number"] == PatientBlocked.number
+    (other,) = say(data, *named, "T32")["files"]
+    assert other["kind"] == "slide"

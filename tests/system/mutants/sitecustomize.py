@@ -1,12 +1,13 @@
-"""Makes a receiver bad on purpose, in the way that the file TODOKE_FAULT names just now.
+"""Makes an end bad on purpose, in the way that the file TODOKE_FAULT names just now.
 
-A folder with this file first on PYTHONPATH makes every receiver process started
+A folder with this file first on PYTHONPATH makes every process of an end started
 with it read that file anew for each transfer, so one running receiver can show
-every fault in turn.
+every fault in turn.  What lies in evidence records is in spoilt_records.py.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from dataclasses import replace
@@ -78,6 +79,9 @@ def spoil_frames() -> None:
             if level.layout.frames > 4 and fault("flips-a-tile", (level.sop_uid, frame.frame)):
                 middle = level.layout.offset(frame.frame) + len(level.prefix) + 100
                 flip(self.store.path(level.path), level.prefix_length + middle)
+            if level.layout.frames > 4 and fault("drops-a-tile", (level.sop_uid, frame.frame)):
+                start = level.prefix_length + level.layout.offset(frame.frame)
+                CHOSEN["tile"] = level.sop_uid, start, level.layout.frame_length(frame.frame)
         return repeats
 
     Frames.take = taking  # type: ignore[method-assign]
@@ -103,9 +107,17 @@ def spoil_receipts() -> None:
     Receipts._conclude = concluding  # type: ignore[assignment, method-assign]
 
 
+def lies() -> Any:
+    """What is beside this file: it is on the path of these processes alone."""
+    return importlib.import_module("spoilt_records")
+
+
 if "TODOKE_FAULT" in os.environ:
     if "receiver.dicom_process" in sys.orig_argv:
         spoil_arrivals()
     if "receiver.web_process" in sys.orig_argv:
         spoil_frames()
         spoil_receipts()
+        lies().spoil_receiver()
+    if {"common.command", "sender"} <= set(sys.orig_argv):
+        lies().spoil_sender()
