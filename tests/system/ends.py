@@ -50,7 +50,12 @@ class Said:
     errors: str
 
 
-def verb(*words: object, env: dict[str, str] | None = None, stdin: str | None = None) -> Said:
+def verb(
+    *words: object,
+    env: dict[str, str] | None = None,
+    stdin: str | None = None,
+    deadline: float = DEADLINE,
+) -> Said:
     """Run a verb with ``--json``."""
     done = subprocess.run(
         command(*words, "--json"),
@@ -59,14 +64,14 @@ def verb(*words: object, env: dict[str, str] | None = None, stdin: str | None = 
         check=False,
         env=env,
         input=stdin,
-        timeout=DEADLINE,
+        timeout=deadline,
     )
     return Said(json.loads(done.stdout or "null"), done.returncode, done.stderr)
 
 
-def must(*words: object, stdin: str | None = None) -> Any:
+def must(*words: object, stdin: str | None = None, deadline: float = DEADLINE) -> Any:
     """Run a verb that has to succeed."""
-    said = verb(*words, stdin=stdin)
+    said = verb(*words, stdin=stdin, deadline=deadline)
     assert said.code == 0, said.errors
     return said.words
 
