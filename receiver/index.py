@@ -43,7 +43,7 @@ from sqlalchemy.exc import DBAPIError
 
 from common import database, durable
 from common.errors import DatabaseUnsafe
-from receiver import evidence_tables, request_tables, writing
+from receiver import evidence_tables, request_tables, slide_tables, writing
 
 SCHEMA_VERSION = 3
 CONNECTIONS = 48  # kept open; one for each thread that answers requests
@@ -266,6 +266,7 @@ purges = Table(
 
 evidence, anchors = evidence_tables.define(metadata)
 requests = request_tables.define(metadata)
+slide_marks, rescans = slide_tables.define(metadata)
 
 #: How far work has come that goes on after a restart, by its name.
 marks = Table(

@@ -18,7 +18,7 @@ from common.web import guard
 from common.web.accounts import ABSOLUTE_SECONDS, Accounts
 from common.web.headers import SecurityHeaders
 from common.web.hosts import KnownHosts
-from receiver import dicomweb, index, pages, requests, slide_levels
+from receiver import dicomweb, index, pages, requests, slide_levels, slide_room
 from receiver.changes import Changes
 from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
@@ -61,6 +61,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
     routes: list[BaseRoute] = [
         *_session_routes(services, accounts),
         *_list_routes(services, accounts, Worklist(services.index, known)),
+        *slide_room.routes(services, decoders, stored),
         *dicomweb.routes(services, known, decoders, stored),
         *pages.routes(services.pages),
     ]
