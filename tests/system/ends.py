@@ -50,12 +50,7 @@ class Said:
     errors: str
 
 
-def verb(
-    *words: object,
-    env: dict[str, str] | None = None,
-    stdin: str | None = None,
-    deadline: float = DEADLINE,
-) -> Said:
+def verb(*words: object, env: dict[str, str] | None = None, stdin: str | None = None) -> Said:
     """Run a verb with ``--json``."""
     done = subprocess.run(
         command(*words, "--json"),
@@ -64,14 +59,14 @@ def verb(
         check=False,
         env=env,
         input=stdin,
-        timeout=deadline,
+        timeout=DEADLINE,
     )
     return Said(json.loads(done.stdout or "null"), done.returncode, done.stderr)
 
 
-def must(*words: object, stdin: str | None = None, deadline: float = DEADLINE) -> Any:
+def must(*words: object, stdin: str | None = None) -> Any:
     """Run a verb that has to succeed."""
-    said = verb(*words, stdin=stdin, deadline=deadline)
+    said = verb(*words, stdin=stdin)
     assert said.code == 0, said.errors
     return said.words
 

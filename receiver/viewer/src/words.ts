@@ -1,5 +1,7 @@
 /** Every word a person sees in the viewer, Japanese first. One table, one file. */
 
+import { PATHOLOGY } from "./words/pathology";
+
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
   app: ["todoke 読影室", "todoke reading room"],
@@ -161,6 +163,7 @@ export const WORDS = {
   "slide.manualfocus": ["焦点 手動", "Focus: manual"],
   "slide.snapshot": ["写し K", "Snapshot K"],
   "slide.arrived": ["到着 {p} %", "{p} % here"],
+  ...PATHOLOGY,
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;

@@ -21,7 +21,7 @@ from receiver.store import Store
 from tests.sender.slides.vendor_files import Svs
 from tests.system.ends import Ends, must
 from tests.system.powercut.disk import Disk
-from tests.system.powercut.ends import LONG, OUTBOX, CutEnds
+from tests.system.powercut.ends import OUTBOX, CutEnds
 from tests.system.powercut.hearing import UNDER_WAY, Ack, Heard, Taken, cut_at_random
 from tests.system.powercut.pushing import (
     SLICES,
@@ -160,7 +160,7 @@ def _complete(
             with ends.sending():
                 unfinished = ends.all_receipted()
                 if pushed is not None:
-                    must("sender", "send", pushed, "--data", ends.sender, deadline=LONG)
+                    must("sender", "send", pushed, "--data", ends.sender)
     except AssertionError as failure:
         unsound, unfinished = [], [str(failure)]
     verdict.completed += not unfinished
