@@ -27,6 +27,10 @@ MOST_EDGE = 4096  # pixels of a rendered picture's longer side
 def _answer(request: dict[str, Any]) -> bytes:
     if request["do"] == "frames":
         return _raw_frames(request["path"], request["frames"])
+    if request["do"] == "colours":
+        from receiver import colours
+
+        return colours.cube(Path(request["path"]))
     return _picture(request)
 
 

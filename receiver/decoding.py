@@ -70,6 +70,15 @@ class Decoders:
         request = {"path": str(path), "frame": frame, "edge": edge, "window": window}
         return await self._ask({"do": "picture", **request})
 
+    async def colours(self, path: Path) -> bytes:
+        """Return :func:`receiver.colours.cube` of an image.
+
+        Raises
+        ------
+        CannotDisplay
+        """
+        return await self._ask({"do": "colours", "path": str(path)})
+
     async def _ask(self, request: dict[str, Any]) -> bytes:
         def ask() -> tuple[bool, bytes]:
             decoder = self._free.get()

@@ -23,8 +23,8 @@ _instances = index.instances
 _READ = """
     00080008 00080016 00080060 00080070 0008103E 00081090 00082111 00110010 00180015 00200011
     00209161 00209162 00209228 00209311 00280002 00280004 00280006 00280010 00280011 00280030
-    00280101 00280301 00282000 00282110 00282112 00480006 00480007 00480011 00480105 52009229
-    52009230
+    00280101 00280301 00282000 00282110 00282112 00400512 00480006 00480007 00480011 00480105
+    00480303 52009229 52009230
 """
 #: All that :func:`read` looks at.
 TAGS = _READ.split()
@@ -70,6 +70,10 @@ class Facts:
     places : str or None
         Of a sparse one: base64 of uint32 LE, the number of each frame's place, row by row;
         None where a frame lies on no grid, or does not say where.
+    container : str or None
+        What the glass is called, of an image of a slide (0040,0512).
+    planes : int or None
+        Focal planes (0048,0303).
     burned : str or None
         Text that may name the patient stands in the pixels: an id of
         `common.dicom.burned_in`.
@@ -103,6 +107,8 @@ class Facts:
     sparse: bool = False
     places: str | None = None
     burned: str | None = None
+    container: str | None = None
+    planes: int | None = None
 
     @property
     def slide(self) -> bool:
@@ -194,6 +200,8 @@ def read(model: dict[str, Any]) -> Facts:
         sparse=sparse,
         places=_places(model) if sparse else None,
         burned=burned_in.finding(_text(model, "00080016") or "", _text(model, "00280301")),
+        container=_text(model, "00400512"),
+        planes=_whole(model, "00480303"),
     )
 
 

@@ -44,7 +44,14 @@ from sqlalchemy.exc import DBAPIError
 from common import database, durable
 from common.errors import DatabaseUnsafe
 from common.web import account_tables
-from receiver import evidence_tables, marks_tables, reading_tables, request_tables, writing
+from receiver import (
+    evidence_tables,
+    marks_tables,
+    reading_tables,
+    request_tables,
+    slide_tables,
+    writing,
+)
 
 SCHEMA_VERSION = 3
 CONNECTIONS = 48  # kept open; one for each thread that answers requests
@@ -270,6 +277,7 @@ requests = request_tables.define(metadata)
 reader_marks = marks_tables.define(metadata)
 standings, reading_steps = reading_tables.states(metadata)
 messages, calls, alarms, tidings = reading_tables.words(metadata)
+slide_marks, rescans = slide_tables.define(metadata)
 #: How far work has come that goes on after a restart, by its name.
 marks = Table(
     "marks",

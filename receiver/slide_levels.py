@@ -53,6 +53,7 @@ def slide(
         "associated": associated,
         "objective_power": whole.objective_power,
         "icc": whole.icc,
+        "container": whole.container,
         "sparse": unplaced,
         "lossy": whole.lossy,
         "focus": whole.focus,
@@ -79,6 +80,7 @@ def _image(row: Row[Any], facts: Facts, arrived: int) -> dict[str, Any]:
         "samples": facts.samples,
         "bits": facts.bits,
         "planar": facts.planar,
+        "planes": facts.planes,
     }
 
 
@@ -130,6 +132,7 @@ def _derived(image: dict[str, Any], one: Shape) -> dict[str, Any]:
         "spacing_um": None if spacing is None else spacing * one.factor,
         "transfer_syntax": "1.2.840.10008.1.2.4.50",
         "photometric": "YBR_FULL_422",
+        "planes": 1,
         "derived": {"of": image["sop_uid"], "factor": one.factor},
     }
 

@@ -30,6 +30,7 @@ from receiver import (
     requests,
     roles,
     slide_levels,
+    slide_room,
 )
 from receiver.accesses import Accessed, Accesses
 from receiver.changes import Changes
@@ -79,6 +80,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
         *reading_routes.routes(services),
         *marks.routes(services, worklist),
         *audit_routes.routes(services),
+        *slide_room.routes(services, decoders, stored),
         *dicomweb.routes(services, known, decoders, stored),
         *pages.routes(services.pages),
     ]

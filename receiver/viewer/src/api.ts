@@ -2,7 +2,7 @@
 
 import type { KeptMarks } from "./radiology/kept";
 import type { Asks } from "./reading";
-import type { Coverage, History, Session, Study, Worklist } from "./types";
+import type { Coverage, History, Session, SlideMark, Study, Worklist } from "./types";
 
 export class Refused extends Error {
   constructor(
@@ -128,4 +128,28 @@ export async function keepMarks(key: string, kept: KeptMarks): Promise<void> {
 /** The reader has chosen to see a study of which images are missing (RAD-09). */
 export async function acceptedIncomplete(key: string): Promise<void> {
   await post(`/api/studies/${encodeURIComponent(key)}/incomplete-accepted`);
+}
+
+/** Marks of the present user on a study. */
+export const slideMarks = (key: string, signal: AbortSignal): Promise<{ readonly marks: readonly SlideMark[] }> =>
+  get(`/api/studies/${encodeURIComponent(key)}/slide-marks`, signal);
+
+export async function putSlideMark(key: string, mark: Omit<SlideMark, "id">): Promise<number> {
+  const response = await post(`/api/studies/${encodeURIComponent(key)}/slide-marks`, mark);
+  return ((await response.json()) as { id: number }).id;
+}
+
+export async function dropSlideMark(key: string, id: number): Promise<void> {
+  const path = `/api/studies/${encodeURIComponent(key)}/slide-marks/${id}`;
+  await request(path, { method: "DELETE", headers: { "X-Todoke": "1" } });
+}
+
+export async function askRescan(key: string, series: string, reason: string): Promise<void> {
+  await post(`/api/studies/${encodeURIComponent(key)}/rescans`, { series, reason });
+}
+
+/** The cube of a slide's colours; null where they are sRGB already. */
+export async function colours(key: string, sop: string, signal: AbortSignal): Promise<Uint8Array | null> {
+  const response = await request(`/api/studies/${encodeURIComponent(key)}/colours/${sop}`, { signal });
+  return response.status === 204 ? null : new Uint8Array(await response.arrayBuffer());
 }

@@ -118,6 +118,8 @@ export interface SlideLevel {
   readonly samples: number | null;
   readonly bits: number | null;
   readonly planar: number | null;
+  /** Focal planes (0048,0303); one where nobody says. */
+  readonly planes?: number | null;
   /** Made at the receiver from this level, by so much smaller; never sent by anybody. */
   readonly derived?: { readonly of: string; readonly factor: number };
 }
@@ -136,6 +138,8 @@ export interface Slide {
   readonly associated: readonly Associated[];
   readonly objective_power: number | null;
   readonly icc: boolean;
+  /** What the glass is called: Container Identifier (0040,0512). */
+  readonly container?: string | null;
   /** Levels of another order of frames were left out. */
   readonly sparse?: boolean;
   readonly lossy: boolean | null;
@@ -223,4 +227,13 @@ export interface FramesHint {
   readonly sop: string;
   readonly from: number;
   readonly count: number;
+}
+
+/** A mark on a slide: places in µm from its upper left corner (px where pixels have no size). */
+export interface SlideMark {
+  readonly id: number;
+  readonly series: string;
+  readonly kind: "point" | "length";
+  readonly unit: "um" | "px";
+  readonly points: readonly (readonly [number, number])[];
 }

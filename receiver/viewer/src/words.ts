@@ -5,6 +5,7 @@ import { WEBSEC_WORDS } from "./words/websec";
 import { PEOPLE } from "./words/people";
 import { WORKLIST_WORDS } from "./words/worklist";
 import { AUDIT_WORDS } from "./words/audit";
+import { PATHOLOGY } from "./words/pathology";
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
@@ -172,6 +173,7 @@ export const WORDS = {
   ...PEOPLE,
   ...WORKLIST_WORDS,
   ...AUDIT_WORDS,
+  ...PATHOLOGY,
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;

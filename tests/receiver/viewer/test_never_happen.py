@@ -32,6 +32,29 @@ def test_2_two_windows_never_keep_two_patients(screen: Screen, ward: Ward) -> No
     assert "山田" in second.text("patient-name")
 
 
+def test_2_compared_slides_are_all_of_the_patient_on_the_line(
+    screen: Screen, ward: Ward
+) -> None:
+    page = screen.page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    screen.open(ward.keys["slide"])
+    screen.press("x", "x")
+    screen.until("window.__todoke.view.panes === 4", "four panes")
+    screen.settled()
+    of_slide = {url.split("/studies/")[1].split("/")[0] for url in asked if "/dicomweb/" in url}
+    assert len(of_slide) == 1, "panes ask for one study alone"
+    name = screen.text("patient-name")
+    page.locator("button.back").click()
+    assert page.locator(".slide-pane").count() == 0, "panes go with their patient"
+    asked.clear()
+    screen.open(ward.keys["yamada"])
+    assert screen.text("patient-name") != name
+    assert page.locator(".slide-pane").count() == 0
+    late = {url.split("/studies/")[1].split("/")[0] for url in asked if "/dicomweb/" in url}
+    assert late.isdisjoint(of_slide)
+
+
 def test_3_a_window_of_ct_never_lies_on_another_modality(screen: Screen, ward: Ward) -> None:
     screen.open(ward.keys["takahashi"])
     screen.press("5")

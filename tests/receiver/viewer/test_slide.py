@@ -11,7 +11,7 @@ import numpy.typing as npt
 import openslide
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, FloatRect, Page
 
 from receiver.waiting import any_wanted
 from samples import names, slide
@@ -75,6 +75,14 @@ def test_the_padding_of_edge_tiles_is_not_shown(screen: Screen, ward: Ward) -> N
     assert canvas[100, right + 10, 3] == 0 or tuple(canvas[100, right + 10, :3]) == GROUND
 
 
+def bar_pixels(screen: Screen, box: FloatRect) -> int:
+    """Return how long the scale bar is in the pixels of the screen."""
+    around = {"x": box["x"] - 4, "y": box["y"], "width": box["width"] + 8, "height": box["height"]}
+    with Image.open(io.BytesIO(screen.page.screenshot(clip=around, scale="device"))) as shot:  # type: ignore[arg-type]
+        light = np.asarray(shot.convert("L")).max(axis=0) > 0x80
+    return int(np.flatnonzero(light)[-1] - np.flatnonzero(light)[0] + 1)
+
+
 @pytest.mark.parametrize("ratio", [1, 1.25, 2])
 def test_the_scale_bar_is_true_at_each_device_pixel_ratio(
     browser: Browser, ward: Ward, ratio: float
@@ -94,6 +102,7 @@ def test_the_scale_bar_is_true_at_each_device_pixel_ratio(
         box = bar.locator("i").bounding_box()
         assert box is not None
         device_pixels = box["width"] * ratio
+        assert bar_pixels(screen, box) == pytest.approx(device_pixels, abs=1.5)
         micrometres = float(bar.get_attribute("data-um") or 0)
         assert device_pixels * slide.MPP / view["scale"] == pytest.approx(micrometres, rel=0.01)
         if key == "0":

@@ -4,8 +4,12 @@ import OpenSeadragon from "openseadragon";
 import * as api from "../api";
 import { isCurrent, Late, within, type ReadingContext } from "../context";
 import { Coverage } from "./coverage";
-import { GROUND, Hatch, missing, type Gap, type Lie } from "./hatch";
-import { LEAST_RATIO, micrometres, Pyramid } from "./pyramid";
+import { Hatch, missing, type Gap, type Lie } from "./hatch";
+import { micrometres, Pyramid } from "./pyramid";
+import type { Pose } from "./step";
+import { Turned } from "./turned";
+import type { Lut } from "./lut";
+import { forbidStyle, lookAgain, settings, type Dragged, type Scrolled, type TileMatrix } from "./renderer";
 import { SlideSource } from "./tile_source";
 
 const ASK_AT_ONCE = 256; // missing frames in view that one request asks for, so that they come first
@@ -34,10 +38,12 @@ interface Options {
   readonly changed: () => void;
   /** A frame that was missing has been served: coverage has grown unheard. */
   readonly grown: () => void;
-}
-
-interface TileMatrix {
-  readonly tilesMatrix: Record<number, Record<number, Record<number, OpenSeadragon.Tile>>>;
+  /** What the scanner's colours are here; null where, or as long as, they are as scanned. */
+  readonly colours: () => Lut | null;
+  /** A wheel with Shift: to another focal plane. */
+  readonly focus: (by: 1 | -1) => void;
+  /** A hand is on this slide. */
+  readonly touched: () => void;
 }
 
 export class SlideCanvas {
@@ -51,6 +57,8 @@ export class SlideCanvas {
   private exact = false;
   private resting = 0;
   private over = false;
+  /** The view has moved, and nobody has looked yet which tiles that takes. */
+  private stale = true;
 
   constructor(private readonly options: Options) {
     forbidStyle();
@@ -60,17 +68,28 @@ export class SlideCanvas {
       pyramid: options.pyramid,
       coverage: () => this.coverage,
       address: options.address,
+      colours: options.colours,
       refused: (sop, frame, why) => {
         this.refusals.push([sop, frame, why]);
         this.coverage.refuse(sop, frame, why);
         this.draw();
       },
     });
-    this.viewer = OpenSeadragon(settings(options, source));
+    this.viewer = OpenSeadragon(settings(options.area, options.overview, source));
     options.area.append(this.hatch.canvas);
     this.viewer.addHandler("canvas-key", (event) => (event.preventDefaultAction = true));
+    this.viewer.addHandler("canvas-drag", (event) => {
+      const dragged = event as unknown as Dragged;
+      if (dragged.originalEvent.altKey) dragged.preventDefaultAction = true;
+      this.turnBy(dragged);
+    });
+    this.viewer.addHandler("canvas-scroll", (event) => this.scrolled(event as unknown as Scrolled));
+    this.viewer.addHandler("canvas-press", () => options.touched());
     this.viewer.addHandler("open", () => this.opened());
-    this.viewer.addHandler("update-viewport", () => this.draw());
+    this.viewer.addHandler("update-viewport", () => {
+      this.stale = false;
+      this.draw();
+    });
     this.viewer.addHandler("animation-finish", () => this.rest());
     this.viewer.addHandler("tile-load-failed", (event) => this.failed(event.tile));
   }
@@ -100,7 +119,7 @@ export class SlideCanvas {
 
   field(): Field | null {
     if (!this.ready) return null;
-    const { x, y, width, height } = this.viewer.viewport.getBounds(true);
+    const { x, y, width, height } = this.viewer.viewport.getBoundsNoRotate(true);
     return [x, y, width, height];
   }
 
@@ -130,9 +149,52 @@ export class SlideCanvas {
 
   lie(): Lie {
     const { viewport } = this.viewer;
-    const origin = viewport.pixelFromPoint(new OpenSeadragon.Point(0, 0), true);
+    const origin = viewport.pixelFromPointNoRotate(new OpenSeadragon.Point(0, 0), true);
     const size = viewport.getContainerSize();
-    return { x: origin.x, y: origin.y, scale: this.scale(), width: size.x, height: size.y };
+    const turn = viewport.getRotation(true);
+    return { x: origin.x, y: origin.y, scale: this.scale(), width: size.x, height: size.y, turn };
+  }
+
+  /** The field in full pixels. */
+  turned(): Turned {
+    const { viewport } = this.viewer;
+    const centre = viewport.viewportToImageCoordinates(viewport.getCenter(true));
+    const { scale, width, height, turn } = this.lie();
+    return new Turned(centre.x, centre.y, width / scale, height / scale, turn);
+  }
+
+  /** Where this looks; null where pixels have no size. */
+  pose(): Pose | null {
+    const { spacing } = this.options.pyramid;
+    const um = this.umPerDevicePixel();
+    if (um === null || spacing === null) return null;
+    const { x, y, degrees } = this.turned();
+    return { x: x * spacing, y: y * spacing, um, turn: degrees };
+  }
+
+  /** Look there. */
+  take(pose: Pose): void {
+    const { spacing } = this.options.pyramid;
+    if (spacing === null || !this.ready) return;
+    const { viewport } = this.viewer;
+    viewport.rotateTo(pose.turn, undefined, true);
+    viewport.zoomTo(viewport.imageToViewportZoom(spacing / pose.um / devicePixelRatio), undefined, true);
+    viewport.panTo(viewport.imageToViewportCoordinates(new OpenSeadragon.Point(pose.x / spacing, pose.y / spacing)), true);
+    this.rest();
+  }
+
+  /** Full pixels under a place of this view in CSS pixels; the middle without one. */
+  under(place: { readonly x: number; readonly y: number } | null): [number, number] {
+    const { scale, width, height } = this.lie();
+    if (!place) return this.turned().onSlide(0, 0);
+    return this.turned().onSlide((place.x - width / 2) / scale, (place.y - height / 2) / scale);
+  }
+
+  /** CSS pixels of this view of a full pixel. */
+  above(x: number, y: number): [number, number] {
+    const { scale, width, height } = this.lie();
+    const [right, down] = this.turned().onScreen(x, y);
+    return [width / 2 + right * scale, height / 2 + down * scale];
   }
 
   level(): number {
@@ -146,7 +208,7 @@ export class SlideCanvas {
 
   /** True when all that is here and in view is drawn at its own level. */
   get settled(): boolean {
-    return this.image()?.getFullyLoaded() ?? false;
+    return !this.stale && (this.image()?.getFullyLoaded() ?? false);
   }
 
   get missingInView(): number {
@@ -197,9 +259,10 @@ export class SlideCanvas {
 
   /** Move by shares of the field. */
   pan(x: number, y: number): void {
-    const bounds = this.viewer.viewport.getBounds(true);
-    this.viewer.viewport.panBy(new OpenSeadragon.Point(x * bounds.width, y * bounds.height), true);
-    this.viewer.viewport.applyConstraints(true);
+    const { viewport } = this.viewer;
+    const { x: width, y: height } = viewport.getContainerSize();
+    viewport.panBy(viewport.deltaPointsFromPixels(new OpenSeadragon.Point(x * width, y * height), true), true);
+    viewport.applyConstraints(true);
     this.rest();
   }
 
@@ -210,6 +273,52 @@ export class SlideCanvas {
     this.rest();
   }
 
+  /** Turn about the middle of the view, clockwise. */
+  rotate(degrees: number): void {
+    const { viewport } = this.viewer;
+    const turn = viewport.getRotation(true) + degrees;
+    viewport.rotateTo(((turn % 360) + 360) % 360, undefined, true);
+    this.rest();
+  }
+
+  /** Show another focal plane in the same field. */
+  refocus(plane: number): void {
+    this.options.pyramid.plane = plane;
+    this.anew();
+  }
+
+  /** Draw each tile anew: it is another frame now, or has other colours. */
+  anew(): void {
+    if (!this.ready) return;
+    // its tiles know their frames by name, and keep them over a reset: others are made
+    const image = this.image() as unknown as TileMatrix | null;
+    if (image) image.tilesMatrix = {};
+    this.viewer.world.resetItems();
+    const small = this.viewer.navigator?.world.getItemAt(0) as unknown as (TileMatrix & { reset: () => void }) | undefined;
+    if (small) {
+      small.tilesMatrix = {};
+      small.reset();
+    }
+    this.viewer.forceRedraw();
+    this.rest();
+  }
+
+  private turnBy({ originalEvent, delta, position }: Dragged): void {
+    if (!originalEvent.altKey) return;
+    const { width, height } = this.lie();
+    const angle = (x: number, y: number): number => Math.atan2(y - height / 2, x - width / 2);
+    const by = angle(position.x, position.y) - angle(position.x - delta.x, position.y - delta.y);
+    this.rotate((Math.atan2(Math.sin(by), Math.cos(by)) * 180) / Math.PI);
+  }
+
+  private scrolled(event: Scrolled): void {
+    this.options.touched();
+    if (!event.originalEvent.shiftKey) return;
+    event.preventDefaultAction = true;
+    event.preventDefault = true;
+    this.options.focus(event.scroll > 0 ? 1 : -1);
+  }
+
   resize(): void {
     this.viewer.forceRedraw();
   }
@@ -217,6 +326,8 @@ export class SlideCanvas {
   /** The view stands still: put pixels on pixels where that is possible, ask for what is missing. */
   private rest(): void {
     if (this.over || !this.ready) return;
+    this.stale = true;
+    this.viewer.forceRedraw();
     this.snap();
     window.clearTimeout(this.resting);
     this.resting = window.setTimeout(() => this.ask(), REST_MS);
@@ -225,7 +336,8 @@ export class SlideCanvas {
 
   private snap(): void {
     const { downsample } = this.options.pyramid.at(this.level());
-    this.exact = Math.abs(this.devicePerFull() * downsample - 1) < 1e-6;
+    const upright = this.viewer.viewport.getRotation(true) % 360 === 0;
+    this.exact = upright && Math.abs(this.devicePerFull() * downsample - 1) < 1e-6;
     this.viewer.drawer.setImageSmoothingEnabled(!this.exact);
     if (!this.exact) return;
     const { x, y } = this.lie();
@@ -332,63 +444,11 @@ export class SlideCanvas {
       height,
       x: (width - pyramid.columns * scale) / 2,
       y: (height - pyramid.rows * scale) / 2,
+      turn: 0,
     };
     let level = pyramid.levels.length - 1;
     while (level > 0 && pyramid.at(level).across * pyramid.at(level).down > OVERVIEW_TILES) level -= 1;
     const gone = missing(pyramid, this.coverage, level, lie);
     this.overviewHatch.draw(gone, width, height, lie, false);
   }
-}
-
-/**
- * OpenSeadragon writes a style element into the page unless it finds its own there; the content
- * security policy would refuse it. An element of that name in no one's namespace stands in.
- */
-function forbidStyle(): void {
-  const mark = "data-openseadragon-mobile-css";
-  if (document.querySelector(`style[${mark}]`)) return;
-  const standIn = document.createElementNS("urn:todoke:nothing", "style");
-  standIn.setAttribute(mark, "");
-  document.head.append(standIn);
-}
-
-/** Tiles given up or not there are dealt with here: the library need not complain of them. */
-(OpenSeadragon as unknown as { console: unknown }).console = Object.create(console, {
-  error: { value: () => undefined },
-});
-
-/** The library looks at its tiles again only when told: setting the (absent) clip tells it. */
-function lookAgain(image: OpenSeadragon.TiledImage): void {
-  image.setClip(null as unknown as OpenSeadragon.Rect);
-  image.update(true); // at once, so that "all loaded" is not said of the tiles before
-}
-
-function settings(options: Options, source: SlideSource): OpenSeadragon.Options {
-  const chosen = {
-    element: options.area,
-    tileSources: source as unknown as OpenSeadragon.TileSource,
-    drawer: "canvas",
-    prefixUrl: "",
-    showNavigationControl: false,
-    showNavigator: true,
-    navigatorElement: options.overview,
-    navigatorBackground: GROUND,
-    navigatorOpacity: 1,
-    placeholderFillStyle: GROUND,
-    animationTime: 0.01,
-    blendTime: 0,
-    immediateRender: false,
-    minPixelRatio: LEAST_RATIO,
-    maxZoomPixelRatio: 16,
-    minZoomImageRatio: 0.1,
-    visibilityRatio: 0.1,
-    zoomPerScroll: Math.SQRT2,
-    imageLoaderLimit: 24, // a browser has six connections, which should not wait for the next picture
-    maxTilesPerFrame: 48, // the library begins one a picture: those of a screen took a second
-    maxImageCacheCount: 500,
-    preserveImageSizeOnResize: true,
-    gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: false, flickEnabled: false },
-    gestureSettingsTouch: { flickEnabled: false },
-  };
-  return chosen as unknown as OpenSeadragon.Options;
 }

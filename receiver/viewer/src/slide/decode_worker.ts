@@ -3,6 +3,7 @@
 import makeCharls from "@cornerstonejs/codec-charls/decodewasmjs";
 import makeOpenJpeg from "@cornerstonejs/codec-openjpeg/decodewasmjs";
 import makeOpenJph from "@cornerstonejs/codec-openjph/wasmjs";
+import { apply } from "./lut";
 import { codestream, rgba, Undecodable, type Described, type Samples } from "./colour";
 
 const WASM = {
@@ -18,6 +19,8 @@ export interface Order {
   readonly height: number;
   readonly described: Described;
   readonly bytes: ArrayBuffer;
+  /** By the cube that was given last. */
+  readonly coloured?: boolean;
 }
 
 export interface Answer {
@@ -26,7 +29,7 @@ export interface Answer {
   readonly failed?: string;
 }
 
-export type Codec = "j2k" | "htj2k" | "jls" | "native";
+export type Codec = "jpeg" | "j2k" | "htj2k" | "jls" | "native";
 
 const located = (url: URL) => ({
   locateFile: (file: string) => (file.endsWith(".wasm") ? url.href : file),
@@ -86,22 +89,46 @@ function native(bytes: Uint8Array, order: Order): Samples {
   return { width, height, components, bits, ycc, planar: planar === 1, bytes };
 }
 
-async function picture(order: Order): Promise<ImageBitmap> {
+const AS_IS = { colorSpaceConversion: "none", premultiplyAlpha: "none" } as const;
+
+/** What the browser itself decodes, as samples, its colours untouched. */
+async function jpeg(bytes: ArrayBuffer): Promise<ImageData> {
+  const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }), AS_IS);
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  const context = canvas.getContext("2d", { willReadFrequently: true }) as OffscreenCanvasRenderingContext2D;
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return context.getImageData(0, 0, canvas.width, canvas.height);
+}
+
+async function decodedHere(order: Order): Promise<ImageData> {
+  if (order.codec === "jpeg") return jpeg(order.bytes);
   const bytes = new Uint8Array(order.bytes);
   const ybr = order.described.photometric.startsWith("YBR");
   const by = { j2k, htj2k, jls, native: async () => native(bytes, order) };
   const frame = await by[order.codec](bytes, ybr);
   // a frame of another size than its level's would lie in the wrong place
   if (frame.width !== order.width || frame.height !== order.height) throw new Undecodable("size");
-  const data = new ImageData(rgba(frame), frame.width, frame.height);
-  return createImageBitmap(data, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+  return new ImageData(rgba(frame), frame.width, frame.height);
 }
 
-addEventListener("message", (event: MessageEvent<Order>) => {
+async function picture(order: Order, by: Uint8Array | null): Promise<ImageBitmap> {
+  const data = await decodedHere(order);
+  if (order.coloured && by) apply(by, data.data);
+  return createImageBitmap(data, AS_IS);
+}
+
+let cube: Uint8Array | null = null;
+
+addEventListener("message", (event: MessageEvent<Order | { readonly cube: Uint8Array }>) => {
+  if ("cube" in event.data) {
+    cube = event.data.cube;
+    return;
+  }
   const { id } = event.data;
   const send = (answer: Answer, moved: Transferable[] = []): void =>
     (postMessage as (value: Answer, moved: Transferable[]) => void)(answer, moved);
-  picture(event.data).then(
+  picture(event.data, cube).then(
     (bitmap) => send({ id, bitmap }, [bitmap]),
     (error: unknown) => send({ id, failed: String(error) }),
   );

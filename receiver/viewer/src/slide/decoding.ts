@@ -2,6 +2,7 @@
 
 import type { SlideLevel } from "../types";
 import { Undecodable } from "./colour";
+import type { Lut } from "./lut";
 import type { Answer, Codec, Order } from "./decode_worker";
 
 const BROWSER = new Set(["1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"]);
@@ -36,11 +37,13 @@ interface Waiting {
 let workers: Worker[] = [];
 let turn = 0;
 let last = 0;
+/** Which cube each worker has been given last: it takes orders in their turn. */
+const known = new WeakMap<Worker, number>();
 const waiting = new Map<number, Waiting>();
 
-/** Decode a frame without touching its colours; throws `Undecodable`. */
-export async function decode(level: SlideLevel, body: Response): Promise<ImageBitmap> {
-  if (inBrowser(level)) {
+/** Decode a frame, its colours as they are or by a cube; throws `Undecodable`. */
+export async function decode(level: SlideLevel, body: Response, lut: Lut | null): Promise<ImageBitmap> {
+  if (inBrowser(level) && !lut) {
     const blob = await body.blob();
     try {
       return await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
@@ -48,7 +51,7 @@ export async function decode(level: SlideLevel, body: Response): Promise<ImageBi
       throw new Undecodable(level.transfer_syntax ?? "");
     }
   }
-  const codec = CODECS[level.transfer_syntax ?? ""];
+  const codec = inBrowser(level) ? "jpeg" : CODECS[level.transfer_syntax ?? ""];
   if (!codec) throw new Undecodable(level.transfer_syntax ?? "");
   const bytes = await body.arrayBuffer();
   const { photometric, samples, bits, planar } = level;
@@ -57,7 +60,12 @@ export async function decode(level: SlideLevel, body: Response): Promise<ImageBi
   const order: Order = { id: last, codec, width: level.tile_columns, height: level.tile_rows, described, bytes };
   return new Promise((done, failed) => {
     waiting.set(order.id, { done, failed });
-    next().postMessage(order, [bytes]);
+    const worker = next();
+    if (lut && known.get(worker) !== lut.id) {
+      known.set(worker, lut.id);
+      worker.postMessage({ cube: lut.cube });
+    }
+    worker.postMessage({ ...order, coloured: lut !== null }, [bytes]);
   });
 }
 

@@ -9,6 +9,7 @@
 import { say } from "../words";
 import type { Coverage, Why } from "./coverage";
 import type { Box, Pyramid } from "./pyramid";
+import { Turned } from "./turned";
 
 export const GROUND = "#3a3a3a";
 export const STROKE = "#5c5c5c";
@@ -21,6 +22,8 @@ export interface Lie {
   readonly scale: number;
   readonly width: number;
   readonly height: number;
+  /** Degrees clockwise about the middle of the view; all else is as before the turn. */
+  readonly turn: number;
 }
 
 /** A tile in view that is not shown, and why; its box in CSS pixels of the screen. */
@@ -40,12 +43,8 @@ export function missing(
   level: number,
   lie: Lie,
 ): Gap[] {
-  const view = {
-    x: -lie.x / lie.scale,
-    y: -lie.y / lie.scale,
-    width: lie.width / lie.scale,
-    height: lie.height / lie.scale,
-  };
+  const middle = [(lie.width / 2 - lie.x) / lie.scale, (lie.height / 2 - lie.y) / lie.scale] as const;
+  const view = new Turned(...middle, lie.width / lie.scale, lie.height / lie.scale, lie.turn).box();
   return pyramid
     .tiles(level, view)
     .flatMap(({ x, y }) => {
@@ -88,11 +87,18 @@ export class Hatch {
     // strokes move with the slide, so that panning does not make them swim
     pattern.setTransform(new DOMMatrix([1, 0, 0, 1, Math.round(anchor.x * ratio), Math.round(anchor.y * ratio)]));
     context.fillStyle = pattern;
+    if (anchor.turn % 360 !== 0) {
+      const [cx, cy] = [(width * ratio) / 2, (height * ratio) / 2];
+      context.translate(cx, cy);
+      context.rotate((anchor.turn * Math.PI) / 180);
+      context.translate(-cx, -cy);
+    }
     for (const { x, y, width: w, height: h } of gaps.map(({ box }) => box)) {
       const [left, top] = [Math.floor(x * ratio), Math.floor(y * ratio)];
       context.fillRect(left, top, Math.ceil((x + w) * ratio) - left, Math.ceil((y + h) * ratio) - top);
     }
     if (words) this.write(gaps, ratio);
+    context.setTransform(1, 0, 0, 1, 0, 0);
   }
 
   private strokes(ratio: number): CanvasPattern {

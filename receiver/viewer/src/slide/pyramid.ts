@@ -23,7 +23,7 @@ export interface Frame {
 export interface Level {
   readonly of: SlideLevel;
   /** Frames by place, row by row; null where they are in that order (TILED_FULL, one instance). */
-  readonly frames: ReadonlyMap<number, Frame> | null;
+  readonly frames: ReadonlyMap<number, readonly Frame[]> | null;
   /** Full pixels per pixel of this level. */
   readonly downsample: number;
   readonly across: number;
@@ -36,6 +36,10 @@ export class Pyramid {
   readonly rows: number;
   /** µm per full pixel; null where nobody has said. */
   readonly spacing: number | null;
+  /** Focal planes of the largest level. */
+  readonly planes: number;
+  /** The focal plane that is shown, from 0. */
+  plane: number;
 
   constructor(slide: Slide) {
     const full = [...slide.levels].sort((a, b) => a.columns - b.columns);
@@ -44,6 +48,8 @@ export class Pyramid {
     this.columns = largest.columns;
     this.rows = largest.rows;
     this.spacing = largest.spacing_um;
+    this.planes = Math.max(1, largest.planes ?? 1);
+    this.plane = this.planes >> 1;
     this.levels = full.map((level) => ({
       of: level,
       frames: level.parts ? placed(level.parts) : null,
@@ -64,9 +70,15 @@ export class Pyramid {
    * instances say; null where the scanner made no tile (TILED_SPARSE).
    */
   frame(level: number, x: number, y: number): Frame | null {
-    const { of, across, frames } = this.at(level);
+    const { of, across, down, frames } = this.at(level);
     const place = y * across + x;
-    return frames ? (frames.get(place) ?? null) : { sop: of.sop_uid, number: place };
+    if (frames) {
+      const here = frames.get(place);
+      return here?.[Math.min(this.plane, here.length - 1)] ?? null;
+    }
+    // all of one focal plane, then all of the next; a level of fewer planes has its last one
+    const plane = Math.min(this.plane, Math.max(1, of.planes ?? 1) - 1);
+    return { sop: of.sop_uid, number: plane * across * down + place };
   }
 
   /** The part of a tile that is picture, in its own pixels; edge tiles are padded beyond it. */
@@ -115,14 +127,17 @@ export class Pyramid {
   }
 }
 
-/** Of several frames at one place (focal planes) the first is shown. */
-function placed(parts: readonly Part[]): Map<number, Frame> {
-  const found = new Map<number, Frame>();
+/** Of several frames at one place each is a focal plane, in their order. */
+function placed(parts: readonly Part[]): Map<number, Frame[]> {
+  const found = new Map<number, Frame[]>();
   for (const { sop_uid: sop, frames, first, places } of parts) {
     const where = places === null ? null : numbers(places);
     for (let number = 0; number < frames; number += 1) {
       const place = where ? where[number] : first + number;
-      if (place !== undefined && !found.has(place)) found.set(place, { sop, number });
+      if (place === undefined) continue;
+      const here = found.get(place);
+      if (here) here.push({ sop, number });
+      else found.set(place, [{ sop, number }]);
     }
   }
   return found;

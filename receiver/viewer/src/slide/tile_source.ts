@@ -7,6 +7,7 @@ import { Undecodable } from "./colour";
 import type { Coverage } from "./coverage";
 import { accepts, decode } from "./decoding";
 import type { SlideLevel } from "../types";
+import type { Lut } from "./lut";
 import type { Pyramid } from "./pyramid";
 
 /** What the tile source asks of the view around it. */
@@ -15,6 +16,8 @@ export interface Frames {
   readonly pyramid: Pyramid;
   coverage(): Coverage;
   address(sop: string, frame: number): string;
+  /** What the scanner's colours are here; null where, or as long as, they are as scanned. */
+  colours(): Lut | null;
   /** A frame that is here cannot be shown: it is not what came, or nothing decodes it. */
   refused(sop: string, frame: number, why: "damaged" | "undecodable"): void;
 }
@@ -101,7 +104,7 @@ export class SlideSource extends OpenSeadragon.TileSource {
     const { level, x, y } = job.tile;
     const { pyramid } = this.frames;
     const { of } = pyramid.at(level);
-    fetchFrame(of, job.src, signal).then(
+    fetchFrame(of, job.src, signal, this.frames.colours()).then(
       (bitmap) => {
         if (isCurrent(this.frames.context)) job.finish(bitmap, null, "imageBitmap");
         else job.fail("late", null);
@@ -128,6 +131,11 @@ function wrong(error: unknown): "damaged" | "undecodable" | null {
   return error instanceof Refused && error.number === DAMAGED ? "damaged" : null;
 }
 
-async function fetchFrame(level: SlideLevel, address: string, signal: AbortSignal): Promise<ImageBitmap> {
-  return decode(level, await request(address, { headers: { Accept: accepts(level) }, signal }));
+async function fetchFrame(
+  level: SlideLevel,
+  address: string,
+  signal: AbortSignal,
+  lut: Lut | null,
+): Promise<ImageBitmap> {
+  return decode(level, await request(address, { headers: { Accept: accepts(level) }, signal }), lut);
 }

@@ -1,29 +1,31 @@
-/** Pathology: one slide at a time, its label beside it, its true magnification on the screen. */
+/** Pathology: a slide, or up to four of one case in step, each with its label and true scale. */
 
 import * as api from "../api";
 import { within, type ReadingContext } from "../context";
 import { h, put, writing } from "../dom";
 import * as events from "../events";
 import { arrival, studyLine, type Frame } from "../frame";
-import { publishView } from "../hook";
-import { roundLength } from "../measure";
+import { publishView, type Shown } from "../hook";
 import type { View } from "../pages/study";
 import { persist, tellOpened } from "../trouble";
-import type { Associated, Series, Slide, Study } from "../types";
+import type { Series, Study } from "../types";
 import { onLanguage, say, word } from "../words";
-import { SlideCanvas, type Field } from "./canvas";
 import { Coverage } from "./coverage";
+import { watchGamepad } from "./gamepad";
 import { GROUND } from "./hatch";
-import { magnification, Pyramid, STEPS } from "./pyramid";
+import { Marks } from "./marking";
+import { Pane, type Around, type SlideSeries } from "./pane";
+import { magnification, STEPS, type Pyramid } from "./pyramid";
+import { askRescan } from "./rescan";
 import { draw, save } from "./snapshot";
+import { InStep, posesOf } from "./in_step";
+import { trayItem } from "./tray";
+import { Viewed } from "./viewed";
 
 const COVERAGE_MS = 500;
 /** The same while a reader waits for something in view. */
 const WAITED_MS = 120;
-/** Coarser scans are said to be so (WSI-06). */
-const COARSE_UM = 0.5;
-const CHIPS = { missing: "tile.missing", damaged: "tile.repair", undecodable: "img.decode" } as const;
-type SlideSeries = Series & { readonly slide: Slide };
+const LAYOUTS = [1, 2, 4] as const;
 
 export function showSlides(frame: Frame, context: ReadingContext): View {
   return new SlideView(frame, context);
@@ -32,19 +34,23 @@ export function showSlides(frame: Frame, context: ReadingContext): View {
 class SlideView implements View {
   private study: Study;
   private slides: readonly SlideSeries[] = [];
-  private current = -1;
-  private canvas: SlideCanvas | null = null;
   private coverage = Coverage.from({ instances: {} });
-  private laidOut = "";
+  private panes: Pane[] = [];
+  private active = 0;
+  private readonly step = new InStep();
   private soon = 0;
   private reported = false;
+  /** In the active pane; null once the keys have moved the field. */
+  private pointer: { x: number; y: number } | null = null;
+  private readonly known = new Map<string, Viewed>();
+  private readonly marks: Marks;
+  private readonly around: Around;
   private readonly tray = h("nav", { class: "tray" });
-  private readonly area = h("div", { class: "slide-area", "data-role": "picture" });
-  private readonly overview = h("div", { class: "overview" });
-  private readonly facts = h("div", { class: "facts" });
+  private readonly grid = h("div", { class: "panes" });
+  private readonly foot = h("div", { class: "slide-foot" });
   private readonly steps = h("div", { class: "steps", role: "group" });
-  private readonly bar = h("div", { class: "scale-bar", "data-role": "scale-bar" }, h("i"), h("span"));
-  private readonly chips = h("div", { class: "slide-chips", role: "status" });
+  private readonly notice = h("div", { class: "slide-notice", role: "status", hidden: true });
+  private readonly lockChip = h("b", { class: "lock-chip", "data-role": "lock", hidden: true });
   private readonly ends: (() => void)[];
 
   constructor(
@@ -52,38 +58,57 @@ class SlideView implements View {
     private readonly context: ReadingContext,
   ) {
     this.study = context.study;
+    this.marks = new Marks(context, () => this.sayAll(), () => this.tell(say("slide.unsaved")));
+    this.around = {
+      context,
+      marks: this.marks,
+      coverage: () => this.coverage,
+      owns: (series) => this.slides.includes(series),
+      base: (series) => this.base(series),
+      viewed: (series, pyramid) => this.viewedOf(series, pyramid),
+      moved: (pane) => this.moved(pane),
+      grown: () => this.hint(this.context.key, false),
+      touched: (pane) => this.activate(this.panes.indexOf(pane)),
+    };
     const mark = context.study.test ? h("div", { class: "watermark" }, say("mark.test")) : null;
+    this.foot.append(this.lockChip, this.steps);
     frame.stage.replaceChildren(
-      h(
-        "section",
-        { class: "pathology" },
-        this.tray,
-        h(
-          "div",
-          { class: "slide-column" },
-          this.facts,
-          h("div", { class: "slide-field" }, this.area, this.overview, this.chips, mark),
-          h("div", { class: "slide-foot" }, this.bar, this.steps),
-        ),
-      ),
+      h("section", { class: "pathology" }, this.tray, h("div", { class: "slide-column" }, h("div", { class: "panes-field" }, this.grid, this.notice, mark), this.foot)),
     );
     const keys = (event: KeyboardEvent): void => this.key(event);
     document.addEventListener("keydown", keys);
+    this.grid.addEventListener("pointermove", (event) => this.point(event));
     this.ends = [
       () => document.removeEventListener("keydown", keys),
       events.listen({ study: (key) => this.hint(key, true), frames: ({ key }) => this.hint(key, false) }),
       onLanguage(() => this.redraw()),
       () => window.clearTimeout(this.soon),
+      watchGamepad({
+        pan: (x, y) => this.pan(x, y),
+        zoom: (factor) => this.pane.canvas?.zoomBy(factor),
+        mark: () => void this.mark(),
+        slide: (by) => this.next(by),
+      }),
     ];
     publishView(() => this.shown());
+    this.layOut(1);
     this.take(context.study);
     void persist(this.context, () => this.refresh(false));
   }
 
   close(): void {
     for (const end of this.ends) end();
-    this.canvas?.close();
-    this.canvas = null;
+    for (const pane of this.panes) pane.close();
+    this.panes = [];
+  }
+
+  private get pane(): Pane {
+    return this.panes[this.active] as Pane;
+  }
+  private viewedOf(series: SlideSeries, pyramid: Pyramid): Viewed {
+    const known = this.known.get(series.series_uid) ?? new Viewed(pyramid.columns, pyramid.rows);
+    this.known.set(series.series_uid, known);
+    return known;
   }
 
   // --- what has arrived -------------------------------------------------------------------
@@ -99,18 +124,18 @@ class SlideView implements View {
       const study = this.again;
       this.again = false;
       void persist(this.context, () => this.refresh(study));
-    }, this.canvas?.waiting ? WAITED_MS : COVERAGE_MS);
+    }, this.panes.some((pane) => pane.canvas?.waiting) ? WAITED_MS : COVERAGE_MS);
   }
 
   private async refresh(whole: boolean): Promise<void> {
     const { context } = this;
     if (whole) this.take(await within(context, api.study(context.key, context.signal)));
     this.coverage = Coverage.from(await within(context, api.coverage(context.key, context.signal)));
-    const series = this.slides[this.current];
-    if (!this.canvas || !series) this.choose(0);
-    // a level was laid out that was only announced, or one was made here: another pyramid now
-    else if (layout(series.slide) !== this.laidOut) this.choose(this.current, this.canvas.field());
-    else this.canvas.cover(this.coverage);
+    for (const [index, pane] of this.panes.entries()) {
+      const series = this.slides.find(({ series_uid: uid }) => uid === pane.series?.series_uid);
+      if (!series) this.choose(Math.min(index, this.slides.length - 1), index);
+      else pane.cover(series);
+    }
     this.redraw();
   }
 
@@ -124,42 +149,61 @@ class SlideView implements View {
     return `${this.study.dicomweb}/studies/${this.study.study_uid}/series/${series.series_uid}`;
   }
 
-  /** All levels lie in an order that this page does not know: better none than one in the wrong place. */
-  private get unordered(): boolean {
-    return this.study.series.some((series) => series.slide?.sparse);
-  }
-
-  private address(series: SlideSeries, sop: string, frame: number): string {
-    const derived = series.slide.levels.find((level) => level.sop_uid === sop)?.derived;
-    if (!derived) return `${this.base(series)}/instances/${sop}/frames/${frame + 1}`;
-    return `/api/studies/${this.context.key}/derived/${derived.of}/${derived.factor}/${frame + 1}`;
-  }
-
-  private choose(index: number, field: Field | null = null): void {
+  private choose(index: number, place = this.active): void {
     const series = this.slides[index];
+    const pane = this.panes[place];
+    if (!pane) return;
     if (!series) {
-      if (this.slides.length === 0) this.area.replaceChildren(h("p", { class: "notice" }, word(this.unordered ? "slide.sparse" : "study.none")));
+      // levels in an order that this page does not know: better none than one in the wrong place
+      const unordered = this.study.series.some((one) => one.slide?.sparse);
+      if (this.slides.length === 0) pane.area.replaceChildren(h("p", { class: "notice" }, word(unordered ? "slide.sparse" : "study.none")));
       return;
     }
-    this.canvas?.close();
-    this.area.replaceChildren();
-    // one of its own for each: the renderer takes the element away with itself
-    const overview = h("div", { class: "overview-map" });
-    this.overview.replaceChildren(overview);
-    this.current = index;
-    this.laidOut = layout(series.slide);
-    this.canvas = new SlideCanvas({
-      field,
-      context: this.context,
-      pyramid: new Pyramid(series.slide),
-      coverage: this.coverage,
-      address: (sop, frame) => this.address(series, sop, frame),
-      area: this.area,
-      overview,
-      changed: () => this.moved(),
-      grown: () => this.hint(this.context.key, false),
-    });
+    this.step.forget();
+    this.drawLock();
+    if (!pane.show(series)) this.tell(say("slide.otherpatient"));
+    this.pointer = null;
     this.redraw();
+  }
+
+  private index(place = this.active): number {
+    const uid = this.panes[place]?.series?.series_uid;
+    return this.slides.findIndex((series) => series.series_uid === uid);
+  }
+
+  private readonly next = (by: number): void => this.choose(this.index() + by);
+
+  // --- panes ------------------------------------------------------------------------------
+
+  private layOut(count: number): void {
+    this.step.forget();
+    while (this.panes.length > count) this.panes.pop()?.close();
+    while (this.panes.length < count) this.panes.push(new Pane(this.around));
+    this.grid.dataset["panes"] = String(count);
+    this.grid.replaceChildren(...this.panes.map((pane) => pane.root));
+    this.activate(Math.min(this.active, count - 1));
+    for (const [place, pane] of this.panes.entries()) {
+      if (!pane.series && this.slides.length > 0) this.choose(Math.min(this.index(0) + place, this.slides.length - 1), place);
+      else pane.canvas?.resize();
+    }
+    this.redraw();
+  }
+
+  private compare(): void {
+    this.layOut(LAYOUTS[LAYOUTS.indexOf(this.panes.length as 1 | 2 | 4) + 1] ?? 1);
+  }
+
+  private activate(place: number): void {
+    if (place < 0 || (place === this.active && this.pane.root.classList.contains("active"))) return;
+    this.active = place;
+    for (const [index, pane] of this.panes.entries()) pane.root.classList.toggle("active", index === place && this.panes.length > 1);
+    this.drawTray();
+  }
+
+  private lock(present: boolean): void {
+    if (!present && this.step.locked) this.step.unlock();
+    else if (!this.step.lock(this.panes, present)) this.tell(say("slide.nolock"));
+    this.drawLock();
   }
 
   // --- what is said -----------------------------------------------------------------------
@@ -167,166 +211,221 @@ class SlideView implements View {
   private redraw(): void {
     const line = h("span", { class: "study-line" }, h("span", {}, studyLine(this.study)), arrival(this.study));
     this.frame.progress(line);
+    this.drawTray();
+    const button = (label: Node, role: string, action: () => void): HTMLElement =>
+      h("button", { type: "button", "data-role": role, onclick: action }, label);
+    this.steps.replaceChildren(
+      h("button", { type: "button", onclick: () => this.pane.canvas?.whole() }, word("slide.whole")),
+      ...STEPS.map((times, index) =>
+        h("button", { type: "button", "data-times": times, onclick: () => this.pane.canvas?.magnify(times) }, h("kbd", {}, index + 1), `${times}x`),
+      ),
+      button(word("slide.before"), "before", () => this.walk(-1)),
+      button(word("slide.next"), "next", () => this.walk(1)),
+      button(word("slide.measure"), "measure", () => void this.measure()),
+      button(word("slide.mark"), "mark", () => void this.mark()),
+      button(word("slide.snapshot"), "snapshot", () => void this.snapshot()),
+      button(word("slide.compare"), "compare", () => this.compare()),
+      button(word("slide.rescan"), "rescan", () => this.rescan()),
+    );
+    this.drawLock();
+    this.sayAll();
+  }
+
+  private drawLock(): void {
+    this.lockChip.hidden = this.panes.length < 2;
+    this.lockChip.classList.toggle("inverse", !this.step.locked);
+    put(this.lockChip, say(this.step.locked ? "slide.locked" : "slide.unlocked"));
+  }
+
+  private drawTray(): void {
     this.tray.replaceChildren(
       h("button", { type: "button", class: "back", onclick: () => this.frame.home() }, "← ", word("back")),
-      ...this.slides.map((series, index) => this.trayItem(series, index)),
-    );
-    this.steps.replaceChildren(
-      h("button", { type: "button", onclick: () => this.canvas?.whole() }, word("slide.whole")),
-      ...STEPS.map((times, index) =>
-        h(
-          "button",
-          { type: "button", "data-times": times, onclick: () => this.canvas?.magnify(times) },
-          h("kbd", {}, index + 1),
-          `${times}x`,
-        ),
+      ...this.slides.map((series, index) =>
+        trayItem({
+          series,
+          title: [series.number ?? index + 1, series.description].filter(Boolean).join(" "),
+          base: this.base(series),
+          chosen: index === this.index(),
+          share: this.coverage.share(series.slide),
+          choose: () => this.choose(index),
+        }),
       ),
-      h("button", { type: "button", "data-role": "snapshot", onclick: () => void this.snapshot() }, word("slide.snapshot")),
     );
-    this.moved();
   }
 
-  private trayItem(series: SlideSeries, index: number): HTMLElement {
-    const { associated } = series.slide;
-    const label = associated.find((one) => one.flavor === "LABEL");
-    // without its label a slide is told from the others of its case by what lies on the glass
-    const shown = label ?? associated.find((one) => one.flavor === "THUMBNAIL");
-    const picture = shown?.arrived
-      ? h("img", {
-          class: "label-picture",
-          alt: say(label ? "slide.label" : "slide.whole"),
-          src: `${this.base(series)}/instances/${shown.sop_uid}/rendered`,
-        })
-      : h("span", { class: shown ? "label-picture hatched" : "label-picture" }, say(noLabel(shown)));
-    const title = [series.number ?? index + 1, series.description].filter(Boolean).join(" ");
-    const share = this.coverage.share(series.slide);
-    const button = h(
-      "button",
-      { type: "button", class: "thumb", "aria-pressed": String(index === this.current) },
-      picture,
-      h("span", { class: "thumb-title" }, title),
-      share < 1 ? h("span", { class: "thumb-title" }, word("slide.arrived", { p: Math.floor(100 * share) })) : null,
-    );
-    button.addEventListener("click", () => this.choose(index));
-    return button;
+  /** All panes say anew what they show. */
+  private sayAll(): void {
+    for (const pane of this.panes) pane.said();
   }
 
-  private moved(): void {
-    const series = this.slides[this.current];
-    const { canvas } = this;
-    if (!series || !canvas?.ready) return;
-    const um = canvas.umPerDevicePixel();
-    this.facts.replaceChildren(...this.factLine(series.slide, canvas, um));
-    this.drawBar(um);
-    this.drawChips(canvas);
-    for (const button of this.steps.querySelectorAll<HTMLElement>("[data-times]")) {
-      const near = um !== null && Math.abs(magnification(um) / Number(button.dataset["times"]) - 1) < 0.025;
-      button.setAttribute("aria-pressed", String(near));
+  private moved(pane: Pane): void {
+    this.step.moved(this.panes, pane);
+    if (pane === this.panes[this.active]) {
+      const um = pane.canvas?.umPerDevicePixel() ?? null;
+      for (const button of this.steps.querySelectorAll<HTMLElement>("[data-times]")) {
+        const near = um !== null && Math.abs(magnification(um) / Number(button.dataset["times"]) - 1) < 0.025;
+        button.setAttribute("aria-pressed", String(near));
+      }
     }
-    if (this.reported || !canvas.settled) return;
+    if (this.reported || !pane.canvas?.settled) return;
     this.reported = true;
     tellOpened(this.context);
   }
 
-  private factLine(slide: Slide, canvas: SlideCanvas, um: number | null): HTMLElement[] {
-    const full = new Pyramid(slide).spacing;
-    const scanned = slide.objective_power ? `${slide.objective_power}x` : "";
-    const parts: (HTMLElement | null)[] = [];
-    if (um === null || full === null) parts.push(h("b", {}, word("slide.nospacing")));
-    else {
-      parts.push(h("b", { "data-role": "magnification" }, `${round(magnification(um))}x`));
-      parts.push(word("slide.screen", { u: um.toFixed(um < 1 ? 3 : 2) }));
-      parts.push(word("slide.scan", { x: scanned, u: full.toFixed(3) }));
-    }
-    if (full !== null && full > COARSE_UM * 1.01) parts.push(h("b", { class: "inverse" }, word("slide.coarse", { u: COARSE_UM })));
-    parts.push(word(slide.icc ? "slide.icc" : "slide.noicc"));
-    const ratio = slide.ratio === null ? "" : `${round(slide.ratio)}:1`;
-    if (slide.lossy === false) parts.push(word("img.lossless"));
-    else parts.push(h("span", { class: "inverse" }, word("img.lossy", { r: ratio })));
-    if (slide.reencoded) parts.push(h("b", { "data-role": "reencoded" }, word("slide.reencoded")));
-    if (slide.focus) parts.push(word(slide.focus === "AUTO" ? "slide.autofocus" : "slide.manualfocus"));
-    if (canvas.derived) parts.push(h("b", { class: "inverse", "data-role": "derived" }, word("slide.derived")));
-    if (slide.scanner) parts.push(h("span", {}, slide.scanner));
-    parts.push(word("slide.arrived", { p: Math.floor(1000 * this.coverage.share(slide)) / 10 }));
-    const zoomed = canvas.devicePerFull();
-    if (zoomed > 1.001) parts.push(h("b", { class: "inverse" }, word("img.upscale", { z: round(zoomed) })));
-    return parts.filter((part): part is HTMLElement => part !== null);
+  private tell(text: string): void {
+    put(this.notice, text);
+    this.notice.hidden = text === "";
   }
 
   private snapshot(): Promise<void> {
-    const { canvas } = this;
+    const { canvas, facts, bar, chips, layer } = this.pane;
     if (!canvas?.ready) return Promise.resolve();
-    const said = [...this.facts.children].map((part) => part.textContent).join("　");
-    const [line, text] = this.bar.children as unknown as [HTMLElement, HTMLElement];
+    const said = [...facts.children].map((part) => part.textContent).join("　");
+    const [line, text] = bar.children as unknown as [HTMLElement, HTMLElement];
     const length = Number.parseFloat(line.style.width) * devicePixelRatio;
     const { study } = this;
     const whose = [study.test ? say("mark.test") : "", study.patient.id, studyLine(study)].filter(Boolean).join("　");
     const picture = draw({
-      layers: canvas.layers(),
+      layers: [...canvas.layers(), ...(layer ? [layer.canvas] : [])],
       ground: GROUND,
-      lines: [whose, [said, this.chips.textContent].filter(Boolean).join("　")],
-      scale: this.bar.hidden ? null : { length, words: text.textContent },
+      lines: [whose, [said, chips.textContent].filter(Boolean).join("　")],
+      scale: bar.hidden ? null : { length, words: text.textContent },
     });
     return save(picture);
   }
 
-  private drawBar(um: number | null): void {
-    this.bar.hidden = um === null;
-    if (um === null) return;
-    const perCss = um * devicePixelRatio;
-    const length = roundLength(perCss, 180);
-    const [line, text] = this.bar.children as unknown as [HTMLElement, HTMLElement];
-    line.style.width = `${length / perCss}px`;
-    this.bar.dataset["um"] = String(length);
-    put(text, length >= 1000 ? `${length / 1000} mm` : `${length} µm`);
-  }
-
-  private drawChips(canvas: SlideCanvas): void {
-    const why = new Set(canvas.gaps().map((gap) => gap.why));
-    const words = (["damaged", "undecodable", "missing"] as const).filter((one) => why.has(one)).map((one) => say(CHIPS[one]));
-    const said = words.length > 0 ? words.join("　") : canvas.settled ? "" : say("img.low");
-    put(this.chips, said);
-    this.chips.hidden = said === "";
-  }
-
   // --- hands ------------------------------------------------------------------------------
 
+  private point(event: PointerEvent): void {
+    const box = this.pane.area.getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+    this.pointer = x >= 0 && y >= 0 && x <= box.width && y <= box.height ? { x, y } : null;
+    this.aim();
+  }
+
+  /** The keys have moved the field: a mark is put in its middle, and shown where that is. */
+  private byKeys(): void {
+    this.pointer = null;
+    this.aim();
+  }
+
+  private aim(): void {
+    const { pane } = this;
+    const aim = pane.begun !== null && this.pointer === null;
+    if (aim !== pane.aim) {
+      pane.aim = aim;
+      pane.said();
+    }
+  }
+
+  private pan(x: number, y: number): void {
+    this.pane.canvas?.pan(x, y);
+    this.byKeys();
+  }
+
+  private walk(by: 1 | -1): void {
+    this.byKeys();
+    this.tell(this.pane.walk(by) ? "" : say(by > 0 ? "slide.last" : "slide.first"));
+  }
+
+  private async measure(): Promise<void> {
+    const { pane } = this;
+    const place = pane.at(this.pointer);
+    if (!place || !pane.series) return;
+    const { begun } = pane;
+    pane.begun = begun ? null : place;
+    this.tell(begun ? "" : say("slide.lengthfrom"));
+    this.aim();
+    pane.said();
+    if (begun) await this.marks.add({ series: pane.series.series_uid, kind: "length", unit: pane.unit, points: [begun, place] });
+  }
+
+  private async mark(): Promise<void> {
+    const { pane } = this;
+    const place = pane.at(this.pointer);
+    if (place && pane.series) await this.marks.add({ series: pane.series.series_uid, kind: "point", unit: pane.unit, points: [place] });
+  }
+
+  private async unmark(last: boolean): Promise<void> {
+    const { canvas, layer, series } = this.pane;
+    if (!canvas?.ready || !layer || !series) return;
+    const mine = this.marks.all.filter((mark) => mark.series === series.series_uid);
+    const { width, height } = canvas.lie();
+    const meant = last ? mine.at(-1) : layer.nearest(canvas, mine, this.pointer ?? { x: width / 2, y: height / 2 });
+    if (meant) await this.marks.drop(meant);
+  }
+
+  private cancel(): void {
+    this.pane.begun = null;
+    this.tell("");
+    this.aim();
+    this.pane.said();
+  }
+
+  private rescan(): void {
+    const { series } = this.pane;
+    if (series) askRescan(this.context, series.series_uid, this.grid, (text) => this.tell(text));
+  }
+
   private key(event: KeyboardEvent): void {
-    if (writing(event) || event.ctrlKey || event.altKey || event.metaKey) return;
-    const { canvas } = this;
-    if (!canvas) return;
+    if (writing(event) || event.altKey || event.metaKey) return;
+    const { canvas } = this.pane;
+    if (!canvas || document.querySelector(".ask-panel")) return;
+    const shift = event.shiftKey;
+    if (event.ctrlKey) {
+      if (event.code !== "KeyZ") return;
+      event.preventDefault();
+      void this.unmark(true);
+      return;
+    }
     const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code)?.[1];
-    const share = event.shiftKey ? 0.9 : 0.1;
+    const share = shift ? 0.9 : 0.1;
     const table: Record<string, () => void> = {
-      ArrowLeft: () => canvas.pan(-share, 0),
-      ArrowRight: () => canvas.pan(share, 0),
-      ArrowUp: () => canvas.pan(0, -share),
-      ArrowDown: () => canvas.pan(0, share),
+      ArrowLeft: () => this.pan(-share, 0),
+      ArrowRight: () => this.pan(share, 0),
+      ArrowUp: () => this.pan(0, -share),
+      ArrowDown: () => this.pan(0, share),
       NumpadAdd: () => canvas.zoomBy(Math.SQRT2),
       NumpadSubtract: () => canvas.zoomBy(Math.SQRT1_2),
+      Semicolon: () => canvas.zoomBy(Math.SQRT2), // where JIS has its +
+      Equal: () => canvas.zoomBy(Math.SQRT2),
+      Minus: () => canvas.zoomBy(Math.SQRT1_2),
+      PageDown: () => this.walk(1),
+      PageUp: () => this.walk(-1),
+      KeyA: () => void this.mark(),
+      KeyB: () => void this.grid.classList.toggle("big-labels"),
+      KeyD: () => void this.measure(),
       KeyJ: () => canvas.zoomTo(1),
       KeyK: () => void this.snapshot(),
-      KeyO: () => void this.overview.toggleAttribute("hidden"),
-      Comma: () => this.choose(this.current - 1),
-      Period: () => this.choose(this.current + 1),
+      KeyO: () => { for (const pane of this.panes) pane.overview.toggleAttribute("hidden"); },
+      KeyR: () => (shift ? this.rescan() : canvas.rotate(15)),
+      KeyS: () => this.lock(shift),
+      KeyV: () => { for (const pane of this.panes) pane.toggleSeen(); },
+      KeyX: () => this.compare(),
+      Delete: () => void this.unmark(false),
+      Escape: () => this.cancel(),
+      Comma: () => this.next(-1),
+      Period: () => this.next(1),
       Digit0: () => canvas.whole(),
       Numpad0: () => canvas.whole(),
     };
-    const times = digit === undefined ? undefined : STEPS[Number(digit) - 1];
+    if (this.panes.length > 1) table["Tab"] = () => this.activate((this.active + (shift ? this.panes.length - 1 : 1)) % this.panes.length);
+    const times = digit === undefined || shift ? undefined : STEPS[Number(digit) - 1];
     const action = times === undefined ? table[event.code] : () => canvas.magnify(times);
     if (!action) return;
     event.preventDefault();
     action();
   }
 
-  private shown(): Record<string, string | number | boolean | null | readonly number[]> {
-    const { canvas } = this;
-    if (!canvas?.ready) return { kind: "slide", ready: false };
+  private shown(): Shown {
+    const { canvas, pyramid } = this.pane;
+    if (!canvas?.ready || !pyramid) return { kind: "slide", ready: false };
     const lie = canvas.lie();
+    const field = canvas.turned();
     return {
       kind: "slide",
       ready: true,
-      settled: canvas.settled,
+      settled: this.panes.every((pane) => pane.settled),
       missing: canvas.missingInView,
       damaged: canvas.gaps().filter(({ why }) => why === "damaged").length,
       derived: canvas.derived,
@@ -334,18 +433,16 @@ class SlideView implements View {
       scale: canvas.devicePerFull(),
       um: canvas.umPerDevicePixel(),
       origin: [lie.x, lie.y],
+      centre: [field.x, field.y],
+      turn: field.degrees,
+      plane: pyramid.plane,
+      seen: this.pane.seenShare(),
+      tissue: this.pane.viewed?.found ?? false,
+      panes: this.panes.length,
+      active: this.active,
+      locked: this.step.locked,
+      poses: posesOf(this.panes),
+      marks: this.marks.all.length,
     };
   }
 }
-
-/** What a pyramid is built of: by name, as a level may go in the moment in which another comes. */
-function layout(slide: Slide): string {
-  return slide.levels.flatMap(({ sop_uid: sop, parts }) => [sop, ...(parts ?? []).map((part) => part.sop_uid)]).join(" ");
-}
-
-function noLabel(label: Associated | undefined): "missing" | "tile.damaged" | "slide.nolabel" {
-  if (!label) return "slide.nolabel";
-  return label.state === "damaged" ? "tile.damaged" : "missing";
-}
-
-const round = (figure: number): string => String(Math.round(figure * 100) / 100);
