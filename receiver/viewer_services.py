@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +31,6 @@ class ViewerServices:
         Folder of the built pages.
     refused : callable
         Told of each request that is refused: address, cause, certificate.
-    note : callable
-        Appends an event to the audit trail: :meth:`common.audit.Trail.note`.
     keep_tiles_seconds : int
         How long browsers may keep frames of verified slide levels; 0: not at all.
     names : frozenset of str
@@ -50,7 +47,6 @@ class ViewerServices:
     version: str
     pages: Path = PAGES
     refused: Refused = lambda *_: None
-    note: Callable[..., None] = lambda *_, **__: None
     keep_tiles_seconds: int = 0
     names: frozenset[str] = frozenset()
     waiting: Waiting | None = None

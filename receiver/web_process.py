@@ -116,7 +116,6 @@ async def serve(data: Path) -> None:
         https=shown is not None,
         version=version,
         refused=refusals.at("viewer"),
-        note=trail.note,
         keep_tiles_seconds=60 * settings.tile_cache_minutes,
         names=viewer_names(settings),
         waiting=waiting,
