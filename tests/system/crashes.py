@@ -26,6 +26,7 @@ from common.states import InstanceState, TransferState
 from receiver import index
 from sender import sending
 from sender.outbox import Transfer
+from sender.record_sending import path_of
 from sender.slides import SlideCase, open_slide
 from tests.sender.slides.vendor_files import Svs
 from tests.system.ends import Ends, command, first_object, must, start, until
@@ -223,6 +224,11 @@ class Crashing:
         with self.ends.outbox() as box:
             new = [transfer for transfer in box.transfers() if transfer.id not in before]
             owed = [(one, box.instances(one.id)) for one in new]
+            for record in (record for one in new for record in box.records_of(one.id)):
+                file = json.loads(path_of(self.ends.sender, record).read_text("utf-8"))
+                assert file["record"] == record.statement, trial
+                assert record.countersignature is not None, trial
+                assert file["countersignature"] == record.countersignature, trial
         if trial.flow == "slide":
             self.known |= _levels(new[0], path)
         uids = {instance.sop_uid for _, instances in owed for instance in instances}
