@@ -47,6 +47,7 @@ from common.web import account_tables
 from receiver import (
     evidence_tables,
     marks_tables,
+    purge_tables,
     reading_tables,
     request_tables,
     slide_tables,
@@ -256,28 +257,14 @@ repairs = Table(
 #: Instances that a reader was refused for what lies on the disk: read back first of all.
 suspects = Table("suspects", metadata, Column("instance", Integer, primary_key=True))
 
-#: What was purged: rows go first, then files, so that no row is without its file.
-purges = Table(
-    "purges",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("at", String(32), nullable=False),
-    Column("by", Text, nullable=False),  # a person, or "policy"
-    Column("institution", String(16), nullable=False),
-    Column("study", String(32), nullable=False),  # its random key, no identifier of a patient
-    Column("instances", Integer, nullable=False),
-    Column("bytes", Integer, nullable=False),
-    Column("root", String(64), nullable=False),  # Merkle root of D1 of the instances, sorted
-    Column("transfers", Text, nullable=False),  # JSON: ids of those whose images these were
-    Column("paths", Text),  # JSON: files still to be removed; None when all are
-)
-
 evidence, anchors = evidence_tables.define(metadata)
 requests = request_tables.define(metadata)
 reader_marks = marks_tables.define(metadata)
 standings, reading_steps = reading_tables.states(metadata)
 messages, calls, alarms, tidings = reading_tables.words(metadata)
 slide_marks, rescans = slide_tables.define(metadata)
+purges = purge_tables.define(metadata)
+
 #: How far work has come that goes on after a restart, by its name.
 marks = Table(
     "marks",

@@ -111,7 +111,8 @@ class Demo:
         here = ("--address", "localhost", "--operator", READER)
         name, code = RECEIVER
         must("receiver", "init", "--data", self._receiver, "--name", name, "--code", code,
-             *here, "--host", "localhost", "--bind", "127.0.0.1", "--no-second-factor", *options)  # fmt: skip
+             *here, "--host", "localhost", "--bind", "127.0.0.1", "--no-second-factor",
+             *options)  # fmt: skip
         must("receiver", "user", "add", READER, "--display", "試験 読影医",
              "--password-stdin", "--data", self._receiver, stdin=f"{self.password}\n")  # fmt: skip
         ready = self.doors.enter_context(process("receiver", "run", "--data", self._receiver))

@@ -32,9 +32,7 @@ def test_2_two_windows_never_keep_two_patients(screen: Screen, ward: Ward) -> No
     assert "山田" in second.text("patient-name")
 
 
-def test_2_compared_slides_are_all_of_the_patient_on_the_line(
-    screen: Screen, ward: Ward
-) -> None:
+def test_2_compared_slides_are_all_of_the_patient_on_the_line(screen: Screen, ward: Ward) -> None:
     page = screen.page
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

@@ -9,7 +9,7 @@ import { micrometres, Pyramid } from "./pyramid";
 import type { Pose } from "./step";
 import { Turned } from "./turned";
 import type { Lut } from "./lut";
-import { forbidStyle, lookAgain, settings, type Dragged, type Scrolled, type TileMatrix } from "./renderer";
+import { forbidStyle, lookAgain, settings, tilesOf, type Dragged, type Scrolled, type TileMatrix } from "./renderer";
 import { SlideSource } from "./tile_source";
 
 const ASK_AT_ONCE = 256; // missing frames in view that one request asks for, so that they come first
@@ -357,16 +357,11 @@ export class SlideCanvas {
     const image = this.image();
     if (!image) return;
     const { pyramid } = this.options;
-    const { tilesMatrix } = image as unknown as TileMatrix;
     let come = false;
-    for (const columns of Object.values(tilesMatrix)) {
-      for (const column of Object.values(columns)) {
-        for (const tile of Object.values(column)) {
-          if (tile.exists || !coverage.holds(pyramid.frame(tile.level, tile.x, tile.y))) continue;
-          tile.exists = true;
-          come = true;
-        }
-      }
+    for (const tile of tilesOf(image)) {
+      if (tile.exists || !coverage.holds(pyramid.frame(tile.level, tile.x, tile.y))) continue;
+      tile.exists = true;
+      come = true;
     }
     if (come) lookAgain(image);
     if (come) this.viewer.navigator?.world.getItemAt(0)?.reset();

@@ -24,6 +24,13 @@ export interface TileMatrix {
   tilesMatrix: Record<number, Record<number, Record<number, OpenSeadragon.Tile>>>;
 }
 
+/** The tiles that an image has met so far, of every level. */
+export function* tilesOf(image: OpenSeadragon.TiledImage): Generator<OpenSeadragon.Tile> {
+  for (const columns of Object.values((image as unknown as TileMatrix).tilesMatrix)) {
+    for (const column of Object.values(columns)) yield* Object.values(column);
+  }
+}
+
 /**
  * OpenSeadragon writes a style element into the page unless it finds its own there; the content
  * security policy would refuse it. An element of that name in no one's namespace stands in.
