@@ -47,3 +47,7 @@ export function writing(event: KeyboardEvent): boolean {
     (target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]"))
   );
 }
+
+/** A focused button has its own use for Space, Enter and Tab. */
+export const onControl = (event: Event): boolean =>
+  event.target instanceof Element && event.target.closest("button, a, select, summary") !== null;

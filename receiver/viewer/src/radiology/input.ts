@@ -1,6 +1,6 @@
 /** Hands: mouse, wheel and keys of the radiology map (profile A). */
 
-import { writing } from "../dom";
+import { onControl, writing } from "../dom";
 import type { Point } from "./geometry";
 import type { Layout } from "./layout";
 import type { MarkKind } from "./marks";
@@ -120,10 +120,6 @@ function wheel(area: HTMLElement, hand: Hand): () => void {
   area.addEventListener("wheel", turned, { passive: false });
   return () => area.removeEventListener("wheel", turned);
 }
-
-/** A focused button has its own use for Space, Enter and Tab. */
-const onControl = (event: Event): boolean =>
-  event.target instanceof Element && event.target.closest("button, a, select, summary") !== null;
 
 type Keys = Readonly<Record<string, (event: KeyboardEvent) => void>>;
 

@@ -2,7 +2,7 @@
 
 import * as api from "../api";
 import { within, type ReadingContext } from "../context";
-import { h, put, writing } from "../dom";
+import { h, onControl, put, writing } from "../dom";
 import * as events from "../events";
 import { arrival, studyLine, type Frame } from "../frame";
 import { publishView, type Shown } from "../hook";
@@ -402,6 +402,7 @@ class SlideView implements View {
       KeyS: () => this.lock(shift),
       KeyV: () => { for (const pane of this.panes) pane.toggleSeen(); },
       KeyX: () => this.compare(),
+      F6: () => this.tray.querySelector("button")?.focus(), // from where Tab walks the controls
       Delete: () => void this.unmark(false),
       Escape: () => this.cancel(),
       Comma: () => this.next(-1),
@@ -409,7 +410,7 @@ class SlideView implements View {
       Digit0: () => canvas.whole(),
       Numpad0: () => canvas.whole(),
     };
-    if (this.panes.length > 1) table["Tab"] = () => this.activate((this.active + (shift ? this.panes.length - 1 : 1)) % this.panes.length);
+    if (this.panes.length > 1 && !onControl(event)) table["Tab"] = () => this.activate((this.active + (shift ? this.panes.length - 1 : 1)) % this.panes.length);
     const times = digit === undefined || shift ? undefined : STEPS[Number(digit) - 1];
     const action = times === undefined ? table[event.code] : () => canvas.magnify(times);
     if (!action) return;
