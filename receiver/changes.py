@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from receiver.index import Index
@@ -19,6 +20,7 @@ class Changes:
         self._connection: Any = database.engine.raw_connection()  # it counts per connection
         self._connection.detach()
         self._cursor = self._connection.cursor()  # kept: it is asked with every tile
+        self._one = threading.Lock()  # a cursor is not asked by two threads at once
         self._version: int | None = None
 
     def version(self) -> int | None:
@@ -29,7 +31,8 @@ class Changes:
         """
         if not self._sqlite:
             return None
-        return int(self._cursor.execute("PRAGMA data_version").fetchone()[0])
+        with self._one:
+            return int(self._cursor.execute("PRAGMA data_version").fetchone()[0])
 
     def seen(self) -> bool:
         """Return whether something was written since this was asked last."""

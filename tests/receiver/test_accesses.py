@@ -86,7 +86,7 @@ def test_what_cannot_be_noted_is_not_shown(filled: Filled) -> None:
     book = Book()
     services = ViewerServices(
         index=filled.index, store=filled.store.root, institution_name="旭川支援病院",
-        institution_code="0112345675", https=False, version="0", note=book,
+        institution_code="0112345675", https=False, version="0", note=book, second_factor=False,
     )  # fmt: skip
 
     async def ask() -> list[int]:

@@ -82,7 +82,7 @@ export function makeFrame(home: () => void): Frame {
       account.replaceChildren(
         ...(user
           ? [
-              plain(() => hands?.go("/account"), user.display || user.name),
+              h("button", { class: "plain", type: "button", "data-role": "account", onclick: () => hands?.go("/account") }, user.display || user.name),
               plain(() => hands?.away(), word("lock.now")),
               plain(() => hands?.signOut(), word("auth.out")),
             ]

@@ -38,6 +38,7 @@ from receiver.web_app import viewer_app
 from sender.slides import Slide, SlideCase, VirtualInstance, open_slide
 
 READER, PASSWORD = "yamamoto", "Haru-no-Umi-2026"
+AUDITOR = "kansa"  # with the same password
 HOSPITAL = ("0110812345", "北見中央病院")
 CLINIC = ("0111512342", "網走厚生病院")
 DEADLINE = 30.0
@@ -97,7 +98,9 @@ class Room:
                         code=code, name=name, kind="todoke", aet="TODOKE", added_at=index.now()
                     )
                 )
-        Accounts(self.index).add(READER, PASSWORD, "山本医師")
+        accounts = Accounts(self.index)
+        accounts.add(READER, PASSWORD, "山本医師")
+        accounts.add(AUDITOR, PASSWORD, "監査担当", "auditor")
 
     @contextmanager
     def serve(

@@ -40,12 +40,16 @@ class Screen:
         self.address = address
 
     def sign_in(self, name: str = READER) -> None:
-        """Sign in as the reader and wait for the work list."""
+        """Sign in as a reader and wait for the work list."""
+        self.first_step(name)
+        self.page.locator("tr.row").first.wait_for()
+
+    def first_step(self, name: str) -> None:
+        """Give name and password."""
         self.page.goto(self.address)
         self.page.get_by_label("利用者名").fill(name)
         self.page.get_by_label("パスワード").fill(PASSWORD)
         self.page.get_by_role("button", name="サインイン").click()
-        self.page.locator("tr.row").first.wait_for()
 
     def open(self, key: str) -> None:
         """Open a study from the list and wait for its first picture."""

@@ -10,7 +10,7 @@ import pytest
 
 from common.audit import files, heads
 from tests.receiver.viewer.conftest import Ward
-from tests.receiver.viewer.room import READER
+from tests.receiver.viewer.room import AUDITOR, READER
 from tests.receiver.viewer.screen import Screen
 
 pytestmark = [pytest.mark.browser, pytest.mark.readingroom, pytest.mark.audit]
@@ -25,9 +25,10 @@ def lines(ward: Ward, event: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def audit(screen: Screen, ward: Ward) -> Screen:
-    """The page, after its reader has looked at a study."""
+    """The page, after a reader has looked at a study."""
     screen.open(ward.keys["takahashi"])
-    screen.page.goto(f"{ward.address}/audit")
+    screen.page.context.clear_cookies()
+    screen.first_step(AUDITOR)
     screen.page.locator(ROWS).first.wait_for()
     return screen
 
@@ -63,7 +64,11 @@ def test_a_review_is_signed_off(audit: Screen, ward: Ward) -> None:
     audit.until("document.querySelector('.audit-said').textContent.includes('記録しました')", "it")
     audit.until("document.querySelector('.audit-last').textContent.includes('2026-04-01')", "last")
     signed = lines(ward, "audit-signed-off")[-1]
-    assert (signed["user"], signed["remark"], signed["from"]) == (READER, "異常なし", "2026-04-01")
+    assert (signed["user"], signed["remark"], signed["from"]) == (
+        AUDITOR,
+        "異常なし",
+        "2026-04-01",
+    )
 
 
 @pytest.mark.requirement("AUD-02")

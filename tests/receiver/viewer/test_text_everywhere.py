@@ -44,7 +44,8 @@ SHORT = "<b id=x7f3>"  # 16 characters at most: SH, CS, AE
 _MADE = """(mark) => {
   const found = [];
   for (const one of document.querySelectorAll('*')) {
-    if (one.id === 'x7f3' || one.tagName.toLowerCase() === 'svg') found.push(one.outerHTML);
+    const drawn = one.matches('svg') && !one.matches('svg.marks:empty'); // of ours, where marks are
+    if (one.id === 'x7f3' || drawn) found.push(one.outerHTML);
     for (const {name, value} of one.attributes) {
       if (name.startsWith('on') || name === 'srcdoc' || /^javascript:/i.test(value))
         found.push(`${name}=${value}`);
