@@ -183,7 +183,7 @@ def routes(services: ViewerServices, worklist: Worklist) -> list[Route]:
     async def read(request: Request) -> Response:
         reader = guard.signed_in(request.scope).name
         found = await asyncio.to_thread(marks.of, reader, request.path_params["key"])
-        return reply(request, found, headers={"Cache-Control": "no-store"})
+        return reply(request, found)
 
     async def write(request: Request) -> Response:
         reader = guard.signed_in(request.scope).name

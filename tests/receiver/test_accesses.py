@@ -101,4 +101,4 @@ def test_what_cannot_be_noted_is_not_shown(filled: Filled) -> None:
             return [first.status_code, (await client.get(FRAME)).status_code]
 
     assert asyncio.run(ask()) == [StorageError.http_status, 200]
-    assert book.events == ["study-accessed"]
+    assert book.events == ["sign-in", "study-accessed"]

@@ -99,8 +99,10 @@ def test_every_route_needs_a_session(viewer_server: ViewerServer) -> None:
                 asked += 1
                 # of people, factors and the lock: tests/receiver/test_people.py
                 if not path.startswith((*OWN, "/api/events", "/api/sign-out")):
-                    here = {404} if "/forms/" in path else {200, 204}  # this study has no form
-                    here |= {400} if path.startswith("/api/audit/") else set()  # no words
+                    # this study has no form, and its slide no profile
+                    here = {404} if "/forms/" in path or "/colours/" in path else {200, 204}
+                    here |= {400, 404, 409} if method != "GET" else set()  # no words, not theirs
+                    here = {403} if path.startswith("/api/audit/") else here
                     assert reader.request(method, path).status_code in here, path
         for path in ("/api", "/api/", "/api/nothing", "/dicomweb", "/dicomweb/", "/api/../api/x"):
             assert stranger.get(path).status_code == 401
