@@ -109,6 +109,7 @@ def linked(filled: Filled, tmp_path: Path) -> Iterator[Linked]:
         pinned = {"signing_certificate": sender.signing_certificate}
         db.execute(update(index.partners).where(index.partners.c.code == NORTH[1]).values(**pinned))
     trail = audit.Trail(tmp_path / "audit", "web")
+    refusals = Refusals(trail)
     receipts = Receipts(filled.index, filled.store, receiver, {})
     frames = Frames(filled.index, filled.store)
     services = LinkServices(
@@ -118,7 +119,7 @@ def linked(filled: Filled, tmp_path: Path) -> Iterator[Linked]:
         receipts,
         receiver.ca,
         RECEIVER[1],
-        refused=Refusals(trail).note,
+        refused=refusals.note,
         note=trail.note,
         evidence=Evidence(filled.index, receiver, tmp_path / "data", 1000, trail.note),
     )
@@ -131,4 +132,5 @@ def linked(filled: Filled, tmp_path: Path) -> Iterator[Linked]:
         with httpx.Client(base_url=url, verify=context, timeout=40, limits=limits) as client:
             yield Linked(filled, receiver, sender, receipts, url, client, services, own)
     receipts.close()
+    refusals.close()  # or it would count on when the trail is closed
     trail.close()
