@@ -83,6 +83,7 @@ def house_of(outbox: Outbox) -> House:
     """Return what the sender of an outbox's data directory has decided, read from its files."""
     from common.proof.identity import Node
     from common.proof.role import Role
+    from common.settings import Sender
 
     data = outbox.path.parent
     own = Node.load(data, Role.REQUESTER).institution.code

@@ -338,7 +338,7 @@ TRANSFER_KEYS = (
     *("study_uid", "test", "requested", "prior", "withdrawn"),
     *("instances", "held", "of", "bytes_held", "bytes", "digests_equal"),
     *("attempts", "error", "judgement", "direct_ja", "direct_en", "notes", "basis"),
-    *("created", "started", "delivered", "finished"),
+    *("created", "started", "delivered", "finished", "reader"),
 )
 
 
