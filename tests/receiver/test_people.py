@@ -360,6 +360,7 @@ def test_break_glass_alarms_and_is_disabled_after(filled: Filled) -> None:
     assert door.sign_in("hijo", fresh)[0].emergency
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("AUT-02", "AUT-05")
 def test_the_console_resets_and_is_written_down(tmp_path: Path) -> None:
     from typer.testing import CliRunner
@@ -406,6 +407,7 @@ def test_the_console_resets_and_is_written_down(tmp_path: Path) -> None:
     assert audit.last(data / "audit", "break-glass", 9)[0]["what"] == "sealed"
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("AUT-04")
 def test_the_administrator_sets_people_up(door: Door) -> None:
     Accounts(door.filled.index, second_factor=True).add(ADMIN, PASSWORD, role="administrator")

@@ -52,6 +52,7 @@ def test_the_page_shows_filters_and_is_noted(audit: Screen, ward: Ward) -> None:
     audit.until(f"document.querySelectorAll('{ROWS}').length === 0", "nobody")
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("AUD-07")
 def test_a_review_is_signed_off(audit: Screen, ward: Ward) -> None:
     page = audit.page
@@ -95,6 +96,7 @@ def test_tampering_is_named_on_the_page(audit: Screen, ward: Ward) -> None:
     path.write_bytes(whole + written)
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("AUD-07")
 def test_what_is_shown_can_be_saved(audit: Screen, ward: Ward, tmp_path: Path) -> None:
     with audit.page.expect_download() as coming:

@@ -127,6 +127,7 @@ def test_10_an_alarm_that_cannot_be_heard_is_never_silent_on_the_screen(
     expect(page).to_have_title("(1) 緊急 – todoke")
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("UX-04")
 def test_10_a_sign_in_lets_the_alarm_sound_and_says_that_somebody_listens(
     page: Page, growing: tuple[Room, str, str, list[Path]]
@@ -146,6 +147,7 @@ def test_10_a_sign_in_lets_the_alarm_sound_and_says_that_somebody_listens(
     expect(page).to_have_title("(1) 緊急 – todoke")
 
 
+@pytest.mark.slow
 def test_14_neither_back_nor_a_dropped_file_loses_the_case(screen: Screen, ward: Ward) -> None:
     page = screen.page
     screen.open(ward.keys["takahashi"])
@@ -164,6 +166,7 @@ def test_14_neither_back_nor_a_dropped_file_loses_the_case(screen: Screen, ward:
     assert page.url.endswith(ward.keys["takahashi"])
 
 
+@pytest.mark.slow
 def test_another_readers_case_is_taken_over_with_a_reason_only(
     page: Page, growing: tuple[Room, str, str, list[Path]]
 ) -> None:

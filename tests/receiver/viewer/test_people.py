@@ -176,6 +176,7 @@ def test_passkey_signs_in_and_unlocks(desk: Page, strict: Secure, ward: Ward) ->
     screen.until("window.__todoke.view?.ready === true", "the same study")
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("AUT-06")
 def test_without_a_hand_every_window_is_hidden(browser: Browser, ward: Ward) -> None:
     services = replace(_services(ward), second_factor=False, lock_seconds=2)

@@ -143,6 +143,7 @@ def test_values_under_the_probe_and_in_an_ellipse_are_of_the_modality_lut(
     assert area == pytest.approx(np.pi * 400 * phantoms.ROWS * phantoms.COLUMNS, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.neverhappen
 @pytest.mark.requirement("RAD-04")
 def test_a_length_at_the_detector_says_so_and_without_spacing_it_is_of_pixels(
@@ -163,6 +164,7 @@ def test_a_length_at_the_detector_says_so_and_without_spacing_it_is_of_pixels(
     assert first_number(words) == pytest.approx(60, abs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.neverhappen
 def test_sides_are_right_after_turning_and_mirroring(reading: Reading) -> None:
     reading.fresh()
@@ -224,6 +226,7 @@ def test_the_prior_lies_beside_in_a_frame_of_its_own_and_scrolls_in_step(reading
     assert reading.page.locator(".pane.prior").count() == 0
 
 
+@pytest.mark.slow
 def test_lines_show_where_the_other_plane_cuts(reading: Reading) -> None:
     reading.fresh()
     reading.page.locator("[data-layout='1x2']").click()
@@ -258,6 +261,7 @@ def test_tab_goes_from_pane_to_pane_and_f6_leaves_them(reading: Reading) -> None
     reading.page.locator("[data-layout='1x1']").click()
 
 
+@pytest.mark.slow
 def test_keys_are_known_by_their_place_while_an_input_method_is_on(reading: Reading) -> None:
     reading.fresh()
     reading.page.evaluate(
@@ -297,6 +301,7 @@ def test_marks_come_back_for_their_reader_and_for_no_other(
     context.close()
 
 
+@pytest.mark.slow
 def test_the_verb_says_who_has_marked_what(reading: Reading) -> None:
     folder = reading.room.store.root.parent
     told = CliRunner().invoke(receiver, ["marks", "list", "--json", "--data", str(folder)])
@@ -339,6 +344,7 @@ def test_planes_through_the_volume_lie_where_the_slices_do(reading: Reading) -> 
     reading.screen.press("m")
 
 
+@pytest.mark.slow
 def test_an_image_is_gone_to_by_number_and_cine_walks_on(reading: Reading) -> None:
     reading.fresh()
     reading.screen.press("g")

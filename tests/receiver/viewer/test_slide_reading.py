@@ -135,6 +135,7 @@ def test_a_slide_is_read_to_the_end_by_keys_alone(case: Case) -> None:
     assert screen.view()["seen"] < 0.5
 
 
+@pytest.mark.slow
 def test_the_keys_work_with_a_japanese_ime_on(case: Case) -> None:
     screen = case.screen
     for code, um in (("Digit4", 1.0), ("Digit5", 0.5), ("Digit6", 0.25)):
@@ -145,6 +146,7 @@ def test_the_keys_work_with_a_japanese_ime_on(case: Case) -> None:
     assert screen.view()["um"] > 0.5
 
 
+@pytest.mark.slow
 def test_a_turned_slide_shows_the_same_tissue(case: Case) -> None:
     screen = case.screen
     screen.press("0", "j")
@@ -266,6 +268,7 @@ def test_lengths_are_right_and_marks_are_the_users_own(case: Case, browser: Brow
     screen.until("window.__todoke.view.marks === 0", "both are gone")
 
 
+@pytest.mark.slow
 def test_a_rescan_is_asked_for_with_its_reason(case: Case) -> None:
     screen = case.screen
     screen.press("Shift+R")
@@ -277,6 +280,7 @@ def test_a_rescan_is_asked_for_with_its_reason(case: Case) -> None:
     assert (row.study, row.series_uid, row.reason) == (case.key, "2.25.4712.1", "focus")
 
 
+@pytest.mark.slow
 def test_a_gamepad_moves_the_field_and_changes_the_slide(case: Case) -> None:
     screen = case.screen
     screen.press("5")
@@ -297,6 +301,7 @@ def test_a_gamepad_moves_the_field_and_changes_the_slide(case: Case) -> None:
     screen.page.evaluate("navigator.getGamepads = () => []")
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("WSI-15")
 def test_each_focal_plane_is_shown(case: Case) -> None:
     screen = case.screen

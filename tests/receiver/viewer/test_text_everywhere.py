@@ -185,6 +185,7 @@ def test_every_string_is_text_on_every_page(page: Page, attacked: Attacked) -> N
     judge(page, told, attacked.words)
 
 
+@pytest.mark.slow
 def test_words_of_an_error_are_text(page: Page, attacked: Attacked) -> None:
     """A receiver's refusal is shown as it is written, whatever somebody put into it."""
     told = watch(page)
@@ -200,6 +201,7 @@ def test_words_of_an_error_are_text(page: Page, attacked: Attacked) -> None:
     page.unroute_all()
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("PRI-07")
 def test_a_day_leaves_the_session_cookie_and_a_language_and_no_title_but_urgent(
     page: Page, attacked: Attacked
