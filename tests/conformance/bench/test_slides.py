@@ -36,7 +36,8 @@ def of(lengths: list[list[int]], size: int = 1000) -> Slide:
 
 def done(**ours: float) -> dict[str, Outcome]:
     """Every entrant ran once: ours in these times, each other in one second."""
-    times = {"view": 1.0, "viewport": 1.0, "total": 1.0, "sender": 1.0, "tissue": 1.0}
+    times = {"view": 1.0, "viewport": 1.0, "total": 1.0, "receipt": 1.0, "sender": 1.0}
+    times["tissue"] = 1.0
     every = {name: Outcome([Run(times, 2.0, {PRODUCT: 9})]) for name in
              (OURS, SEEN, COPIED, CONVERTED, DICOMIZED)}  # fmt: skip
     memory = {"sender": 60_000_000, "receiver_other": 80_000_000}
@@ -117,11 +118,12 @@ def test_viewport_is_the_heaviest_block_of_the_lower_half() -> None:
 def test_rows_are_those_of_the_issue() -> None:
     cases = push.cases(of([[1]], size=197_700_000), [push.PUSH])
     assert [(case.peer_name, case.goal) for case in cases[:3]] == SHOW
-    total, cpu = cases[3:5]
+    total, receipt, cpu = cases[3:6]
     assert total.peer == pytest.approx(197.7e6 * 8 / 100e6), "the line's own time"
     assert total.goal == pytest.approx(1 / 1.06)
+    assert (receipt.time, receipt.peer) == ("receipt", 2.0), "issue 6's, after the last byte"
     assert (cpu.time, cpu.peer) == ("sender", 5.0)
-    assert [(case.peer_name, case.goal) for case in cases[5:]] == BESIDE
+    assert [(case.peer_name, case.goal) for case in cases[6:]] == BESIDE
     every = push.cases(of([[1]], size=197_700_000))
     assert every[: len(cases)] == cases
     more = [(case.ours, case.peer_name, case.goal) for case in every[len(cases) :]]
