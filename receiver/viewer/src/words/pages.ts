@@ -2,6 +2,7 @@
 
 export const PAGES_WORDS = {
   "account.back": ["戻る", "Back"],
+  "step.kind": ["種類", "Kind"],
   "step.claim": ["引受け", "Claim"],
   "step.query": ["照会", "Query"],
   "step.done": ["完了", "Done"],
