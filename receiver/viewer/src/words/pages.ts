@@ -48,6 +48,7 @@ export const FACTS: Readonly<Record<string, readonly [string, string]>> = {
   repeats: ["ほかに同じもの (件)", "Repeats"],
   requests: ["要求数", "Requests"],
   seconds: ["秒", "Seconds"],
+  session: ["セッション", "Session"],
   sop_classes: ["SOP クラス", "SOP classes"],
   state: ["状態", "State"],
   step: ["段階", "Step"],
