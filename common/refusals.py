@@ -1,5 +1,7 @@
 """Refusals at the doors, in the audit trail: every one counted, repeats in one line.
 
+Wrong passwords are counted in the same way (event ``sign-in``, outcome ``refused``).
+
 A flood of refusals must neither fill the disk nor make each of them wait for
 it.  The first of its kind (address, cause, certificate) is written at once; what
 repeats it within the interval is counted and written as one line when the
@@ -13,10 +15,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from common import tls
-from common.audit import Trail
 from common.errors import StorageError
 from common.logs import visible
 
@@ -27,10 +28,19 @@ KINDS = 200  # lines of one interval that are written at once; more are counted 
 MANY = "*"  # stands for an address where there are more kinds than that
 _LONGEST = 300  # characters of a cause or a name
 
-_Key = tuple[str, str, str, str | None]  # address, cause, door, fingerprint
+_Key = tuple[str, str, str, str, str | None]  # address, cause, door, user, fingerprint
 
 #: Address, cause in both languages, certificate (DER).
 Refused = Callable[[str, str, bytes | None], None]
+
+
+class Notes(Protocol):
+    """What writes an event durably: :class:`common.audit.Trail`, or who passes it on."""
+
+    @property
+    def note(self) -> Callable[..., None]:
+        """Write an event with its facts."""
+        ...
 
 
 @dataclass(slots=True)
@@ -47,8 +57,10 @@ class Refusals:
 
     Parameters
     ----------
-    trail : Trail
+    trail : Notes
         Stays its owner's to close, after :meth:`close`.
+    event : str
+        Under which refusals are written.
     interval : float
         Seconds for which repeats are counted.
     clock : callable
@@ -59,13 +71,15 @@ class Refusals:
 
     def __init__(
         self,
-        trail: Trail,
+        trail: Notes,
         *,
+        event: str = EVENT,
         interval: float = INTERVAL,
         clock: Callable[[], float] = time.monotonic,
         **facts: Any,
     ) -> None:
         self._trail = trail
+        self._event = event
         self._interval = interval
         self._clock = clock
         self._facts = facts
@@ -83,7 +97,13 @@ class Refusals:
         return noted
 
     def note(
-        self, address: str, cause: str, certificate: bytes | None = None, *, door: str = ""
+        self,
+        address: str,
+        cause: str,
+        certificate: bytes | None = None,
+        *,
+        door: str = "",
+        user: str = "",
     ) -> None:
         """Write a refusal, or count it.
 
@@ -97,20 +117,24 @@ class Refusals:
             The peer's leaf, DER.
         door : str
             Where, if one trail has several.
+        user : str
+            Whose session it was; of a name that was only typed, nothing.
         """
         shown = tls.fingerprint(certificate) if certificate else None
         cause = one_line(cause)
         with self._changed:
-            key = address, cause, door, shown
+            key = address, cause, door, user, shown
             if key not in self._kinds and len(self._kinds) >= KINDS:
                 # addresses and names are the peer's to choose, and endless
-                key, address, certificate, shown = (MANY, "", door, None), MANY, None, None
+                key, address, certificate, shown = (MANY, "", door, "", None), MANY, None, None
+                user = ""
                 cause = "種類が多く、まとめて数えました / too many kinds, counted together"
             known = self._kinds.get(key)
             if known is not None:
                 known.repeats += 1
                 return
             facts: dict[str, Any] = {"door": door} if door else {}
+            facts |= {"user": user} if user else {}
             facts |= {"address": address, "cause": cause, "certificate": shown}
             facts["subject"] = subject_of(certificate)
             first = self._kinds[key] = _Kind(facts, self._clock())
@@ -119,7 +143,7 @@ class Refusals:
                 self._thread.start()
             self._changed.notify_all()
         try:
-            self._trail.note(EVENT, **self._facts, **facts)
+            self._trail.note(self._event, **self._facts, **facts)
         except StorageError as error:  # it stays counted until the disk takes it
             log.error("refusal of %s not written: %s", address, error)
             with self._changed:
@@ -161,7 +185,7 @@ class Refusals:
                 continue
             count = {"repeats": kind.repeats, "seconds": round(self._clock() - kind.since)}
             try:
-                self._trail.note(EVENT, **self._facts, **kind.facts, **count)
+                self._trail.note(self._event, **self._facts, **kind.facts, **count)
             except StorageError as error:
                 log.error("%d refusals of %s not written: %s", kind.repeats, key[0], error)
                 self._keep(key, kind)

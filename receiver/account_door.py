@@ -17,6 +17,7 @@ from common.errors import (
     SignInFailed,
     UsageError,
 )
+from common.refusals import Refusals
 from common.web import guard
 from common.web.accounts import ABSOLUTE_SECONDS, Accounts, User
 from common.web.passkeys import Passkeys, host_of
@@ -42,9 +43,9 @@ def accounts_of(services: ViewerServices, version: Callable[[], int | None]) -> 
     )
 
 
-def routes(services: ViewerServices, accounts: Accounts) -> list[BaseRoute]:
+def routes(services: ViewerServices, accounts: Accounts, wrong: Refusals) -> list[BaseRoute]:
     """Return the routes of signing in, of the session and of one's own account."""
-    door = AccountDoor(services, accounts)
+    door = AccountDoor(services, accounts, wrong)
     table: dict[str, tuple[str, Endpoint]] = {
         "/api/sign-in": ("POST", door.sign_in),
         "/api/sign-in/totp": ("POST", door.by_code("totp")),
@@ -74,8 +75,9 @@ def routes(services: ViewerServices, accounts: Accounts) -> list[BaseRoute]:
 class AccountDoor:
     """What these routes share: accounts, passkeys, the trail."""
 
-    def __init__(self, services: ViewerServices, accounts: Accounts) -> None:
+    def __init__(self, services: ViewerServices, accounts: Accounts, wrong: Refusals) -> None:
         self.services = services
+        self.wrong = wrong  # counted: guesses must not fill the disk
         self.accounts = accounts
         self.factors = accounts.factors
         self.sessions = accounts.sessions
@@ -121,10 +123,10 @@ class AccountDoor:
 
     def _refused(self, request: Request, error: SignInFailed) -> None:
         self.services.refused(address_of(request), f"{error.number} sign-in", None)
-        user = error.facts.get("user")
-        self.note("sign-in", request, user, outcome="refused")
+        user = str(error.facts.get("user") or "")
+        self.wrong.note(address_of(request), error.number, user=user)
         if error.facts.get("lockout"):
-            self.note("account", request, user, what="lockout", outcome="ok")
+            self.note("account", request, user or None, what="lockout", outcome="ok")
 
     def by_code(self, kind: str) -> Endpoint:
         """Return the second step by a code of a kind."""

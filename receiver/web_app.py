@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from common.errors import TodokeError
+from common.refusals import Refusals
 from common.web import guard
 from common.web.accounts import Accounts
 from common.web.headers import SecurityHeaders
@@ -63,18 +64,20 @@ def viewer_app(services: ViewerServices) -> Starlette:
     decoders = Decoders()
     stored = Stored(services.index, services.store)
     accesses = Accesses(services.index, services.note)
+    wrong = Refusals(services, event="sign-in", outcome="refused")
     tiles = Tiles(stored, changes, services.keep_tiles_seconds)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
+        wrong.close()
         accesses.close()
         decoders.close()
         tiles.close()
         changes.close()
 
     routes: list[BaseRoute] = [
-        *account_door.routes(services, accounts),
+        *account_door.routes(services, accounts, wrong),
         *people_door.routes(services, accounts),
         *_list_routes(services, accounts, worklist),
         *reading_routes.routes(services),

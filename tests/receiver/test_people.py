@@ -226,6 +226,26 @@ def test_a_code_is_good_once_and_guesses_lock(door: Door) -> None:
     assert door.events("sign-in", outcome="refused", user=USER)
 
 
+@pytest.mark.requirement("AUT-03")
+def test_a_flood_of_guesses_is_one_line_and_its_count(filled: Filled) -> None:
+    told: list[dict[str, Any]] = []
+    services = replace(
+        filled.services(), note=lambda event, **facts: told.append({"event": event, **facts})
+    )
+    with (
+        Listener(viewer_app(services), "127.0.0.1", 0, grace=1).in_thread() as (host, port),
+        httpx.Client(base_url=f"http://{host}:{port}", headers={"X-Todoke": "1"}) as page,
+    ):
+        for _ in range(5):
+            given = {"name": "nobody", "password": "wrong"}
+            assert page.post("/api/sign-in", json=given).status_code == 401
+        assert [one.get("repeats") for one in told if one["event"] == "sign-in"] == [None]
+    refused = [one for one in told if one["event"] == "sign-in"]
+    assert [one.get("repeats") for one in refused] == [None, 4], "closing the door writes the count"
+    assert {one["outcome"] for one in refused} == {"refused"}
+    assert "nobody" not in str(refused), "a password may have been typed as a name"
+
+
 @pytest.mark.requirement("AUT-02")
 def test_recovery_codes_are_good_once_and_kept_as_digests(door: Door) -> None:
     with door.client() as page:

@@ -17,6 +17,8 @@ export interface Frame {
   /** Put a patient on the patient line, or nobody. */
   who(row: Row | null): void;
   progress(content: Node | null): void;
+  /** What a reader can do with the study that is open. */
+  steps(content: Node | null): void;
   user(user: User | null, hands?: { signOut(): void; away(): void; go(path: string): void }): void;
 }
 
@@ -24,6 +26,7 @@ export function makeFrame(home: () => void): Frame {
   const who = h("div", { class: "who", "data-role": "patient-line", lang: "ja" });
   const asked = h("div", { class: "asked-of" });
   const progress = h("div", { class: "head-progress" });
+  const steps = h("div", { class: "steps-of" });
   const live = h("div", { class: "live" });
   const account = h("div", { class: "account" });
   const stage = h("main", { class: "stage" });
@@ -43,6 +46,7 @@ export function makeFrame(home: () => void): Frame {
       who,
       asked,
       progress,
+      steps,
       live,
       heard,
       languages(),
@@ -72,6 +76,7 @@ export function makeFrame(home: () => void): Frame {
       shown = row;
       draw();
     },
+    steps: (content) => steps.replaceChildren(...(content ? [content] : [])),
     progress: (content) => progress.replaceChildren(...(content ? [content] : [])),
     user(user, hands) {
       live.hidden = user?.role !== "reader"; // only readers have a list that is live

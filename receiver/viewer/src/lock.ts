@@ -12,11 +12,18 @@ import { ask, say } from "./pages/sign_in";
 import type { User } from "./types";
 import { word } from "./words";
 
+/** What a view forgets when the page is locked, and gets again once its reader is back. */
+export interface Clears {
+  clear(): void;
+  back(): void;
+}
+
 const AGAIN_MS = 250;
 
-let cover: HTMLElement | null = null;
+let cover: HTMLDialogElement | null = null;
 let clearing = 0;
 const waiting: (() => void)[] = [];
+const clears = new Set<Clears>();
 const kept = new Map<HTMLCanvasElement, HTMLCanvasElement>();
 
 export const isLocked = (): boolean => cover !== null;
@@ -24,6 +31,17 @@ export const isLocked = (): boolean => cover !== null;
 /** Resolves once nothing is locked. */
 export function unlocked(): Promise<void> {
   return cover === null ? Promise.resolve() : new Promise((done) => waiting.push(done));
+}
+
+/** Let decoded images be forgotten while the page is locked (AUT-06); the answer ends it. */
+export function onLock(one: Clears): () => void {
+  clears.add(one);
+  return () => clears.delete(one);
+}
+
+/** Keys are the lock's alone: none may reach the page below, whatever has the focus. */
+function hold(event: Event): void {
+  if (!(event.target instanceof Node && cover?.contains(event.target))) event.stopImmediatePropagation();
 }
 
 /** Cover the page; `out` signs out, `opened` is told when the reader is back. */
@@ -34,7 +52,10 @@ export function coverPage(user: User, factors: readonly string[], opened: () => 
   clearing = window.setInterval(blank, AGAIN_MS); // what was on its way draws behind the cover
   cover = question(user, factors, opened, out);
   document.body.append(cover);
+  cover.showModal(); // above a question that was open, which the page's other elements are not
   cover.querySelector("input")?.focus();
+  window.addEventListener("keydown", hold, true);
+  for (const one of clears) one.clear();
   for (const child of document.body.children) child.toggleAttribute("inert", child !== cover);
 }
 
@@ -42,6 +63,7 @@ export function coverPage(user: User, factors: readonly string[], opened: () => 
 export function uncover(): void {
   if (cover === null) return;
   window.clearInterval(clearing);
+  window.removeEventListener("keydown", hold, true);
   cover.remove();
   cover = null;
   for (const child of document.body.children) child.removeAttribute("inert");
@@ -55,6 +77,7 @@ export function uncover(): void {
   }
   kept.clear();
   for (const done of waiting.splice(0)) done();
+  for (const one of clears) one.back();
   window.dispatchEvent(new Event("resize"));
 }
 
@@ -78,7 +101,7 @@ function blank(): void {
   }
 }
 
-function question(user: User, factors: readonly string[], opened: () => void, out: () => void): HTMLElement {
+function question(user: User, factors: readonly string[], opened: () => void, out: () => void): HTMLDialogElement {
   const password = h("input", { id: "unlock", type: "password", autocomplete: "current-password", required: true });
   const form = ask(
     word("auth.lock"),
@@ -96,5 +119,12 @@ function question(user: User, factors: readonly string[], opened: () => void, ou
     form.append(h("button", { type: "button", onclick: use }, word("auth.usepasskey")));
   }
   form.append(h("button", { type: "button", class: "plain", onclick: out }, word("auth.out")));
-  return h("div", { class: "lock", role: "dialog", "aria-modal": "true", "data-role": "lock" }, form);
+  const made = h("dialog", { class: "lock", closedby: "none", "aria-labelledby": "lock-title", "data-role": "lock" }, form);
+  form.querySelector("h1")?.setAttribute("id", "lock-title");
+  made.addEventListener("keydown", (event) => event.stopPropagation());
+  made.addEventListener("cancel", (event) => event.preventDefault());
+  made.addEventListener("close", () => {
+    if (made.isConnected) made.showModal(); // no key opens the lock
+  });
+  return made;
 }

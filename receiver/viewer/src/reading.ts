@@ -4,7 +4,7 @@ import * as api from "./api";
 import { ask } from "./dialog";
 import { h } from "./dom";
 import type { Row } from "./types";
-import { inLanguage, word, type Word } from "./words";
+import { inLanguage, say, word, type Word } from "./words";
 
 export interface Asks {
   readonly arrived: number;
@@ -122,7 +122,7 @@ export async function finish(row: Row, then: () => void = () => undefined): Prom
 export async function query(row: Row, kind = "query"): Promise<void> {
   const history = await api.history(row.key);
   const kinds = ["query", "prior", ...(row.kind === "slide" ? ["rescan"] : []), ...(history.advice ? ["advice"] : [])];
-  const chosen = h("select", { id: "query-kind" }, ...kinds.map((one) => h("option", { value: one }, word(`query.kind.${one}` as Word))));
+  const chosen = h("select", { id: "query-kind", "aria-label": say("step.kind") }, ...kinds.map((one) => h("option", { value: one }, word(`query.kind.${one}` as Word))));
   chosen.value = kind;
   const text = h("textarea", { id: "query-text", rows: 4, maxlength: 1000, required: true });
   const wrong = h("p", { class: "said", role: "alert" });

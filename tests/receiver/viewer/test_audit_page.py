@@ -78,8 +78,11 @@ def test_tampering_is_named_on_the_page(audit: Screen, ward: Ward) -> None:
     now = lines(ward, "audit-read")[-1]["at"]
     from datetime import datetime
 
-    heads.seal(trails, node, node.signing_certificate, dict, datetime.fromisoformat(now))
     button = audit.page.get_by_role("button", name="改ざんを調べる")
+    button.click()
+    audit.until("document.querySelector('.audit-said.unsure') !== null", "nothing is signed yet")
+    assert "確定できません" in audit.page.locator(".audit-said").inner_text()
+    heads.seal(trails, node, node.signing_certificate, dict, datetime.fromisoformat(now))
     button.click()
     audit.until(
         "document.querySelector('.audit-said').textContent.includes('異常はありません')", "ok"

@@ -48,6 +48,7 @@ export function showAccount(frame: Frame): () => void {
     h(
       "section",
       { class: "people" },
+      h("button", { type: "button", onclick: () => frame.home() }, "← ", word("account.back")),
       h("h1", {}, word("account.title")),
       h("label", { for: "present" }, word("account.confirm"), password),
       said,

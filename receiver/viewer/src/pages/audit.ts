@@ -4,6 +4,7 @@ import { request } from "../api";
 import { h } from "../dom";
 import type { Frame } from "../frame";
 import { inLanguage, onLanguage, say, type Word, word } from "../words";
+import { FACTS, FACT_VALUES } from "../words/pages";
 
 type Line = Record<string, unknown> & { at: string; event: string; ja: string; en: string };
 interface Found {
@@ -82,6 +83,7 @@ export function showAudit(frame: Frame): () => void {
         : word("audit.never"),
     );
     body.replaceChildren(...found.rows.map((line) => row(line, japanese)));
+    if (found.rows.length === 0) count.replaceChildren(word("audit.nothing"));
   };
   const search = async (): Promise<void> => {
     found = (await (await post("/api/audit/search", asked())).json()) as Found;
@@ -91,15 +93,14 @@ export function showAudit(frame: Frame): () => void {
     const report = (await (await post("/api/audit/verify", {})).json()) as Report;
     const amiss = report.findings.length;
     said.classList.toggle("alarm", amiss > 0);
+    said.classList.toggle("unsure", amiss === 0 && report.heads === 0);
     said.replaceChildren(
-      amiss
-        ? word("audit.amiss", { n: amiss })
-        : word("audit.sound", { l: report.lines, h: report.heads, u: report.unsigned }),
+      amiss ? word("audit.amiss", { n: amiss }) : checked(report),
       ...report.findings.map((one) => h("span", { class: "finding" }, inLanguage() === "ja" ? one.ja : one.en)),
     );
   };
   const sign = async (): Promise<void> => {
-    said.classList.remove("alarm");
+    said.classList.remove("alarm", "unsure");
     if (!since.value || !until.value) {
       said.replaceChildren(word("audit.period"));
       since.focus();
@@ -185,7 +186,7 @@ function row(line: Line, japanese: boolean): HTMLElement {
     h("td", {}, japanese ? line.ja : line.en),
     h("td", {}, line.outcome === undefined ? "" : outcome ? word(outcome) : String(line.outcome)),
     h("td", {}, String(line.address ?? "")),
-    h("td", { class: "details" }, details(line)),
+    h("td", { class: "details" }, details(line, japanese)),
   );
 }
 
@@ -198,9 +199,33 @@ function time(iso: string): string {
   return Number.isNaN(date.getTime()) ? iso : date.toLocaleString("ja-JP", { hour12: false });
 }
 
-function details(line: Line): string {
-  return Object.entries(line)
-    .filter(([key, value]) => !SHOWN.has(key) && value !== null && value !== "")
-    .map(([key, value]) => `${key}: ${typeof value === "string" ? value : JSON.stringify(value)}`)
-    .join("  ");
+/** What is not in a column of its own: each fact by its name in the reader's language. */
+function details(line: Line, japanese: boolean): HTMLElement {
+  const side = japanese ? 0 : 1;
+  const told = (value: unknown): string => {
+    if (Array.isArray(value)) return value.map(told).join("、");
+    if (typeof value === "object" && value !== null) {
+      return Object.entries(value)
+        .map(([key, inner]) => `${FACTS[key]?.[side] ?? key} ${told(inner)}`)
+        .join("、");
+    }
+    const text = String(value);
+    return FACT_VALUES[text]?.[side] ?? text;
+  };
+  const facts = Object.entries(line).filter(([key, value]) => {
+    const nothing = value === null || value === "" || (Array.isArray(value) && value.length === 0);
+    return !SHOWN.has(key) && !nothing;
+  });
+  return h(
+    "dl",
+    {},
+    ...facts.map(([key, value]) => h("div", {}, h("dt", {}, FACTS[key]?.[side] ?? key), h("dd", {}, told(value)))),
+  );
+}
+
+/** Never more than was checked: without a signed head the end could be cut off unseen. */
+function checked({ lines, heads, unsigned }: Report): HTMLElement {
+  if (lines === 0) return word("audit.empty");
+  if (heads === 0) return word("audit.unsigned", { l: lines });
+  return word("audit.holds", { l: lines, h: heads, u: unsigned });
 }

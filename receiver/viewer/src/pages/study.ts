@@ -13,6 +13,7 @@ import {
 import { h } from "../dom";
 import type { Frame } from "../frame";
 import { publish } from "../hook";
+import { StudySteps } from "../study_steps";
 import { passing, pause } from "../trouble";
 import type { User } from "../types";
 import { showsPatient } from "../window_group";
@@ -31,6 +32,7 @@ export function showStudy(
 ): () => void {
   const opening = begin(key);
   let view: View | null = null;
+  let steps: StudySteps | null = null;
   const waiting = h("p", { class: "notice", role: "status" }, word("study.load"));
   const slow = window.setTimeout(() => frame.stage.replaceChildren(waiting), 300);
   const run = async (): Promise<void> => {
@@ -42,6 +44,8 @@ export function showStudy(
     showsPatient(context.study);
     frame.who(context.study);
     publish(context);
+    steps = new StudySteps(context);
+    frame.steps(steps.element);
     view = make(frame, context, user);
   };
   run().catch((error: unknown) => {
@@ -54,6 +58,8 @@ export function showStudy(
     window.clearTimeout(slow);
     showsPatient(null);
     publish(null);
+    steps?.close();
+    frame.steps(null);
     view?.close();
   };
 }

@@ -35,6 +35,18 @@ function hasGpu(): boolean {
   return !SOFTWARE.test(renderer);
 }
 
+/** Forget decoded images while the page is locked, those too that are on their way (AUT-06). */
+export function forgetDecoded(still: () => boolean): void {
+  if (started === null) return;
+  core.cache.purgeCache();
+  void Promise.all(pending).then(() => {
+    if (still()) core.cache.purgeCache();
+  });
+}
+
+/** Bytes of decoded images in the cache. */
+export const held = (): number => (started === null ? 0 : core.cache.getCacheSize());
+
 const pending = new Set<Promise<unknown>>();
 
 /**

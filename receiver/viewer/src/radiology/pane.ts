@@ -128,6 +128,14 @@ export class Pane {
     if (of) await prefetch(of.context, of.of(this.series), this.slots(), stack.place, () => stack !== this.stack);
   }
 
+  /** Fetch anew what the lock has made the page forget. */
+  async refetch(): Promise<void> {
+    const { stack } = this;
+    if (!stack) return;
+    await stack.show(stack.place);
+    if (stack === this.stack) await this.ahead(stack);
+  }
+
   /** Places have been filled or added. */
   grown(): void {
     const { stack } = this;

@@ -144,7 +144,8 @@ export class Stack {
   private ownWindow(slot: Slot, id: string, choice = 0): Window {
     const own = ownWindows(this.data.get(slot) ?? {})[choice];
     if (own) return { ...own, name: "win.original" };
-    const pixels = core.cache.getImage(id)?.getPixelData();
+    const shown = this.viewport?.getCornerstoneImage(); // in no cache any more after a lock
+    const pixels = (shown?.imageId === id ? shown : core.cache.getImage(id))?.getPixelData();
     return pixels ? automatic(pixels) : { width: 400, center: 40, name: "win.auto" };
   }
 

@@ -6,6 +6,7 @@ import { h } from "../dom";
 import * as events from "../events";
 import { arrival, studyLine, type Frame } from "../frame";
 import { publishView, type Shown } from "../hook";
+import { isLocked, onLock } from "../lock";
 import type { View } from "../pages/study";
 import { persist, tellOpened } from "../trouble";
 import type { Row, Study, User } from "../types";
@@ -13,7 +14,7 @@ import { onLanguage, word } from "../words";
 import { makeActions, makeHand } from "./actions";
 import { Arriving } from "./arriving";
 import { Cine } from "./cine";
-import { engine, withoutGpu } from "./engine";
+import { engine, forgetDecoded, held, withoutGpu } from "./engine";
 import { cut } from "./geometry";
 import { bindHand, bindKeys, type Tool } from "./input";
 import { firstLayout, firstSeries, hang, PANES, type Layout } from "./layout";
@@ -100,6 +101,10 @@ export class RadiologyView implements View, PaneHost {
       events.listen({ study: (key) => this.hint(key) }),
       onLanguage(() => this.redraw()),
       () => sized.disconnect(),
+      onLock({
+        clear: () => forgetDecoded(isLocked),
+        back: () => this.panes.forEach((pane) => void pane.refetch().catch(() => undefined)),
+      }),
       () => window.clearInterval(ticking),
       () => window.clearTimeout(this.soon),
     ];
@@ -388,6 +393,7 @@ export class RadiologyView implements View, PaneHost {
       linked: this.link.mode,
       marks: this.main.book.all.length,
       saved: this.kept.saved,
+      held: held(),
       ...this.volume?.shown(),
     };
   }

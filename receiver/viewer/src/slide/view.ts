@@ -7,6 +7,7 @@ import * as events from "../events";
 import { arrival, studyLine, type Frame } from "../frame";
 import { publishView, type Shown } from "../hook";
 import type { View } from "../pages/study";
+import { onLock } from "../lock";
 import { persist, tellOpened } from "../trouble";
 import type { Series, Study } from "../types";
 import { onLanguage, say, word } from "../words";
@@ -83,6 +84,7 @@ class SlideView implements View {
       events.listen({ study: (key) => this.hint(key, true), frames: ({ key }) => this.hint(key, false) }),
       onLanguage(() => this.redraw()),
       () => window.clearTimeout(this.soon),
+      onLock({ clear: () => this.panes.forEach((pane) => pane.canvas?.anew()), back: () => undefined }),
       watchGamepad({
         pan: (x, y) => this.pan(x, y),
         zoom: (factor) => this.pane.canvas?.zoomBy(factor),
@@ -102,9 +104,7 @@ class SlideView implements View {
     this.panes = [];
   }
 
-  private get pane(): Pane {
-    return this.panes[this.active] as Pane;
-  }
+  private get pane(): Pane { return this.panes[this.active] as Pane; }
   private viewedOf(series: SlideSeries, pyramid: Pyramid): Viewed {
     const known = this.known.get(series.series_uid) ?? new Viewed(pyramid.columns, pyramid.rows);
     this.known.set(series.series_uid, known);

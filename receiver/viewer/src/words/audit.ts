@@ -12,10 +12,6 @@ export const AUDIT_WORDS = {
   "audit.show": ["表示", "Show"],
   "audit.save": ["書き出す", "Save as a file"],
   "audit.verify": ["改ざんを調べる", "Check for tampering"],
-  "audit.sound": [
-    "異常はありません: {l} 行、署名 {h} 件 (署名後の {u} 行は次の署名まで未確定)",
-    "Nothing amiss: {l} lines, {h} signed heads ({u} lines wait for the next one)",
-  ],
   "audit.amiss": ["異常が {n} 件あります。管理者以外の責任者に連絡してください",
     "{n} findings. Tell the person responsible, not the administrator alone"],
   "audit.signoff": ["この期間の定期確認を記録", "Sign off this period"],

@@ -1,0 +1,216 @@
+"""Every page as a newcomer meets it, in Japanese and English: axe-core finds no serious fault.
+
+With ``TODOKE_SCREENSHOTS`` set to a folder, a picture of each page is kept there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyotp
+import pytest
+from playwright.sync_api import Browser, Page
+
+from common.audit import Trail
+from common.web.accounts import Accounts
+from common.web.peer import Listener
+from receiver.viewer_services import ViewerServices
+from receiver.web_app import viewer_app
+from tests.receiver.viewer.conftest import Ward
+from tests.receiver.viewer.room import PASSWORD
+from tests.receiver.viewer.screen import Screen
+
+pytestmark = [pytest.mark.browser, pytest.mark.readingroom, pytest.mark.slow]
+
+AXE = Path(__file__).parents[3] / "receiver/viewer/node_modules/axe-core/axe.min.js"
+ROLES = ("reader", "administrator", "auditor")
+LANDSCAPE, PORTRAIT = (1920, 1080), (1080, 1920)
+
+
+@pytest.fixture(scope="module")
+def door(ward: Ward) -> Iterator[str]:
+    """The ward with a second factor for everybody; gives the address."""
+    accounts = Accounts(ward.room.index, second_factor=True)
+    for lang in ("ja", "en"):
+        for role in ROLES:
+            accounts.add(f"{role}-{lang}", PASSWORD, "森医師", role)
+    trail = Trail(ward.room.store.root.parent / "audit", "walk")
+    services = ViewerServices(
+        note=trail.note,
+        signing_certificate=ward.room.node.signing_certificate,
+        index=ward.room.index,
+        store=ward.room.store.root,
+        institution_name="旭川支援病院",
+        institution_code="0112345675",
+        https=False,
+        version="0",
+    )
+    with Listener(viewer_app(services), "127.0.0.1", 0, grace=1).in_thread() as (_, port):
+        yield f"http://localhost:{port}"
+    trail.close()
+
+
+class Walk:
+    """A person's way through the pages, and what is wrong on them."""
+
+    def __init__(self, page: Page, address: str, lang: str) -> None:
+        self.page = page
+        self.address = address
+        self.lang = lang
+        self.found: list[str] = []
+        self.kept = os.environ.get("TODOKE_SCREENSHOTS")
+
+    def look(self, name: str) -> None:
+        """Let axe-core look at what is on the screen."""
+        if self.kept:
+            self.page.screenshot(path=f"{self.kept}/{name}-{self.lang}.png")
+        self.page.evaluate(AXE.read_text("utf-8") + "; 0")
+        said: dict[str, Any] = self.page.evaluate("axe.run({resultTypes: ['violations']})")
+        assert said["testEngine"]["name"] == "axe-core"
+        for one in said["violations"]:
+            if one["impact"] not in ("serious", "critical"):
+                continue
+            for node in one["nodes"]:
+                self.found.append(f"{name}: {one['id']} {node['target']} {node['html'][:200]}")
+
+    def turned(self, size: tuple[int, int]) -> None:
+        """Turn the monitor; nothing of the page lies beyond its edge."""
+        self.page.set_viewport_size({"width": size[0], "height": size[1]})
+        wide = self.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= size[0], "beyond the edge"
+
+    def sign_in(self, name: str) -> None:
+        """Sign in for the first time: enrol an authenticator, see the recovery codes."""
+        page = self.page
+        page.goto(self.address)
+        page.locator("#name").wait_for()
+        self.look("01-sign-in")
+        page.locator("#name").fill(name)
+        page.locator("#password").fill(PASSWORD)
+        page.locator("form button[type=submit]").click()
+        page.locator(".enrol button").first.wait_for()
+        self.look("02-enrol")
+        page.locator(".enrol button").first.click()
+        page.locator("img.qr").wait_for()
+        page.locator("details summary").click()
+        self.look("03-totp")
+        self.secret = page.locator(".key").inner_text()
+        page.locator(".enrol input").first.fill(pyotp.TOTP(self.secret).now())
+        page.locator("form button[type=submit]").click()
+        page.locator("[data-role='recovery-codes'] li").first.wait_for()
+        self.look("04-recovery")
+        page.locator("[data-role='recovery-codes'] ~ button").click()
+
+    def sign_in_again(self, name: str) -> None:
+        """The second factor's own page."""
+        page = self.page
+        page.context.clear_cookies()
+        page.goto(self.address)
+        page.locator("#name").fill(name)
+        page.locator("#password").fill(PASSWORD)
+        page.locator("form button[type=submit]").click()
+        page.locator("#code").wait_for()
+        self.look("05-second")
+        # a code counts once, and that of the next 30 s counts already (RFC 6238 5.2)
+        page.locator("#code").fill(pyotp.TOTP(self.secret).at(int(time.time()) + 30))
+        page.locator("form button[type=submit]").click()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("lang", ["ja", "en"])
+@pytest.mark.parametrize("role", ROLES)
+def test_every_page(browser: Browser, ward: Ward, door: str, role: str, lang: str) -> None:
+    context = browser.new_context(viewport={"width": 1920, "height": 1080}, locale=lang)
+    walk = Walk(context.new_page(), door, lang)
+    walk.sign_in(f"{role}-{lang}")
+    {"reader": reader, "administrator": administrator, "auditor": auditor}[role](walk, ward)
+    context.close()
+    assert not walk.found, "\n".join(walk.found)
+
+
+def administrator(walk: Walk, _ward: Ward) -> None:
+    page = walk.page
+    page.locator("tr[data-name='yamamoto']").wait_for()
+    walk.look("40-people")
+    page.locator("tr[data-name='yamamoto'] button[data-what='disable']").click()
+    walk.look("41-people-sure")
+    common_pages(walk)
+
+
+def auditor(walk: Walk, _ward: Ward) -> None:
+    page = walk.page
+    page.locator(".audit-lines tbody tr").first.wait_for()
+    walk.look("50-audit")
+    page.locator(".audit-filter button[type=button]").last.click()
+    page.locator(".audit-said:not(:empty)").wait_for()
+    walk.look("51-audit-verified")
+    common_pages(walk)
+
+
+def reader(walk: Walk, ward: Ward) -> None:
+    page = walk.page
+    page.locator("tr.row").first.wait_for()
+    walk.sign_in_again(f"reader-{walk.lang}")
+    page.locator("tr.row").first.wait_for()
+    walk.look("10-list")
+    page.keyboard.press("Shift+?")
+    dialogue(walk, "11-list-keys")
+    page.keyboard.press("ArrowDown")
+    for keys, name in (("Shift+C", "12-query"), ("Shift+Enter", "13-done")):
+        page.keyboard.press(keys)
+        dialogue(walk, name)
+    walk.turned(PORTRAIT)
+    walk.look("14-list-portrait")
+    walk.turned(LANDSCAPE)
+    study(walk, ward.keys["takahashi"], "20-ct")
+    study(walk, ward.keys["slide"], "30-slide")
+    common_pages(walk)
+    page.goto(f"{walk.address}/study/0000000000")
+    page.locator(".notice[role=alert]").wait_for()
+    walk.look("63-gone")
+
+
+def dialogue(walk: Walk, name: str) -> None:
+    page = walk.page
+    page.locator("dialog[open]").wait_for()
+    walk.look(name)
+    page.keyboard.press("Escape")
+    page.locator("dialog[open]").wait_for(state="detached")
+
+
+def study(walk: Walk, key: str, name: str) -> None:
+    page = walk.page
+    screen = Screen(page, walk.address)
+    screen.open(key)
+    if "slide" in name:
+        screen.settled()
+    screen.frames(5)
+    walk.look(name)
+    walk.turned(PORTRAIT)
+    screen.frames(5)
+    walk.look(f"{name}-portrait")
+    walk.turned(LANDSCAPE)
+    page.locator("[data-step='Enter']").click()
+    dialogue(walk, f"{name}-done")
+    page.locator(".account button").nth(1).click()
+    page.locator("dialog.lock").wait_for()
+    walk.look(f"{name}-lock")
+    page.locator("#unlock").fill(PASSWORD)
+    page.locator("dialog.lock button[type=submit]").click()
+    page.locator("dialog.lock").wait_for(state="detached")
+    page.locator(".banner .home").click()
+    page.locator("tr.row").first.wait_for()
+
+
+def common_pages(walk: Walk) -> None:
+    page = walk.page
+    page.locator(".account button").first.click()
+    page.locator("tr[data-factor]").first.wait_for()
+    walk.look("60-account")
+    page.goto(f"{walk.address}/purpose")
+    page.locator("h1").first.wait_for()
+    walk.look("62-purpose")
