@@ -17,7 +17,7 @@ from tests.receiver.viewer.room import Instances, Room
 from tests.receiver.viewer.screen import Screen
 from tests.receiver.viewer.test_radiology import _OTHER_RENDERER, at_one_to_one
 
-pytestmark = [pytest.mark.browser, pytest.mark.readingroom]
+pytestmark = [pytest.mark.browser, pytest.mark.readingroom, pytest.mark.timeout(180)]
 
 
 @dataclass
