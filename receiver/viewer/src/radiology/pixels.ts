@@ -45,6 +45,8 @@ async function stored(id: string, options: object): Promise<core.Types.IImage> {
   const unscaled = { ...options, preScale: { enabled: false } };
   const image = (await core.imageLoader.loadImage(address, unscaled as never)) as core.Types.IImage;
   image.imageId = id;
+  // the library takes its first letter for the whole word, and a card then draws nothing
+  delete (image as { voiLUTFunction?: unknown }).voiLUTFunction;
   if (image.color) return bytes(image);
   const data = dataOf(id);
   const truth = truthOf(masked(image.getPixelData() as ArrayLike<number>, data), data);
