@@ -97,8 +97,9 @@ def _modality(ds: pydicom.Dataset) -> None:
 
 def _both(ds: pydicom.Dataset) -> None:
     _modality(ds)
-    curve = (255 * np.linspace(1, 0, 4096)).astype(np.int64)
-    ds.VOILUTSequence = Sequence([table(50000, curve, 8)])
+    # not of 8 bits: pydicom 3.0 counts the entries of such a table modulo 256
+    curve = (4095 * np.linspace(1, 0, 4096)).astype(np.int64)
+    ds.VOILUTSequence = Sequence([table(50000, curve, 12)])
 
 
 def _mono1(ds: pydicom.Dataset) -> None:
