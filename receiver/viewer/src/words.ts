@@ -1,6 +1,7 @@
 /** Every word a person sees in the viewer, Japanese first. One table, one file. */
 
 import { RADIOLOGY_WORDS } from "./words/radiology";
+import { READING_WORDS } from "./words/reading";
 import { WEBSEC_WORDS } from "./words/websec";
 import { PEOPLE } from "./words/people";
 import { WORKLIST_WORDS } from "./words/worklist";
@@ -170,6 +171,7 @@ export const WORDS = {
   "slide.snapshot": ["写し K", "Snapshot K"],
   "slide.arrived": ["到着 {p} %", "{p} % here"],
   ...RADIOLOGY_WORDS,
+  ...READING_WORDS,
   ...WEBSEC_WORDS,
   ...PEOPLE,
   ...WORKLIST_WORDS,

@@ -70,6 +70,7 @@ function onPicture(view: RadiologyView): Partial<Actions> {
     invert: () => pane().stack?.invert(),
     rotate: () => pane().stack?.rotate(),
     flip: (axis) => pane().stack?.flip(axis),
+    shutter: () => pane().uncover(),
     lessText: () => pane().overlay?.less(),
     undo: () => pane().of?.book.undo(),
     remove: () => {

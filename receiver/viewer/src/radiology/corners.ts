@@ -5,6 +5,8 @@ import type { Row } from "../types";
 import { inLanguage, say, type Word } from "../words";
 import { isLossy, number, numbers, personName, text, type DataSet } from "./dataset";
 import { slicePosition } from "./geometry";
+import { hasBadTable, hasUnknownFunction, type Shape } from "./grey";
+import { hasOtherShutter, openings } from "./shutter";
 import { spacingOf } from "./spacing";
 
 export interface Line {
@@ -25,6 +27,10 @@ export interface Rendered {
   readonly flipped: boolean;
   readonly onProcessor: boolean;
   readonly key?: boolean;
+  /** Shutters have been taken off. */
+  readonly uncovered?: boolean;
+  /** The image goes to grey by no line. */
+  readonly shape?: Shape | null;
 }
 
 /** Top left, who: the image's own patient, never the list's. */
@@ -72,13 +78,35 @@ export function image(data: DataSet, rendered: Rendered): Line[] {
   if (position !== null) lines.push({ text: `${position.toFixed(1)} mm`, role: "position" });
   if (rendered.window) {
     const { width, center } = rendered.window;
-    const figures = `W ${round(width)} L ${round(center)}`;
+    const sigmoid = rendered.shape?.kind === "sigmoid" ? " SIGMOID" : "";
+    const figures = `W ${round(width)} L ${round(center)}${sigmoid}`;
     lines.push({ text: `${figures}  ${say(rendered.windowName)}`, role: "window" });
+  }
+  if (rendered.shape?.kind === "lut") {
+    lines.push({ text: `VOI LUT ${rendered.shape.lut.name}`.trim(), role: "window" });
+  }
+  lines.push(...planes(data, rendered));
+  if (hasBadTable(data) || hasUnknownFunction(data)) {
+    lines.push({ text: say("grey.other"), role: "grey", look: "inverse" });
   }
   lines.push({ text: `${percent.toFixed(percent < 10 ? 1 : 0)} %`, role: "zoom" });
   if (rendered.key) lines.push({ text: say("key.on"), role: "key-image", look: "inverse" });
   if (rendered.inverted) lines.push({ text: say("img.inverted"), look: "inverse" });
   if (rendered.flipped) lines.push({ text: say("img.flipped"), look: "inverse" });
+  return lines;
+}
+
+/** What covers the picture, and what should lie over it and does not. */
+function planes(data: DataSet, { uncovered }: Rendered): Line[] {
+  const lines: Line[] = [];
+  if (openings(data).length > 0) {
+    lines.push(uncovered ? { text: say("shutter.off"), role: "planes", look: "inverse" } : { text: say("shutter.on"), role: "planes" });
+  }
+  if (hasOtherShutter(data)) lines.push({ text: say("shutter.other"), role: "planes", look: "inverse" });
+  // overlay groups are 6000 to 601E, even (PS3.5 7.6)
+  if (Object.keys(data).some((tag) => /^60[01][02468ACE]0010$/i.test(tag))) {
+    lines.push({ text: say("overlay.not"), role: "planes", look: "inverse" });
+  }
   return lines;
 }
 

@@ -59,7 +59,7 @@ export function ownWindows(data: DataSet): { width: number; center: number }[] {
   const widths = numbers(data, "00281051") ?? [];
   const own = centers
     .map((center, i) => ({ center, width: widths[i] ?? Number.NaN }))
-    .filter((window) => window.width >= 1);
+    .filter((window) => window.width >= 1 || (window.width > 0 && isExact(data)));
   return own.length === 0 && VISIBLE_LIGHT.has(text(data, "00080060")) ? [AS_STORED] : own;
 }
 

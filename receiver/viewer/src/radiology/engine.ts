@@ -2,6 +2,7 @@
 
 import * as core from "@cornerstonejs/core";
 import dicomImageLoader from "@cornerstonejs/dicom-image-loader";
+import { registerLoaders } from "./pixels";
 
 const CACHE_BYTES = 1 << 30;
 const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
@@ -23,6 +24,7 @@ async function start(): Promise<core.RenderingEngine> {
   core.setUseCPURendering(onProcessor);
   core.cache.setMaxCacheSize(CACHE_BYTES);
   dicomImageLoader.init({ maxWebWorkers: Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) });
+  registerLoaders(load);
   return new core.RenderingEngine("todoke");
 }
 

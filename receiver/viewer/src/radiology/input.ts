@@ -48,6 +48,7 @@ export interface Actions {
   cine(): void;
   volume(): void;
   goTo(): void;
+  shutter(): void;
   full(): void;
 }
 
@@ -158,6 +159,7 @@ function table(actions: Actions): Keys {
     KeyC: () => actions.cine(),
     KeyM: () => actions.volume(),
     KeyG: () => actions.goTo(),
+    KeyO: () => actions.shutter(),
     KeyF: () => actions.full(),
     Delete: () => actions.remove(),
     F6: () => actions.leave(),

@@ -7,11 +7,13 @@ import { passing, pause, persist } from "../trouble";
 import { say, word } from "../words";
 import { engine, withoutGpu } from "./engine";
 import { planeOf, type Plane, type Point } from "./geometry";
+import { WrongGrey } from "./grey";
 import type { MarkKind } from "./marks";
 import { MarksLayer, type Ground } from "./marks_layer";
 import { Overlay } from "./overlay";
 import { prefetch } from "./prefetch";
 import { OtherPatient } from "./series_data";
+import { ShutterLayer } from "./shutter";
 import { firstPlace, type Slot } from "./slots";
 import { Stack, type Drawn } from "./stack";
 import { Rail } from "./strip";
@@ -46,6 +48,9 @@ export class Pane {
   of: StudyData | null = null;
   series = -1;
   overlay: Overlay | null = null;
+  private readonly shutter = new ShutterLayer();
+  /** Shutters cover, as the image says. */
+  private covered = true;
   private seconds = 0;
   private tries = 0;
   /** The reader is at a place whose image is not here. */
@@ -93,7 +98,8 @@ export class Pane {
     this.overlay = new Overlay(of.study);
     this.layer = new MarksLayer(of.book);
     this.element.classList.toggle("prior", of.prior);
-    this.area.replaceChildren(this.layer.element, this.overlay.element);
+    this.shutter.draw(null);
+    this.area.replaceChildren(this.shutter.element, this.layer.element, this.overlay.element);
     if (of.prior) {
       const { arrived, expected, study_date: date } = of.study;
       const partly = expected === null || arrived < expected;
@@ -165,6 +171,7 @@ export class Pane {
     } else {
       this.overlay?.missing(place, this.of?.expected(this.series) ?? null, slot?.damaged ? "damaged" : "missing");
       this.layer?.draw(null);
+      this.shutter.draw(null);
     }
     this.empty = !slot?.here;
   }
@@ -186,6 +193,8 @@ export class Pane {
       window: stack.renderedWindow(),
       windowName: stack.currentWindow()?.name ?? "win.manual",
       scale: stack.scale(),
+      shape: stack.shapeDrawn(),
+      uncovered: !this.covered,
       inverted: stack.inverted,
       flipped: stack.flipped,
       onProcessor: withoutGpu(),
@@ -194,7 +203,9 @@ export class Pane {
       perPixel: stack.perPixel(),
       key: this.host.isKey(drawn.slot),
     });
-    this.layer?.draw(this.ground());
+    const ground = this.ground();
+    this.shutter.draw(this.covered ? ground : null);
+    this.layer?.draw(ground);
     this.area.setAttribute("aria-label", this.spoken(drawn));
     this.host.drawn(this);
   }
@@ -213,6 +224,12 @@ export class Pane {
     const drawn = this.stack?.drawn();
     if (this.stack && drawn) this.drawn(this.stack, drawn);
     if (this.stack) this.rail.draw(this.slots(), this.stack.place);
+  }
+
+  /** Shutters off, or on again. */
+  uncover(): void {
+    this.covered = !this.covered;
+    this.redraw();
   }
 
   ground(): Ground | null {
@@ -245,6 +262,7 @@ export class Pane {
     window.clearTimeout(this.seconds);
     if (error instanceof OtherPatient) return this.host.alien();
     if (passing(error)) return this.again(place);
+    if (place >= 0 && error instanceof WrongGrey) return this.overlay?.chip(`${say("grey.none")} ${place + 1}`);
     if (place < 0) return; // something ahead of the reader: said when the reader is there
     const slot = this.slots()[place];
     const instances = this.of.series[this.series]?.instances ?? [];

@@ -49,8 +49,8 @@ export function automatic(values: ArrayLike<number>): Window {
 
 /** Bounds of the linear window function, PS3.3 C.11.2.1.2.1 (LINEAR) and .2 (LINEAR_EXACT). */
 export function bounds(window: Window, exact = false): { lower: number; upper: number } {
+  if (exact) return { lower: window.center - window.width / 2, upper: window.center + window.width / 2 };
   const width = Math.max(1, window.width);
-  if (exact) return { lower: window.center - width / 2, upper: window.center + width / 2 };
   const half = (width - 1) / 2;
   return { lower: window.center - 0.5 - half, upper: window.center - 0.5 + half };
 }

@@ -4,7 +4,8 @@ import dicomImageLoader from "@cornerstonejs/dicom-image-loader";
 import { request } from "../api";
 import { within, type ReadingContext } from "../context";
 import type { Series } from "../types";
-import { framed, text, type DataSet } from "./dataset";
+import { framed, text, type DataSet, type Element } from "./dataset";
+import { addressed } from "./pixels";
 import type { Slot } from "./slots";
 
 const DICOM_JSON = { headers: { Accept: "application/dicom+json" } };
@@ -27,9 +28,12 @@ export class SeriesData {
     this.base = `${study.dicomweb}/studies/${study.study_uid}/series/${series.series_uid}`;
   }
 
-  /** Address by which the renderer knows a slot; it holds identifiers of images, no patient's. */
-  imageId(slot: Slot): string {
-    return `wadors:${location.origin}${this.base}/instances/${slot.sop}/frames/${slot.frame}`;
+  /**
+   * Address by which the renderer knows a slot, as stored or through one of its shapes of grey;
+   * it holds identifiers of images, no patient's.
+   */
+  imageId(slot: Slot, shape: number | null = null): string {
+    return addressed(`${location.origin}${this.base}/instances/${slot.sop}/frames/${slot.frame}`, shape);
   }
 
   thumbnail(slot: Slot): string {
@@ -82,13 +86,28 @@ export class SeriesData {
     for (const id of this.frames.keys()) if (id.startsWith(`${sop}/`)) this.frames.delete(id);
   }
 
-  /** Make the data set known to the renderer under the slot's address. */
+  /** Make the frame's data set known to the renderer under the slot's address. */
   register(slot: Slot): void {
-    const data = this.sets.get(slot.sop);
+    const data = this.get(slot);
     if (!data) return;
     const id = this.imageId(slot);
     if (this.registered.has(id)) return;
     this.registered.add(id);
-    dicomImageLoader.wadors.metaDataManager.add(id, data as never);
+    dicomImageLoader.wadors.metaDataManager.add(id, forRenderer(data) as never);
   }
+}
+
+/** Kinds for which the renderer has windows and scales of its own. */
+const SPECIAL = new Set(["PT", "RTDOSE"]);
+
+/**
+ * A frame's data set without what would make the renderer decide for itself: it would look for
+ * other frames, turn MONOCHROME1 over on one of its paths alone, and give PET another window.
+ */
+function forRenderer(data: DataSet): DataSet {
+  const plain: Record<string, Element | undefined> = { ...data };
+  delete plain["00280008"];
+  if (text(data, "00280004") === "MONOCHROME1") plain["00280004"] = { vr: "CS", Value: ["MONOCHROME2"] };
+  if (SPECIAL.has(text(data, "00080060"))) plain["00080060"] = { vr: "CS", Value: ["OT"] };
+  return plain;
 }

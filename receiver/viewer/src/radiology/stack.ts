@@ -8,10 +8,12 @@
 
 import * as core from "@cornerstonejs/core";
 import { isCurrent, type ReadingContext } from "../context";
-import { isExact, ownWindows } from "./dataset";
+import { isExact, ownWindows, type DataSet } from "./dataset";
 import { load, withoutGpu } from "./engine";
 import { along, dot, minus, type Point, type Vector } from "./geometry";
+import { isMonochrome1, lineIn, lineOf, sampled, shapeIn, shapesOf, topOf, truthIn, type Shape } from "./grey";
 import type { Values } from "./marks";
+import { uriOf } from "./pixels";
 import { automatic, bounds, figure, type Window } from "./presets";
 import type { SeriesData } from "./series_data";
 import type { Slot } from "./slots";
@@ -41,6 +43,9 @@ export class Stack {
   private token = 0;
   private window: Window | null = null;
   private original = 0;
+  /** Which of its own shapes of grey the images go through; null for a linear window. */
+  private shape: number | null = null;
+  private turned = false;
   private over = false;
   place = -1;
   ready = false;
@@ -87,7 +92,8 @@ export class Stack {
     try {
       await this.data.need(slot);
       this.data.register(slot);
-      const id = this.data.imageId(slot);
+      if (this.window === null) await this.firstWindow(slot);
+      const id = this.idOf(slot);
       await load(id);
       if (this.alive() && token === this.token) await this.draw(slot, id);
     } catch (error) {
@@ -96,9 +102,8 @@ export class Stack {
   }
 
   private async draw(slot: Slot, id: string): Promise<void> {
-    if (this.window === null) this.window = this.ownWindow(slot, id);
     const viewport = this.viewport ?? this.enable();
-    const ids = this.slots.map((one) => this.data.imageId(one));
+    const ids = this.slots.map((one) => (one === slot ? id : this.idOf(one)));
     const place = ids.indexOf(id);
     if (ids.length !== this.ids.length || this.ids[place] !== id) {
       const camera = this.ready ? viewport.getCamera() : null;
@@ -134,24 +139,52 @@ export class Stack {
 
   drawn(): Drawn | null {
     const id = this.viewport?.getCornerstoneImage()?.imageId;
-    const place = id === undefined ? -1 : this.slots.findIndex((slot) => this.data.imageId(slot) === id);
+    const uri = id === undefined ? "" : uriOf(id);
+    const place = id === undefined ? -1 : this.slots.findIndex((slot) => uriOf(this.data.imageId(slot)) === uri);
     const slot = this.slots[place];
     return slot ? { slot, place } : null;
   }
 
   // --- window and level -------------------------------------------------------------------
 
-  private ownWindow(slot: Slot, id: string, choice = 0): Window {
-    const own = ownWindows(this.data.get(slot) ?? {})[choice];
+  /** Address of a slot's image as it is to be drawn now. */
+  private idOf(slot: Slot): string {
+    const data = this.data.get(slot);
+    const shaped = this.shape !== null && (data === null || this.shape < shapesOf(data).length);
+    return this.data.imageId(slot, shaped ? this.shape : null);
+  }
+
+  /** The window with which a series opens: its own. */
+  private async firstWindow(slot: Slot): Promise<void> {
+    await load(this.data.imageId(slot));
+    if (this.window === null) this.take(slot, 0);
+  }
+
+  /** The image's own way to grey, by number: its shapes, then its windows, then automatic. */
+  private take(slot: Slot, choice: number): void {
+    const data = this.data.get(slot) ?? {};
+    const shapes = shapesOf(data);
+    const shape = shapes[choice];
+    this.shape = shape ? choice : null;
+    this.window = shape ? { ...lineOf(shape), name: "win.original" } : this.ownWindow(slot, choice - shapes.length);
+  }
+
+  private ownWindow(slot: Slot, choice = 0): Window {
+    const own = linear(this.data.get(slot) ?? {})[choice];
     if (own) return { ...own, name: "win.original" };
+    const id = this.data.imageId(slot);
     const shown = this.viewport?.getCornerstoneImage(); // in no cache any more after a lock
-    const pixels = (shown?.imageId === id ? shown : core.cache.getImage(id))?.getPixelData();
-    return pixels ? automatic(pixels) : { width: 400, center: 40, name: "win.auto" };
+    const image = shown && uriOf(shown.imageId) === uriOf(id) ? shown : core.cache.getImage(id);
+    const truth = image && truthIn(image);
+    return truth ? automatic(sampled(truth)) : { width: 256, center: 128, name: "win.auto" };
   }
 
   setWindow(window: Window): void {
     this.window = window;
     this.original = -1;
+    const shaped = this.shape !== null;
+    this.shape = null;
+    if (shaped) return void this.show(this.place); // other pixels lie under a line
     this.applyWindow();
     this.viewport?.render();
   }
@@ -160,40 +193,74 @@ export class Stack {
   nextOriginal(): void {
     const drawn = this.drawn();
     if (!drawn) return;
-    this.original += 1;
-    const own = ownWindows(this.data.get(drawn.slot) ?? {});
-    const past = this.original >= own.length;
-    const choice = this.original;
-    this.setWindow(this.ownWindow(drawn.slot, this.data.imageId(drawn.slot), choice));
-    this.original = past ? -1 : choice;
+    const data = this.data.get(drawn.slot) ?? {};
+    const choice = this.original + 1;
+    const before = this.shape;
+    this.take(drawn.slot, choice);
+    this.original = choice >= shapesOf(data).length + linear(data).length ? -1 : choice;
+    if (before !== null || this.shape !== null) return void this.show(this.place);
+    this.applyWindow();
+    this.viewport?.render();
   }
 
   currentWindow(): Window | null {
     return this.window;
   }
 
-  private exact(): boolean {
+  private image(): core.Types.IImage | null {
+    return this.viewport?.getCornerstoneImage() ?? null;
+  }
+
+  private dataDrawn(): DataSet {
     const drawn = this.drawn();
-    return drawn !== null && isExact(this.data.get(drawn.slot) ?? {});
+    return (drawn && this.data.get(drawn.slot)) ?? {};
   }
 
+  private exact(): boolean {
+    return isExact(this.dataDrawn());
+  }
+
+  /** How a window is counted here, and whether low values are white. */
+  look(): { exact: boolean; turned: boolean } {
+    return { exact: this.exact(), turned: isMonochrome1(this.dataDrawn()) !== this.turned };
+  }
+
+  /** The window in the unit of the pixels that the renderer holds. */
   private applyWindow(): void {
-    if (!this.viewport || !this.window) return;
-    this.viewport.setProperties({ voiRange: bounds(this.window, this.exact()) });
+    const image = this.image();
+    if (!this.viewport || !this.window || !image) return;
+    const shape = this.shapeDrawn();
+    const { exact, turned } = this.look();
+    const { slope, intercept } = lineIn(image);
+    const { lower, upper } = shape ? { lower: 0, upper: topOf(shape) } : bounds(this.window, exact);
+    const voiRange = { lower: (lower - intercept) / slope, upper: (upper - intercept) / slope };
+    this.viewport.setProperties({ voiRange, invert: turned });
   }
 
-  /** Window width and center as the renderer holds them. */
+  /** Through which shape the image on the screen has gone. */
+  shapeDrawn(): Shape | null {
+    const image = this.image();
+    return image ? shapeIn(image) : null;
+  }
+
+  /** Window width and center as the renderer holds them; a table has neither. */
   renderedWindow(): { width: number; center: number } | null {
+    const image = this.image();
+    const shape = this.shapeDrawn();
+    if (shape) return shape.kind === "sigmoid" ? { width: shape.width, center: shape.center } : null;
     const range = this.viewport?.getProperties().voiRange;
-    return range ? figure(range.lower, range.upper, this.exact()) : null;
+    if (!range || !image) return null;
+    const { slope, intercept } = lineIn(image);
+    return figure(range.lower * slope + intercept, range.upper * slope + intercept, this.exact());
   }
 
   get inverted(): boolean {
-    return this.viewport?.getProperties().invert === true;
+    return (this.viewport?.getProperties().invert === true) !== isMonochrome1(this.dataDrawn());
   }
 
   invert(): void {
-    this.viewport?.setProperties({ invert: !this.inverted });
+    this.turned = !this.turned;
+    this.applyWindow();
     this.viewport?.render();
   }
 
@@ -336,3 +403,7 @@ export class Stack {
     return camera?.flipHorizontal === true || camera?.flipVertical === true;
   }
 }
+
+/** Windows of an image that are lines. */
+const linear = (data: DataSet): { width: number; center: number }[] =>
+  shapesOf(data).some((shape) => shape.kind === "sigmoid") ? [] : ownWindows(data);

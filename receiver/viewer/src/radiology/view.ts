@@ -325,7 +325,7 @@ export class RadiologyView implements View, PaneHost {
     const { of, series } = this.active;
     if (!of || !this.active.stack) return;
     this.cine.stop();
-    this.volume = new VolumeView(of, series, this.active.stack.currentWindow(), () => this.endVolume());
+    this.volume = new VolumeView(of, series, this.active.stack.currentWindow(), this.active.stack.look(), () => this.endVolume());
     this.area.append(this.volume.element);
     this.area.classList.add("with-volume");
     this.drawBar();

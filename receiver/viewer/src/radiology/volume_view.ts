@@ -5,6 +5,7 @@ import { h } from "../dom";
 import { inLanguage, say, word } from "../words";
 import { who } from "./corners";
 import { load } from "./engine";
+import { truthIn } from "./grey";
 import { along, direction, dot, minus, opposite, planeOf, type Point, type Vector } from "./geometry";
 import { bounds, dragged, type Window } from "./presets";
 import type { StudyData } from "./study_data";
@@ -36,6 +37,8 @@ export class VolumeView {
     private readonly of: StudyData,
     private readonly series: number,
     private window: Window | null,
+    /** The window's way of counting, and whether white is low (PS3.3 C.11.2.1.2, C.7.6.3.1.2). */
+    private readonly look: { readonly exact: boolean; readonly turned: boolean },
     private readonly end: () => void,
   ) {
     this.sheets = FACES.map((face) => this.sheet(face));
@@ -79,9 +82,9 @@ export class VolumeView {
       const image = await load(data.imageId(slot));
       const plane = planeOf(data.get(slot) ?? {});
       if (!plane || image.color) return this.refuse();
-      const scaled = image.preScale?.scaled === true;
-      const pixels = image.getPixelData() as ArrayLike<number>;
-      slices.push({ plane, pixels, slope: scaled ? 1 : image.slope, intercept: scaled ? 0 : image.intercept });
+      const truth = truthIn(image);
+      if (!truth) return this.refuse();
+      slices.push({ plane, ...truth });
       if (i % 50 === 49) this.element.replaceChildren(this.notice("mpr.waiting", { a: i + 1, e: slots.length }));
     }
     const volume = volumeOf(slices);
@@ -186,7 +189,7 @@ export class VolumeView {
     for (const sheet of this.sheets) {
       const cut = cutThrough(volume, sheet.face, this.place);
       sheet.cut = cut;
-      paint(sheet.canvas, cut, sample(volume, cut, this.slab), this.window);
+      paint(sheet.canvas, cut, sample(volume, cut, this.slab), this.window, this.look);
       fit(sheet);
       this.cross(sheet, cut);
       this.write(sheet, cut);
@@ -233,18 +236,25 @@ export class VolumeView {
 }
 
 /** Values through a window into grey. */
-function paint(canvas: HTMLCanvasElement, cut: Cut, values: Float32Array, window: Window | null): void {
+function paint(
+  canvas: HTMLCanvasElement,
+  cut: Cut,
+  values: Float32Array,
+  window: Window | null,
+  { exact, turned }: { readonly exact: boolean; readonly turned: boolean },
+): void {
   canvas.width = cut.columns;
   canvas.height = cut.rows;
   const context = canvas.getContext("2d");
   if (!context) return;
   const picture = context.createImageData(cut.columns, cut.rows);
   const grey = new Uint32Array(picture.data.buffer);
-  const { lower, upper } = bounds(window ?? { width: 400, center: 40, name: "win.auto" });
+  const { lower, upper } = bounds(window ?? { width: 400, center: 40, name: "win.auto" }, exact);
   const scale = 255 / (upper - lower);
   for (let i = 0; i < values.length; i += 1) {
     const value = values[i] as number;
-    const level = value === OUTSIDE ? 0 : Math.min(255, Math.max(0, Math.round((value - lower) * scale)));
+    const shown = Math.min(255, Math.max(0, Math.round((value - lower) * scale)));
+    const level = value === OUTSIDE ? 0 : turned ? 255 - shown : shown;
     grey[i] = 0xff000000 | (level << 16) | (level << 8) | level;
   }
   context.putImageData(picture, 0, 0);

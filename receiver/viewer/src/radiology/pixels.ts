@@ -1,0 +1,153 @@
+/** Images as the renderer gets them: stored values, or levels where their way to grey is no line. */
+
+import * as core from "@cornerstonejs/core";
+import dicomImageLoader from "@cornerstonejs/dicom-image-loader";
+import { number, type DataSet } from "./dataset";
+import { keepLine, keepShape, keepTruth, levelOf, shapesOf, topOf, truthIn, truthOf, WrongGrey, type Truth } from "./grey";
+
+/** Scheme of images whose pixels are the stored ones. */
+export const STORED = "stored";
+const MOST_SHAPES = 16;
+/** Schemes of images whose pixels have gone through a shape, in the order of `shapesOf`. */
+const SHAPED = Array.from({ length: MOST_SHAPES }, (_, i) => `shape${i}`);
+/** The processor's table has an entry for each value between an image's ends. */
+const LONGEST_TABLE = 1 << 16;
+
+type Array16 = Uint8Array | Uint16Array | Int16Array | Float32Array;
+
+/** Address of an image: of its stored pixels, or of its pixels through one of its shapes. */
+export function addressed(uri: string, shape: number | null): string {
+  const scheme = shape === null ? STORED : SHAPED[Math.min(shape, MOST_SHAPES - 1)];
+  return `${scheme}:${uri}`;
+}
+
+export const uriOf = (id: string): string => id.slice(id.indexOf(":") + 1);
+
+/** Tell the renderer how our images are loaded. */
+export function registerLoaders(load: (id: string, ahead: boolean) => Promise<core.Types.IImage>): void {
+  core.imageLoader.registerImageLoader(STORED, ((id: string, options: object) => ({
+    promise: stored(id, options),
+  })) as never);
+  SHAPED.forEach((scheme, i) => {
+    core.imageLoader.registerImageLoader(scheme, ((id: string) => ({ promise: shaped(id, i, load) })) as never);
+  });
+}
+
+/** What `SeriesData.register` has laid down for an image. */
+function dataOf(id: string): DataSet {
+  const data = dicomImageLoader.wadors.metaDataManager.get(id) as DataSet | undefined;
+  if (!data) throw new Error("the renderer was not told of this image");
+  return data;
+}
+
+async function stored(id: string, options: object): Promise<core.Types.IImage> {
+  const address = `wadors:${uriOf(id)}`;
+  const unscaled = { ...options, preScale: { enabled: false } };
+  const image = (await core.imageLoader.loadImage(address, unscaled as never)) as core.Types.IImage;
+  image.imageId = id;
+  // the library takes its first letter for the whole word, and a card then draws nothing
+  delete (image as { voiLUTFunction?: unknown }).voiLUTFunction;
+  if (image.color) return bytes(image);
+  const data = dataOf(id);
+  const truth = truthOf(masked(image.getPixelData() as ArrayLike<number>, data), data);
+  keepTruth(image, truth);
+  const { pixels, slope, intercept } = drawable(truth);
+  keepLine(image, { slope, intercept });
+  return laid(image, pixels);
+}
+
+/** Colours lie between 0 and 255, whatever of it this picture uses. */
+function bytes(image: core.Types.IImage): core.Types.IImage {
+  if (image.getPixelData() instanceof Uint8Array || image.getPixelData() instanceof Uint8ClampedArray) {
+    image.minPixelValue = 0;
+    image.maxPixelValue = 255;
+  }
+  return image;
+}
+
+/** Without what lies above the stored bits: old objects keep overlays there (PS3.5 8.1.2). */
+function masked(pixels: ArrayLike<number>, data: DataSet): ArrayLike<number> {
+  const [held, used, signed] = [number(data, "00280100"), number(data, "00280101"), number(data, "00280103")];
+  if (!held || !used || used >= held || signed === 1 || held > 16) return pixels;
+  const mask = 2 ** used - 1;
+  return Uint16Array.from(pixels, (one) => one & mask);
+}
+
+/** The same values with whole numbers that rise with them, no more than a table has entries. */
+function drawable({ pixels, slope, intercept }: Truth): Truth & { readonly pixels: Array16 } {
+  const [low, high] = ends(pixels);
+  const sign = Math.sign(slope);
+  if (high - low < LONGEST_TABLE) {
+    const upright = sign > 0 ? pixels : Float32Array.from(pixels, (one) => -one);
+    return { pixels: narrow(upright), slope: slope * sign, intercept };
+  }
+  const step = (high - low) / (LONGEST_TABLE - 1);
+  const from = sign > 0 ? low : high;
+  const coarse = Uint16Array.from(pixels, (one) => Math.round(((one - from) * sign) / step));
+  return { pixels: coarse, slope: slope * sign * step, intercept: intercept + from * slope };
+}
+
+/** One kind of array for one kind of value: the renderer keeps its texture from slice to slice. */
+function narrow(pixels: ArrayLike<number>): Array16 {
+  if (pixels instanceof Uint16Array || pixels instanceof Int16Array) return pixels;
+  const [low, high] = ends(pixels);
+  if (low >= 0) return high <= FULL ? Uint16Array.from(pixels) : Float32Array.from(pixels);
+  return low >= -32768 && high <= 32767 ? Int16Array.from(pixels) : Float32Array.from(pixels);
+}
+const FULL = 65535;
+
+function ends(pixels: ArrayLike<number>): readonly [number, number] {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < pixels.length; i += 1) {
+    const one = pixels[i] as number;
+    if (one < low) low = one;
+    if (one > high) high = one;
+  }
+  return [low, high];
+}
+
+function laid(image: core.Types.IImage, pixels: Array16): core.Types.IImage {
+  const [low, high] = ends(pixels);
+  const voxelManager = core.utilities.VoxelManager.createImageVoxelManager({
+    scalarData: pixels,
+    width: image.columns,
+    height: image.rows,
+    numberOfComponents: 1,
+  } as never);
+  return Object.assign(image, {
+    voxelManager,
+    getPixelData: () => pixels,
+    dataType: pixels.constructor.name,
+    sizeInBytes: pixels.byteLength,
+    minPixelValue: low,
+    maxPixelValue: high,
+    slope: 1, // the line to values is ours: one of the renderer's paths would follow it
+    intercept: 0,
+    invert: false,
+    preScale: undefined,
+    modalityLUT: undefined,
+    voiLUT: undefined,
+  }) as core.Types.IImage;
+}
+
+async function shaped(
+  id: string,
+  choice: number,
+  load: (id: string, ahead: boolean) => Promise<core.Types.IImage>,
+): Promise<core.Types.IImage> {
+  const base = await load(addressed(uriOf(id), null), false);
+  const shape = shapesOf(dataOf(id))[choice];
+  const truth = truthIn(base);
+  if (!shape || !truth) throw new WrongGrey();
+  const image: core.Types.IImage = { ...base, imageId: id };
+  delete image.cachedLut;
+  const { pixels, slope, intercept } = truth;
+  const levels = Uint16Array.from(pixels, (one) => levelOf(shape, one * slope + intercept));
+  laid(image, levels);
+  image.minPixelValue = 0;
+  image.maxPixelValue = topOf(shape);
+  keepTruth(image, truth);
+  keepShape(image, shape);
+  return image;
+}
