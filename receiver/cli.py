@@ -6,6 +6,7 @@ import typer
 
 from receiver import (
     audit_verbs,
+    forward_verbs,
     keep_verbs,
     marks_verbs,
     record_verbs,
@@ -29,3 +30,4 @@ reporting_verbs.register(app)
 audit_verbs.register(app)
 app.add_typer(user_verbs.app, name="user")
 app.add_typer(study_verbs.app, name="study")
+app.add_typer(forward_verbs.app, name="forward")

@@ -2,6 +2,7 @@
 
 import { h, put } from "./dom";
 import * as events from "./events";
+import { forwardPanel } from "./forward";
 import { mismatch } from "./mismatch";
 import { clock, dashed, forms, sexWord, years } from "./names";
 import { requestPanel } from "./request";
@@ -59,9 +60,10 @@ export function makeFrame(home: () => void): Frame {
   };
   sound.onSound(showSound);
   let shown: Row | null = null;
+  let handed: HTMLElement | null = null;
   const draw = (): void => {
     who.replaceChildren(...(shown ? patientLine(shown) : []));
-    asked.replaceChildren(...(shown ? [requestPanel(shown)] : []));
+    asked.replaceChildren(...(shown ? [requestPanel(shown), ...(handed ? [handed] : [])] : []));
   };
   onLanguage(draw);
   return {
@@ -70,6 +72,7 @@ export function makeFrame(home: () => void): Frame {
     home,
     who(row) {
       shown = row;
+      handed = row ? forwardPanel(row) : null;
       draw();
     },
     progress: (content) => progress.replaceChildren(...(content ? [content] : [])),

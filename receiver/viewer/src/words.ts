@@ -6,6 +6,7 @@ import { PEOPLE } from "./words/people";
 import { WORKLIST_WORDS } from "./words/worklist";
 import { AUDIT_WORDS } from "./words/audit";
 import { PATHOLOGY } from "./words/pathology";
+import { HANDOFF_WORDS } from "./words/handoff";
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
@@ -174,6 +175,7 @@ export const WORDS = {
   ...WORKLIST_WORDS,
   ...AUDIT_WORDS,
   ...PATHOLOGY,
+  ...HANDOFF_WORDS,
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;

@@ -10,11 +10,13 @@ import {
   type Opening,
   type ReadingContext,
 } from "../context";
-import { h } from "../dom";
+import { h, writing } from "../dom";
+import { forward } from "../forward";
 import type { Frame } from "../frame";
 import { publish } from "../hook";
+import { query } from "../reading";
 import { passing, pause } from "../trouble";
-import type { User } from "../types";
+import type { Row, User } from "../types";
 import { showsPatient } from "../window_group";
 import { inLanguage, word } from "../words";
 
@@ -31,7 +33,16 @@ export function showStudy(
 ): () => void {
   const opening = begin(key);
   let view: View | null = null;
+  let shown: Row | null = null;
   const waiting = h("p", { class: "notice", role: "status" }, word("study.load"));
+  const pressed = (event: KeyboardEvent): void => {
+    if (writing(event) || !event.shiftKey || event.ctrlKey || event.altKey || event.metaKey) return;
+    const act = { KeyF: forward, KeyC: (row: Row) => query(row) }[event.code];
+    if (!act || shown === null || document.querySelector("dialog[open]")) return;
+    event.preventDefault();
+    void act(shown);
+  };
+  document.addEventListener("keydown", pressed);
   const slow = window.setTimeout(() => frame.stage.replaceChildren(waiting), 300);
   const run = async (): Promise<void> => {
     const study = await persistently(opening, () => api.study(key, opening.signal));
@@ -42,6 +53,7 @@ export function showStudy(
     showsPatient(context.study);
     frame.who(context.study);
     publish(context);
+    shown = context.study;
     view = make(frame, context, user);
   };
   run().catch((error: unknown) => {
@@ -52,6 +64,7 @@ export function showStudy(
   });
   return () => {
     window.clearTimeout(slow);
+    document.removeEventListener("keydown", pressed);
     showsPatient(null);
     publish(null);
     view?.close();
