@@ -9,6 +9,7 @@ from receiver import (
     forward_verbs,
     keep_verbs,
     marks_verbs,
+    monitor_verbs,
     record_verbs,
     reporting_verbs,
     run_verbs,
@@ -31,3 +32,4 @@ audit_verbs.register(app)
 app.add_typer(user_verbs.app, name="user")
 app.add_typer(study_verbs.app, name="study")
 app.add_typer(forward_verbs.app, name="forward")
+app.add_typer(monitor_verbs.app, name="monitor")

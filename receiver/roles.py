@@ -29,6 +29,7 @@ TABLE: dict[str, frozenset[str]] = {
     "/api/worklist": READERS,
     "/api/studies/**": READERS,
     "/api/forward-targets": READERS,
+    "/api/monitor": READERS,
     "/api/events": READERS,
     "/api/listening": READERS,
     "/dicomweb/**": READERS,

@@ -2,7 +2,7 @@
 
 import type { KeptMarks } from "./radiology/kept";
 import type { Asks } from "./reading";
-import type { Coverage, Forward, History, Session, SlideMark, Study, Worklist } from "./types";
+import type { Coverage, Forward, History, MonitorStanding, Session, SlideMark, Study, Worklist } from "./types";
 
 export class Refused extends Error {
   constructor(
@@ -165,4 +165,11 @@ export async function forwards(key: string): Promise<readonly Forward[]> {
 
 export async function forward(key: string, target: string, again: boolean): Promise<void> {
   await post(`/api/studies/${encodeURIComponent(key)}/forwards`, { target, again });
+}
+
+export const monitor = (serial: string, screen: string): Promise<MonitorStanding> =>
+  get(`/api/monitor?${new URLSearchParams({ serial, screen }).toString()}`);
+
+export async function keepMonitor(said: unknown): Promise<MonitorStanding> {
+  return (await (await post("/api/monitor", said)).json()) as MonitorStanding;
 }

@@ -7,7 +7,7 @@ import { mismatch } from "./mismatch";
 import { clock, dashed, forms, sexWord, years } from "./names";
 import { requestPanel } from "./request";
 import * as sound from "./sound";
-import type { Row, User } from "./types";
+import type { MonitorStanding, Row, User } from "./types";
 import { inLanguage, onLanguage, say, setLanguage, word } from "./words";
 
 export interface Frame {
@@ -18,6 +18,8 @@ export interface Frame {
   /** Put a patient on the patient line, or nobody. */
   who(row: Row | null): void;
   progress(content: Node | null): void;
+  /** Say how this monitor stands. */
+  monitor(standing: MonitorStanding | null): void;
   user(user: User | null, hands?: { signOut(): void; away(): void; go(path: string): void }): void;
 }
 
@@ -26,6 +28,7 @@ export function makeFrame(home: () => void): Frame {
   const asked = h("div", { class: "asked-of" });
   const progress = h("div", { class: "head-progress" });
   const live = h("div", { class: "live" });
+  const monitor = h("span", { "data-role": "monitor-standing" }, word("monitor.open"));
   const account = h("div", { class: "account" });
   const stage = h("main", { class: "stage" });
   const stale = h("div", { class: "bar inverse", role: "alert", hidden: true });
@@ -75,6 +78,11 @@ export function makeFrame(home: () => void): Frame {
       handed = row ? forwardPanel(row) : null;
       draw();
     },
+    monitor(standing) {
+      const first = standing?.warnings[0];
+      monitor.className = first ? "due" : "";
+      monitor.replaceChildren(...(first ? ["▲ ", word(`monitor.warn.${first}`)] : [word("monitor.open")]));
+    },
     progress: (content) => progress.replaceChildren(...(content ? [content] : [])),
     user(user, hands) {
       live.hidden = user?.role !== "reader"; // only readers have a list that is live
@@ -85,6 +93,7 @@ export function makeFrame(home: () => void): Frame {
       account.replaceChildren(
         ...(user
           ? [
+              ...(user.role === "reader" ? [plain(() => hands?.go("/monitor"), monitor)] : []),
               plain(() => hands?.go("/account"), user.display || user.name),
               plain(() => hands?.away(), word("lock.now")),
               plain(() => hands?.signOut(), word("auth.out")),

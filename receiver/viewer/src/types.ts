@@ -84,6 +84,21 @@ export interface Forward {
   readonly error: { readonly number: string; readonly ja: string; readonly en: string } | null;
 }
 
+/** A check of a monitor, as it was recorded. */
+export interface MonitorCheck {
+  readonly passed: boolean;
+  readonly due_on: string;
+  readonly at: string;
+  readonly display: string;
+}
+
+export interface MonitorStanding {
+  readonly serial: string;
+  readonly daily: MonitorCheck | null;
+  readonly constancy: MonitorCheck | null;
+  readonly warnings: readonly ("daily-due" | "daily-failed" | "changed" | "constancy-due" | "constancy-failed")[];
+}
+
 export interface History {
   readonly advice: boolean;
   readonly messages: readonly {

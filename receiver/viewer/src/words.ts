@@ -6,6 +6,7 @@ import { PEOPLE } from "./words/people";
 import { WORKLIST_WORDS } from "./words/worklist";
 import { AUDIT_WORDS } from "./words/audit";
 import { PATHOLOGY } from "./words/pathology";
+import { MONITOR_WORDS } from "./words/monitor";
 import { HANDOFF_WORDS } from "./words/handoff";
 
 export const WORDS = {
@@ -176,6 +177,7 @@ export const WORDS = {
   ...AUDIT_WORDS,
   ...PATHOLOGY,
   ...HANDOFF_WORDS,
+  ...MONITOR_WORDS,
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;
