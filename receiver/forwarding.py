@@ -96,7 +96,8 @@ def of_list(db: Connection) -> dict[str, dict[str, Any]]:
     """Return by study what its row of the list shows: the hand-off that matters most."""
     turn = [FAILED, SENDING, WAITING, DONE].index
     found: dict[str, dict[str, Any]] = {}
-    for row in db.execute(select(_forwards).order_by(_forwards.c.at)):
+    here = select(_forwards).join(_studies, _studies.c.key == _forwards.c.study)
+    for row in db.execute(here.order_by(_forwards.c.at)):
         before = found.get(row.study)
         if before is None or turn(row.state) <= turn(before["state"]):
             found[row.study] = words(row)

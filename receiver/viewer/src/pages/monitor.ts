@@ -99,10 +99,11 @@ class MonitorPage {
     // from the first whole device pixel of its ground: between two, each line would be smeared
     const [x, y] = [Math.ceil(box.left * ratio) - box.left * ratio, Math.ceil(box.top * ratio) - box.top * ratio];
     this.canvas.style.margin = `${y / ratio}px 0 0 ${x / ratio}px`;
-    this.canvas.width = Math.floor(box.width * ratio - x);
-    this.canvas.height = Math.floor(box.height * ratio - y);
-    this.canvas.style.width = `${this.canvas.width / ratio}px`;
-    this.canvas.style.height = `${this.canvas.height / ratio}px`;
+    const [width, height] = [whole(box.width - x / ratio, ratio), whole(box.height - y / ratio, ratio)];
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(height * ratio);
+    this.canvas.style.width = `${width}px`;
+    this.canvas.style.height = `${height}px`;
     draw(this.canvas, step);
   }
 
@@ -151,6 +152,15 @@ class MonitorPage {
     };
     return h("button", { type: "button", class: "plain", onclick: again }, word("monitor.again"));
   }
+}
+
+/** The largest whole size in CSS pixels that is whole in device pixels too: browsers round others. */
+function whole(room: number, ratio: number): number {
+  const most = Math.floor(room);
+  for (let size = most; size > most - 200 && size > 0; size -= 1) {
+    if (Math.abs(size * ratio - Math.round(size * ratio)) < 1e-6) return size;
+  }
+  return most;
 }
 
 function facts(): HTMLElement {
