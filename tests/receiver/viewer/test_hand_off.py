@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from common.proof.identity import Institution, Node
 from common.proof.role import Role
@@ -40,14 +41,12 @@ def walk(screen: Screen, filled: Filled, verified: str, inbox: Path) -> None:
     page = screen.page
     row = page.locator(f"tr[data-key='{verified}']")
     chip = row.locator("[data-role='forward']")
-    row.focus()
-    screen.press("Shift+F")
+    press_at(screen, row)
     expect(page.get_by_text("転送先がありません")).to_be_visible()
     screen.press("Escape")
     target = forward_targets.folder("viewer", inbox, "契約7", "abe")
     forward_targets.add(filled.index, target)
-    row.focus()
-    screen.press("Shift+F")
+    press_at(screen, row)
     page.get_by_role("button", name="転送する").click()
     expect(chip).to_contain_text(re.compile("転送待ち 0/"))
     Forwarder.of(filled.index, filled.data, Receiver()).look()
@@ -63,3 +62,15 @@ def walk(screen: Screen, filled: Filled, verified: str, inbox: Path) -> None:
     expect(panel).to_contain_text("転送待ち 0/12")
     page.get_by_role("button", name="en", exact=True).click()
     expect(panel).to_contain_text("Waiting")
+
+
+def press_at(screen: Screen, row: Locator) -> None:
+    """Press the key at a row; once more where the list was drawn anew just then."""
+    dialog = screen.page.get_by_role("dialog")
+    for _ in range(3):
+        row.focus()
+        screen.press("Shift+F")
+        with contextlib.suppress(TimeoutError):
+            dialog.wait_for(timeout=5000)
+            return
+    raise AssertionError("no dialogue")
