@@ -979,3 +979,47 @@ class NoNewsThere(PeerError):
     retryable = False
     ja = "受信側の版が古く、照会を送れません。電話で伝えてください"
     en = "The receiver is an older version that takes no queries. Telephone instead"
+
+
+class TargetNotAgreed(UsageError):
+    number = "E-4560"
+    exit_code = 2
+    http_status = 409
+    ja = (
+        "転送先 {target} は取り決めた一覧にありません。"
+        "管理者が todoke receiver forward target add で加えます"
+    )
+    en = (
+        "{target} is not on the agreed list of targets. The administrator adds it with"
+        " `todoke receiver forward target add`"
+    )
+
+
+class NoTestForwarded(UsageError):
+    number = "E-4561"
+    exit_code = 2
+    http_status = 409
+    ja = "試験の検査は診断用のシステムに転送しません。実際の検査を選んでください"
+    en = "A test study is not forwarded to a system for diagnosis. Choose a real study"
+
+
+class TargetFolderGone(StorageError):
+    number = "E-4562"
+    ja = "転送先 {target} のフォルダーがありません。共有フォルダーの接続を確かめてください"
+    en = "The folder of {target} is not there. Check whether the share is mounted"
+
+
+class ForwardedDiffers(StorageError):
+    number = "E-4563"
+    ja = (
+        "転送先 {target} に書いた画像を読み返すと違っていました。転送先のディスクを確かめてください"
+    )
+    en = "What was written to {target} reads back differently. Check the disk of the target"
+
+
+class NothingToForward(UsageError):
+    number = "E-4564"
+    exit_code = 21
+    http_status = 409
+    ja = "転送する画像がありません (取消または消去済み)。依頼側に確かめてください"
+    en = "There is no image to forward (recalled or purged). Ask the requesting side"

@@ -6,8 +6,10 @@ import typer
 
 from receiver import (
     audit_verbs,
+    forward_verbs,
     keep_verbs,
     marks_verbs,
+    monitor_verbs,
     record_verbs,
     reporting_verbs,
     run_verbs,
@@ -29,3 +31,5 @@ reporting_verbs.register(app)
 audit_verbs.register(app)
 app.add_typer(user_verbs.app, name="user")
 app.add_typer(study_verbs.app, name="study")
+app.add_typer(forward_verbs.app, name="forward")
+app.add_typer(monitor_verbs.app, name="monitor")

@@ -46,7 +46,9 @@ from common.errors import DatabaseUnsafe
 from common.web import account_tables
 from receiver import (
     evidence_tables,
+    forward_tables,
     marks_tables,
+    monitor_tables,
     purge_tables,
     reading_tables,
     request_tables,
@@ -264,6 +266,9 @@ standings, reading_steps = reading_tables.states(metadata)
 messages, calls, alarms, tidings = reading_tables.words(metadata)
 slide_marks, rescans = slide_tables.define(metadata)
 purges = purge_tables.define(metadata)
+monitor_checks = monitor_tables.define(metadata)
+forward_targets, forward_rules = forward_tables.agreed(metadata)
+forwards, forward_items, forward_receipts = forward_tables.forwards(metadata)
 
 #: How far work has come that goes on after a restart, by its name.
 marks = Table(

@@ -23,6 +23,7 @@ from receiver.changes import Changes
 from receiver.child import attended
 from receiver.deriving import Deriving
 from receiver.describe_process import yield_processor
+from receiver.forwarder import Forwarder
 from receiver.index import Index
 from receiver.purge import Purge
 from receiver.record_watch import RecordWatch
@@ -129,8 +130,11 @@ def serve(data: Path) -> None:
     transfers = Transfers(known, data)
     minder = Minder(Node.load(data, Role.SUPPORTER), settings, transfers.look)
     minder.start()
+    forwarder = Forwarder.of(known, data, settings)
+    forwarder.start()
     console.tell("ready")
     keeper.run()
+    forwarder.stop()
     minder.stop()
     transfers.close()
     known.close()

@@ -28,6 +28,8 @@ TABLE: dict[str, frozenset[str]] = {
     "/api/account/**": EVERYBODY,
     "/api/worklist": READERS,
     "/api/studies/**": READERS,
+    "/api/forward-targets": READERS,
+    "/api/monitor": READERS,
     "/api/events": READERS,
     "/api/listening": READERS,
     "/dicomweb/**": READERS,

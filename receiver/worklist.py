@@ -24,6 +24,7 @@ from common.link import pack_bits
 from common.states import ABSENT, INSTANCE_WORDS, WORDS, InstanceState, TransferState
 from receiver import (
     escalation,
+    forwarding,
     index,
     queries,
     requests,
@@ -82,6 +83,8 @@ class Study:
         Questions that wait for an answer, of both sides.
     alarm : dict or None
         How far it has escalated, see :mod:`receiver.escalation`.
+    forward : dict or None
+        How far it was handed off, see :mod:`receiver.forwarding`.
     """
 
     row: Row[Any]
@@ -98,6 +101,7 @@ class Study:
     asked: dict[str, Any] | None = None
     queries: int = 0
     alarm: dict[str, Any] | None = None
+    forward: dict[str, Any] | None = None
 
     @property
     def state(self) -> TransferState:
@@ -269,6 +273,9 @@ def _say_what_waits(db: Connection, studies: Mapping[str, Study]) -> None:
     for key, number in queries.open_ones(db).items():
         if key in studies:
             studies[key].queries = number
+    for key, forward in forwarding.of_list(db).items():
+        if key in studies:
+            studies[key].forward = forward
     for key, alarm in escalation.raised(db).items():
         if key in studies and studies[key].row.reading is None:
             studies[key].alarm = alarm
@@ -333,6 +340,7 @@ def study_row(study: Study) -> dict[str, Any]:
         "intraoperative": request.intraoperative(json.loads(row.request or "{}")),
         "queries": study.queries,
         "alarm": study.alarm,
+        "forward": study.forward,
     }
 
 

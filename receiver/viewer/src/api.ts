@@ -2,7 +2,7 @@
 
 import type { KeptMarks } from "./radiology/kept";
 import type { Asks } from "./reading";
-import type { Coverage, History, Session, SlideMark, Study, Worklist } from "./types";
+import type { Coverage, Forward, History, MonitorStanding, Session, SlideMark, Study, Worklist } from "./types";
 
 export class Refused extends Error {
   constructor(
@@ -152,4 +152,24 @@ export async function askRescan(key: string, series: string, reason: string): Pr
 export async function colours(key: string, sop: string, signal: AbortSignal): Promise<Uint8Array | null> {
   const response = await request(`/api/studies/${encodeURIComponent(key)}/colours/${sop}`, { signal });
   return response.status === 204 ? null : new Uint8Array(await response.arrayBuffer());
+}
+
+/** Where studies may be handed to, by name alone. */
+export async function forwardTargets(): Promise<readonly { readonly name: string }[]> {
+  return (await get<{ targets: { name: string }[] }>("/api/forward-targets")).targets;
+}
+
+export async function forwards(key: string): Promise<readonly Forward[]> {
+  return (await get<{ forwards: Forward[] }>(`/api/studies/${encodeURIComponent(key)}/forwards`)).forwards;
+}
+
+export async function forward(key: string, target: string, again: boolean): Promise<void> {
+  await post(`/api/studies/${encodeURIComponent(key)}/forwards`, { target, again });
+}
+
+export const monitor = (serial: string, screen: string): Promise<MonitorStanding> =>
+  get(`/api/monitor?${new URLSearchParams({ serial, screen }).toString()}`);
+
+export async function keepMonitor(said: unknown): Promise<MonitorStanding> {
+  return (await (await post("/api/monitor", said)).json()) as MonitorStanding;
 }

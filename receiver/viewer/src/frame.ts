@@ -2,11 +2,12 @@
 
 import { h, put } from "./dom";
 import * as events from "./events";
+import { forwardPanel } from "./forward";
 import { mismatch } from "./mismatch";
 import { clock, dashed, forms, sexWord, years } from "./names";
 import { requestPanel } from "./request";
 import * as sound from "./sound";
-import type { Row, User } from "./types";
+import type { MonitorStanding, Row, User } from "./types";
 import { inLanguage, onLanguage, say, setLanguage, word } from "./words";
 
 export interface Frame {
@@ -19,6 +20,8 @@ export interface Frame {
   progress(content: Node | null): void;
   /** What a reader can do with the study that is open. */
   steps(content: Node | null): void;
+  /** Say how this monitor stands. */
+  monitor(standing: MonitorStanding | null): void;
   user(user: User | null, hands?: { signOut(): void; away(): void; go(path: string): void }): void;
 }
 
@@ -28,6 +31,7 @@ export function makeFrame(home: () => void): Frame {
   const progress = h("div", { class: "head-progress" });
   const steps = h("div", { class: "steps-of" });
   const live = h("div", { class: "live" });
+  const monitor = h("span", { "data-role": "monitor-standing" }, word("monitor.open"));
   const account = h("div", { class: "account" });
   const stage = h("main", { class: "stage" });
   const stale = h("div", { class: "bar inverse", role: "alert", hidden: true });
@@ -63,9 +67,10 @@ export function makeFrame(home: () => void): Frame {
   };
   sound.onSound(showSound);
   let shown: Row | null = null;
+  let handed: HTMLElement | null = null;
   const draw = (): void => {
     who.replaceChildren(...(shown ? patientLine(shown) : []));
-    asked.replaceChildren(...(shown ? [requestPanel(shown)] : []));
+    asked.replaceChildren(...(shown ? [requestPanel(shown), ...(handed ? [handed] : [])] : []));
   };
   onLanguage(draw);
   return {
@@ -74,9 +79,15 @@ export function makeFrame(home: () => void): Frame {
     home,
     who(row) {
       shown = row;
+      handed = row ? forwardPanel(row) : null;
       draw();
     },
     steps: (content) => steps.replaceChildren(...(content ? [content] : [])),
+    monitor(standing) {
+      const first = standing?.warnings[0];
+      monitor.className = first ? "due" : "";
+      monitor.replaceChildren(...(first ? ["▲ ", word(`monitor.warn.${first}`)] : [word("monitor.open")]));
+    },
     progress: (content) => progress.replaceChildren(...(content ? [content] : [])),
     user(user, hands) {
       live.hidden = user?.role !== "reader"; // only readers have a list that is live
@@ -87,6 +98,7 @@ export function makeFrame(home: () => void): Frame {
       account.replaceChildren(
         ...(user
           ? [
+              ...(user.role === "reader" ? [plain(() => hands?.go("/monitor"), monitor)] : []),
               h("button", { class: "plain", type: "button", "data-role": "account", onclick: () => hands?.go("/account") }, user.display || user.name),
               plain(() => hands?.away(), word("lock.now")),
               plain(() => hands?.signOut(), word("auth.out")),

@@ -9,6 +9,7 @@ import { makeFrame } from "./frame";
 import { coverPage, uncover, unlocked, isLocked } from "./lock";
 import { showAccount } from "./pages/account";
 import { showAudit } from "./pages/audit";
+import { MONITOR, screenFacts, serial, showMonitor } from "./pages/monitor";
 import { showPeople } from "./pages/people";
 import { PURPOSE, showPurpose } from "./pages/purpose";
 import { showSignIn } from "./pages/sign_in";
@@ -69,6 +70,7 @@ function pageOf(user: User): Close {
   if (location.pathname === "/account") return showAccount(frame);
   if (user.role === "administrator") return showPeople(frame, user.name);
   if (user.role === "auditor") return showAudit(frame);
+  if (location.pathname === MONITOR) return showMonitor(frame);
   const key = /^\/study\/([0-9A-Za-z]+)$/.exec(location.pathname)?.[1];
   return key ? showStudy(frame, key, user, go) : showWorkList(frame, go);
 }
@@ -77,7 +79,11 @@ function signedIn(who: User): void {
   user = who;
   void api.session().then(settle, () => undefined);
   frame.user(user, { signOut: () => void signOut(), away: () => void hide(true), go });
-  if (user.role === "reader") events.start();
+  if (user.role === "reader") {
+    events.start();
+    // a screen that is due or was changed is said beside the reader's name
+    void api.monitor(serial(), screenFacts()).then((standing) => frame.monitor(standing), () => undefined);
+  }
   show();
 }
 

@@ -19,7 +19,8 @@ type Told = { readonly to: string; readonly at: string } | false;
 export function refusalOf(error: unknown): string {
   if (!(error instanceof api.Refused)) return "";
   const text = inLanguage() === "ja" ? error.ja : error.en;
-  return `${text} ${error.number ?? ""}`.trim();
+  const number = error.number ?? "";
+  return text.includes(number) ? text : `${text} ${number}`; // most words end in their number
 }
 
 /** 引受け; where somebody else reads it, ask for the reason of taking over. */

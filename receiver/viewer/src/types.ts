@@ -65,7 +65,38 @@ export interface Row {
   readonly intraoperative: boolean;
   /** Questions, of both sides, that wait for an answer. */
   readonly queries: number;
+  readonly forward?: Forward | null;
   readonly alarm: { readonly step: number; readonly minutes: number; readonly at: string } | null;
+}
+
+/** A hand-off to the certified viewer. */
+export interface Forward {
+  readonly target: string;
+  readonly state: "waiting" | "sending" | "done" | "failed";
+  readonly state_ja: string;
+  readonly state_en: string;
+  readonly sent: number;
+  readonly total: number;
+  readonly by: string;
+  readonly display: string;
+  readonly at: string;
+  readonly finished_at: string | null;
+  readonly error: { readonly number: string; readonly ja: string; readonly en: string } | null;
+}
+
+/** A check of a monitor, as it was recorded. */
+export interface MonitorCheck {
+  readonly passed: boolean;
+  readonly due_on: string;
+  readonly at: string;
+  readonly display: string;
+}
+
+export interface MonitorStanding {
+  readonly serial: string;
+  readonly daily: MonitorCheck | null;
+  readonly constancy: MonitorCheck | null;
+  readonly warnings: readonly ("daily-due" | "daily-failed" | "changed" | "constancy-due" | "constancy-failed")[];
 }
 
 export interface History {

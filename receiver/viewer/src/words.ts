@@ -8,6 +8,8 @@ import { WORKLIST_WORDS } from "./words/worklist";
 import { AUDIT_WORDS } from "./words/audit";
 import { PATHOLOGY } from "./words/pathology";
 import { PAGES_WORDS } from "./words/pages";
+import { MONITOR_WORDS } from "./words/monitor";
+import { HANDOFF_WORDS } from "./words/handoff";
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
@@ -178,6 +180,8 @@ export const WORDS = {
   ...AUDIT_WORDS,
   ...PATHOLOGY,
   ...PAGES_WORDS,
+  ...HANDOFF_WORDS,
+  ...MONITOR_WORDS,
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;

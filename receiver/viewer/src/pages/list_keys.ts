@@ -9,6 +9,7 @@ const KEYS: readonly [string, Word][] = [
   ["Enter", "key.enter"],
   ["Shift+T", "key.claim"],
   ["Shift+C", "key.query"],
+  ["Shift+F", "key.forward"],
   ["Shift+Enter", "key.done"],
   ["← →", "key.tabs"],
   ["/", "key.search"],

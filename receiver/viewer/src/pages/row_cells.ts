@@ -1,6 +1,7 @@
 /** The cells of one row of the work list. */
 
 import { h } from "../dom";
+import { forwardChip } from "../forward";
 import { arrival, localTime, studyLine } from "../frame";
 import { mismatchChip } from "../mismatch";
 import { dashed, forms, sexWord, years } from "../names";
@@ -88,6 +89,7 @@ function state(row: Row): HTMLElement[] {
     const waits = word("list.escalated", { n: row.alarm.minutes });
     marks.push(h("div", {}, h("span", { class: "chip escalated" }, "▲▲ ", waits)));
   }
+  marks.push(...forwardChip(row));
   if (row.queries) marks.push(h("div", { class: "second" }, "? ", word("list.queries", { n: row.queries })));
   if (reading.state === "unopened") {
     if (row.state === "announced") return [h("div", {}, "◌ ", official), ...marks];

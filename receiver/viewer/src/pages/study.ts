@@ -10,12 +10,14 @@ import {
   type Opening,
   type ReadingContext,
 } from "../context";
-import { h } from "../dom";
+import { h, writing } from "../dom";
+import { forward } from "../forward";
 import type { Frame } from "../frame";
 import { publish } from "../hook";
 import { StudySteps } from "../study_steps";
+import { isLocked } from "../lock";
 import { passing, pause } from "../trouble";
-import type { User } from "../types";
+import type { Row, User } from "../types";
 import { showsPatient } from "../window_group";
 import { inLanguage, word } from "../words";
 
@@ -33,7 +35,15 @@ export function showStudy(
   const opening = begin(key);
   let view: View | null = null;
   let steps: StudySteps | null = null;
+  let shown: Row | null = null;
   const waiting = h("p", { class: "notice", role: "status" }, word("study.load"));
+  const pressed = (event: KeyboardEvent): void => {
+    if (writing(event) || !event.shiftKey || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.code !== "KeyF" || shown === null || isLocked() || document.querySelector("dialog[open]")) return;
+    event.preventDefault();
+    void forward(shown);
+  };
+  document.addEventListener("keydown", pressed);
   const slow = window.setTimeout(() => frame.stage.replaceChildren(waiting), 300);
   const run = async (): Promise<void> => {
     const study = await persistently(opening, () => api.study(key, opening.signal));
@@ -46,6 +56,7 @@ export function showStudy(
     publish(context);
     steps = new StudySteps(context);
     frame.steps(steps.element);
+    shown = context.study;
     view = make(frame, context, user);
   };
   run().catch((error: unknown) => {
@@ -56,6 +67,7 @@ export function showStudy(
   });
   return () => {
     window.clearTimeout(slow);
+    document.removeEventListener("keydown", pressed);
     showsPatient(null);
     publish(null);
     steps?.close();

@@ -4,6 +4,7 @@ import * as api from "../api";
 import { h, writing } from "../dom";
 import * as events from "../events";
 import { setTitle, type Frame } from "../frame";
+import { forward } from "../forward";
 import { claim, finish, query, refusalOf } from "../reading";
 import * as sound from "../sound";
 import type { Row } from "../types";
@@ -290,7 +291,7 @@ class WorkList {
 
   /** What changes a study takes two keys, never one. */
   private shifted(event: KeyboardEvent): void {
-    const act = { KeyT: claim, KeyC: (row: Row) => query(row), Enter: (row: Row) => finish(row, () => this.soon()) }[event.code];
+    const act = { KeyT: claim, KeyC: (row: Row) => query(row), KeyF: forward, Enter: (row: Row) => finish(row, () => this.soon()) }[event.code];
     if (act) {
       event.preventDefault();
       this.step_(act);

@@ -22,8 +22,8 @@ export const WORKLIST_WORDS = {
   "list.escalated": ["未開封 {n}分", "Unopened {n} min"],
   "list.intraoperative": ["術中", "Intraoperative"],
   "list.actions": [
-    "Enter 開く　Shift+T 引受け　Shift+C 照会　Shift+Enter 完了　/ 検索　N 新着　? キー一覧",
-    "Enter open   Shift+T claim   Shift+C query   Shift+Enter done   / search   N new   ? keys",
+    "Enter 開く　Shift+T 引受け　Shift+C 照会　Shift+F 転送　Shift+Enter 完了　/ 検索　N 新着　? キー一覧",
+    "Enter open   Shift+T claim   Shift+C query   Shift+F forward   Shift+Enter done   / search   N new   ? keys",
   ],
   "done.title": ["完了にしますか", "Mark as done?"],
   "done.counts": ["届いた画像 {a} / 予定 {e}", "Images here {a} of {e}"],
@@ -57,6 +57,7 @@ export const WORKLIST_WORDS = {
   "key.enter": ["開く", "Open"],
   "key.claim": ["引受け・引継ぎ", "Claim, take over"],
   "key.query": ["照会・過去画像の依頼", "Query, ask for earlier images"],
+  "key.forward": ["診断用ビューアへ転送", "Forward to the certified viewer"],
   "key.done": ["完了", "Done"],
   "key.search": ["検索", "Search"],
   "key.new": ["新着を表示", "Show new rows"],
