@@ -229,9 +229,8 @@ def test_a_code_is_good_once_and_guesses_lock(door: Door) -> None:
 @pytest.mark.requirement("AUT-03")
 def test_a_flood_of_guesses_is_one_line_and_its_count(filled: Filled) -> None:
     told: list[dict[str, Any]] = []
-    services = replace(
-        filled.services(), note=lambda event, **facts: told.append({"event": event, **facts})
-    )
+    services = filled.services()
+    services = replace(services, note=lambda of, **facts: told.append({"event": of, **facts}))
     with (
         Listener(viewer_app(services), "127.0.0.1", 0, grace=1).in_thread() as (host, port),
         httpx.Client(base_url=f"http://{host}:{port}", headers={"X-Todoke": "1"}) as page,

@@ -57,7 +57,7 @@ def _overlay(ds: pydicom.Dataset) -> None:
     ds.add_new(0x60003000, "OW", bytes(greys.ROWS * greys.COLUMNS // 8))
 
 
-KINDS = {
+KINDS: dict[str, greys.Change] = {
     "rectangular": _rectangular,
     "circular": _circular,
     "polygonal": _polygonal,
@@ -69,12 +69,12 @@ def open_part(kind: str) -> npt.NDArray[np.bool_]:
     """Return which pixels of the image lie in the opening, by their middles."""
     row, column = np.mgrid[1 : greys.ROWS + 1, 1 : greys.COLUMNS + 1]
     if kind == "rectangular":
-        return (column >= 21) & (column <= 100) & (row >= 11) & (row <= 60)
+        return np.array((column >= 21) & (column <= 100) & (row >= 11) & (row <= 60))
     if kind == "circular":
-        return np.hypot(row - 40, column - 70) <= 30
+        return np.array(np.hypot(row - 40, column - 70) <= 30)
     left = (column - 10) * (80 - 10) - (row - 10) * (60 - 10) >= 0
     right = (column - 110) * (80 - 10) - (row - 10) * (60 - 110) <= 0
-    return (row >= 10) & left & right
+    return np.array((row >= 10) & left & right)
 
 
 @pytest.fixture
