@@ -107,7 +107,8 @@ def test_shutters_cover_the_outside_and_can_be_taken_off(shuttered: Screen) -> N
         assert screen.view()["scale"] == pytest.approx(4, abs=1e-6)
         inside = open_part(kind)
         shown = _middles(screen)
-        assert ((shown > 250) == inside).mean() > 0.995, kind
+        # a middle may lie on a slanted edge, on either side of it by how the stage is rounded
+        assert ((shown > 250) == inside).mean() > 0.985, kind
         assert (np.abs(shown - LEVEL) <= 1).sum() == pytest.approx((~inside).sum(), rel=0.01)
         screen.press("o")
         expect(page.get_by_text("シャッターを外した表示")).to_be_visible()

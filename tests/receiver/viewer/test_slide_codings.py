@@ -42,7 +42,7 @@ def coded(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     room.bring([dicom for dicom, _ in written.values()], CLINIC)
     with room.index.read() as db:
         key = str(db.execute(select(index.studies.c.key)).scalar())
-    context = browser.new_context(viewport={"width": 1100, "height": 800}, locale="ja-JP")
+    context = browser.new_context(viewport={"width": 1100, "height": 900}, locale="ja-JP")
     with room.serve() as address:
         screen = Screen(context.new_page(), address)
         screen.sign_in()

@@ -44,7 +44,7 @@ SHORT = "<b id=x7f3>"  # 16 characters at most: SH, CS, AE
 _MADE = """(mark) => {
   const found = [];
   for (const one of document.querySelectorAll('*')) {
-    const drawn = one.matches('svg') && !one.matches('svg.marks:empty'); // of ours, where marks are
+    const drawn = one.matches('svg') && !one.matches('svg.marks:empty, svg.shutter:empty');
     if (one.id === 'x7f3' || drawn) found.push(one.outerHTML);
     for (const {name, value} of one.attributes) {
       if (name.startsWith('on') || name === 'srcdoc' || /^javascript:/i.test(value))

@@ -203,10 +203,9 @@ def _after(run: Run, ends: CutEnds, taken: list[Taken]) -> Verdict:
 def _complete(ends: CutEnds, one: Taken, verdict: Verdict) -> None:
     """Start the sender again, and wait until all that it had taken is receipted."""
     settle = {**os.environ, "TODOKE_SENDER_SETTLE_SECONDS": SETTLE}
-    arriving = ends.sender / "spool" / "arriving"
     try:
         with ends.receiving(), ends.sending(settle):
-            until(lambda: not any(arriving.iterdir()), "every study has come to rest", LONG)
+            until(lambda: _all_owed(ends), "every study has come to rest", LONG)
             unfinished = ends.all_receipted()
             with ends.outbox() as box:
                 jobs = {str(job.id) for job in box.jobs()}
@@ -222,6 +221,16 @@ def _complete(ends: CutEnds, one: Taken, verdict: Verdict) -> None:
         ]
     verdict.completed += not unfinished
     verdict.unfinished += unfinished
+
+
+def _all_owed(ends: CutEnds) -> bool:
+    """Whether every study of a device has come to rest, and stands in the outbox."""
+    spool = ends.sender / "spool"
+    if any((spool / "arriving").iterdir()):
+        return False
+    with ends.outbox() as box:  # a study is taken first, and owed a moment later
+        owed = {path for job in box.jobs() for path in job.paths}
+    return {str(taken.absolute()) for taken in (spool / "taken").iterdir()} <= owed
 
 
 class _Receiver:
