@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Awaitable, Callable
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import segno
 from starlette.requests import Request
@@ -20,10 +21,13 @@ from common.errors import (
 from common.refusals import Refusals
 from common.web import guard
 from common.web.accounts import ABSOLUTE_SECONDS, Accounts, User
-from common.web.passkeys import Passkeys, host_of
+from common.web.hosts import host_of
 from receiver import index
 from receiver.replies import body_of, reply
 from receiver.viewer_services import ViewerServices
+
+if TYPE_CHECKING:
+    from common.web.passkeys import Passkeys
 
 HASHES = 2  # passwords checked at the same time
 CREDENTIAL_LIMIT = 1 << 15  # bytes of what a passkey answers
@@ -81,9 +85,15 @@ class AccountDoor:
         self.accounts = accounts
         self.factors = accounts.factors
         self.sessions = accounts.sessions
-        self.passkeys = Passkeys(accounts.factors)
         # a flood of guesses must not take the threads that read frames
         self._turns = asyncio.Semaphore(HASHES)
+
+    @cached_property
+    def passkeys(self) -> Passkeys:
+        """Enrols and checks passkeys; its library takes memory, so it is loaded when asked for."""
+        from common.web.passkeys import Passkeys
+
+        return Passkeys(self.factors)
 
     def note(self, event: str, request: Request, user: str | None, **facts: Any) -> None:
         """Write into the audit trail; call it beside the event loop."""

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
 
-import httpx
-
 from common.errors import SettingsError
 from common.reading_settings import ReadingRoom
 
@@ -77,6 +75,8 @@ def mail(settings: ReadingRoom, told: Told) -> None:
 
 def webhook(address: str, told: Told) -> None:
     """Post ``{"event", "study", "minutes"}``; raises what httpx does, also for a refusal."""
+    import httpx  # of megabytes, for who has set a webhook
+
     said = {"event": "urgent-unopened", "study": told.study, "minutes": told.minutes}
     with httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=False) as client:
         answer = client.post(

@@ -59,3 +59,8 @@ class KnownHosts:
         except ValueError:
             return name.casefold().rstrip(".") in self.names
         return True
+
+
+def host_of(origin: str) -> str:
+    """Return the host name of an origin such as ``https://viewer.example:8080``."""
+    return origin.partition("://")[2].rpartition(":")[0] or origin.partition("://")[2]

@@ -23,6 +23,7 @@ from webauthn.helpers.structs import (
 from common.errors import PasskeyRefused
 from common.web.account_tables import factors
 from common.web.factors import Factors
+from common.web.hosts import host_of
 from common.web.sessions import User
 
 
@@ -147,8 +148,3 @@ class Passkeys:
         with self.factors.database.read() as db:
             found = db.execute(select(factors.c.credential).where(*where)).scalars().all()
         return [PublicKeyCredentialDescriptor(id=base64url_to_bytes(one)) for one in found if one]
-
-
-def host_of(origin: str) -> str:
-    """Return the host name of an origin such as ``https://viewer.example:8080``."""
-    return origin.partition("://")[2].rpartition(":")[0] or origin.partition("://")[2]
