@@ -33,7 +33,7 @@ from common.proof import jws, record, record_file
 from common.proof.identity import Node
 from common.proof.record import Anchor, AnchorCountersignature, Countersignature, Record
 from common.states import TransferState
-from receiver import evidence_files, index, repairs, statements, transfers
+from receiver import evidence_files, index, statements, transfers
 from receiver.index import Index
 
 _records, _anchors = index.evidence, index.anchors
@@ -160,11 +160,16 @@ class Evidence:
             row = transfers.find(db, said.transfer)
             if row is not None and row.institution != partner.code:
                 raise NotFound(thing=said.transfer)
-            kept = {
-                kind: statements.read(db, said.transfer, kind) if row is not None else None
-                for kind in ("opening", "closing", "receipt")
-            }
-        names = {kind: jws.name(text) if text else "" for kind, text in kept.items()}
+            names, kept = dict[str, str](), dict[str, str | None]()
+            for kind in (
+                "opening",
+                "closing",
+                "receipt",
+            ):  # megabytes each
+                text = statements.read(db, said.transfer, kind) if row is not None else None
+                names[kind] = jws.name(text) if text else ""
+                kept[kind] = None if kind == "opening" else text
+            text = None
         leaves = own_leaves(kept["closing"], kept["receipt"], roles) if kept["receipt"] else None
         return Own(row, names, leaves)
 
@@ -277,7 +282,7 @@ class Evidence:
     def _save(self, row: Row[Any], own: Own) -> None:
         """Write the record as a file, before anybody hears that it is kept."""
         path = evidence_files.path_of(self.data, row.institution, row.number)
-        receipted = bool(repairs.payload(row.statement)["statements"]["receipt"])
+        receipted = bool(jws.payload(row.statement)["statements"]["receipt"])
         kept = evidence_files.kept(self.index, self.data, row)
         kept = replace(kept, leaves=own.leaves if receipted else None)
         durable.make_folder(path.parent)
@@ -397,8 +402,8 @@ def own_leaves(
     closing: str | None, receipt: str | None, roles: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return the leaves of what was read back for a receipt, in the order of the closing."""
-    sent = link.read_closing(repairs.payload(closing or "")).instances
-    read = link.read_receipt(repairs.payload(receipt or "")).instances
+    sent = link.read_closing(jws.payload(closing or "", link.digests())).instances
+    read = link.read_receipt(jws.payload(receipt or "", link.digests(sent))).instances
     named = list(roles) if len(roles) == len(sent) else [""] * len(sent)
     return [
         record.leaf(one, role) for one, role in zip(record.as_sent(sent, read), named, strict=True)

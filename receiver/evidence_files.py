@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select
 
 from common.errors import RecordDiffers, TodokeError
-from common.proof import record, record_file
+from common.proof import jws, record, record_file
 from common.proof.ledger import Day, Entry, Ledger
-from receiver import index, repairs
+from receiver import index
 from receiver.index import Index
 
 log = logging.getLogger("todoke.evidence")
@@ -33,7 +33,7 @@ def anchor_path(data: Path, institution: str, day: str) -> Path:
 
 def kept(known: Index, data: Path, row: Row[Any]) -> record_file.Kept:
     """Return all that is kept of a record; its leaves are those of its own file."""
-    said = record.read_record(repairs.payload(row.statement))
+    said = record.read_record(jws.payload(row.statement))
     file = record_file.read(path_of(data, row.institution, row.number)) or {}
     leaves = file.get("instances")
     with known.read() as db:
@@ -111,7 +111,7 @@ def restore(db: Connection, data: Path) -> int:
         for path in sorted(folder.glob("anchor-*.json")):
             try:
                 words = json.loads(path.read_bytes())
-                said = record.read_anchor(repairs.payload(words["statement"]))
+                said = record.read_anchor(jws.payload(words["statement"]))
                 names = ("statement", "certificate", "countersignature", "countersigner")
                 values = {one: words[one] for one in names}
                 values |= {"day": said.day, "first": said.first, "last": said.last}
@@ -123,7 +123,7 @@ def restore(db: Connection, data: Path) -> int:
 
 
 def _values(institution: str, number: int, file: dict[str, Any]) -> dict[str, Any]:
-    said = record.read_record(repairs.payload(file["record"]))
+    said = record.read_record(jws.payload(file["record"]))
     if said.number != number:
         raise ValueError(number)
     below = file["countersignature"]

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from common import durable, link
 from common.errors import TodokeError
 from common.link import Digest
+from common.proof import jws
 from common.states import InstanceState
 from receiver import evidence_files, index, records, repairs, statements, transfers
 from receiver.child import alone
@@ -254,7 +255,7 @@ def _settle(made: Index) -> None:
 def _said(statement: str | None, read: Callable[[dict[str, Any]], T]) -> T | None:
     """Read a statement whose signature held when it came: its signer may be paired anew since."""
     try:
-        return None if statement is None else read(repairs.payload(statement))
+        return None if statement is None else read(jws.payload(statement))
     except (TodokeError, ValueError, IndexError, RecursionError):
         log.error("a statement cannot be read; what only it says is not restored")
         return None

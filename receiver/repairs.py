@@ -8,7 +8,6 @@ only what was receipted takes the place.
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64decode
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select,
 from common import link
 from common.errors import NotRepairable, TodokeError
 from common.link import Digest
+from common.proof import jws
 from common.states import MOVES, InstanceState, TransferState
 from receiver import index, statements, transfers
 from receiver.index import Index
@@ -195,15 +195,8 @@ def receipted(db: Connection, transfer: str | None, uid: str) -> Digest | None:
     text = statements.read(db, transfer, "receipt") if transfer is not None else None
     if text is None:
         return None
-    receipt = link.read_receipt(payload(text))
+    receipt = link.read_receipt(jws.payload(text, link.digests()))
     return next((one for one in receipt.instances if one.uid == uid), None)
-
-
-def payload(statement: str) -> dict[str, Any]:
-    """Return what a statement says that was checked before it was kept."""
-    part = statement.split(".")[1]
-    said: dict[str, Any] = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    return said
 
 
 def _damaged(*columns: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -130,15 +129,8 @@ def _leaves(outbox: Outbox, transfer: Transfer) -> tuple[list[dict[str, Any]], l
             found.append(Digest(one.sop_uid, one.length, one.d1 or "", one.d2, one.d3, one.root))
     closing = outbox.statement(transfer.id, "closing")
     if closing is not None:
-        found = list(link.read_closing(payload(closing)).instances)
+        found = list(link.read_closing(jws.payload(closing, link.digests(found))).instances)
     return [record.leaf(one, roles.get(one.uid, "")) for one in found], found
-
-
-def payload(statement: str) -> dict[str, Any]:
-    """Return the words of a statement of our own, which lies in our own outbox."""
-    part = statement.split(".")[1]
-    words: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    return words
 
 
 @dataclass(slots=True)
@@ -199,7 +191,7 @@ class Maker:
             kind: self.outbox.statement(transfer.id, kind)
             for kind in ("opening", "closing", "receipt")
         }
-        receipt = payload(said["receipt"]) if said["receipt"] else {}
+        receipt = jws.payload(said["receipt"], lambda _one: None) if said["receipt"] else {}
         facts = json.loads(self.outbox.statement(transfer.id, "facts") or "{}")
         todoke = partner.kind == "todoke"
         judged = settled(transfer, digests, receipted=bool(receipt), signs=todoke)

@@ -107,7 +107,7 @@ class Recorder:
     def _stamp(self, row: Row) -> None:
         """Have the root timestamped, where the site has an authority; no record fails by it."""
         url = self.delivery.settings.timestamp_url
-        root = record_making.payload(row.statement)["instances"]["root"]
+        root = jws.payload(row.statement)["instances"]["root"]
         if not url or not root:
             return
         from sender import timestamps
@@ -185,7 +185,7 @@ class Recorder:
             signed = _text(answer, "countersignature")
             with _believed():
                 found = record.read_anchor_countersignature(jws.verify(signed, signer))
-                made = record.read_anchor(record_making.payload(row.statement))
+                made = record.read_anchor(jws.payload(row.statement))
                 _same((found.anchor, found.count, found.root), (row.name, made.count, made.root))
         except (RecordDiffers, FalseCountersignature) as error:
             log.error("anchor %s of %s: %s", row.day, row.partner, error)
@@ -216,7 +216,7 @@ def believe(statement: str, signed: str, signer: str) -> None:
     """
     with _believed():
         found = record.read_countersignature(jws.verify(signed, signer))
-        made = record.read_record(record_making.payload(statement))
+        made = record.read_record(jws.payload(statement))
         _same(
             (found.record, found.transfer, found.number, found.sender, found.receiver),
             (record.name(statement), made.transfer, made.number, made.sender["code"],

@@ -173,6 +173,21 @@ def verify(
     return found
 
 
+def payload(statement: str, entry: Callable[[Any], Any] = lambda one: one) -> dict[str, Any]:
+    """Return what a statement says that was checked before it was kept.
+
+    Parameters
+    ----------
+    statement : str
+        Compact JWS out of our own index, outbox or files.
+    entry : callable
+        As :func:`verify` takes it.
+    """
+    text = _text(statement, statement.find(".") + 1, statement.rfind("."), lambda _piece: None)
+    found: dict[str, Any] = entries.read(text, entry)
+    return found
+
+
 def _escaped(text: str) -> str:
     """Return JSON with its letters beyond ASCII escaped: one of them doubles the whole text."""
     return text if text.isascii() else _BEYOND.sub(lambda found: json.dumps(found[0])[1:-1], text)
@@ -194,11 +209,17 @@ def _checked(statement: str, key: ec.EllipticCurvePublicKey) -> tuple[Any, str]:
     if len(signature) != 2 * _HALF:
         raise ValueError("signature")
     digest = hashlib.sha256(empty[: first + 1])
-    text, utf8 = "", codecs.getincrementaldecoder("utf-8")()
-    for start in range(first + 1, last, _PIECE):
-        piece = statement[start : min(start + _PIECE, last)].encode("ascii")
-        digest.update(piece)
-        text += _escaped(utf8.decode(urlsafe_b64decode(piece)))
+    text = _text(statement, first + 1, last, digest.update)
     r, s = (int.from_bytes(half) for half in (signature[:_HALF], signature[_HALF:]))
     key.verify(encode_dss_signature(r, s), digest.digest(), _OF_DIGEST)
-    return header.get("kid"), text + utf8.decode(b"", final=True)
+    return header.get("kid"), text
+
+
+def _text(statement: str, first: int, last: int, seen: Callable[[bytes], None]) -> str:
+    """Decode a payload that lies between two places; each piece is shown as it was signed."""
+    text, utf8 = "", codecs.getincrementaldecoder("utf-8")()
+    for start in range(first, last, _PIECE):
+        piece = statement[start : min(start + _PIECE, last)].encode("ascii")
+        seen(piece)
+        text += _escaped(utf8.decode(urlsafe_b64decode(piece)))
+    return text + utf8.decode(b"", final=True)

@@ -7,15 +7,15 @@ other.  An inclusion proof (section 2.1.1) shows one leaf and tells nothing of t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
-def root(leaves: Sequence[bytes]) -> str:
+def root(leaves: Iterable[bytes]) -> str:
     """Return the Merkle root over leaves.
 
     Parameters
     ----------
-    leaves : sequence of bytes
+    leaves : iterable of bytes
         What each leaf stands for, in order: the SHA-256 of a frame, the words of an instance.
 
     Returns
@@ -23,9 +23,9 @@ def root(leaves: Sequence[bytes]) -> str:
     str
         Hex; of no leaves the SHA-256 of nothing.
     """
-    if not leaves:
-        return hashlib.sha256().hexdigest()
     row = [leaf_hash(leaf) for leaf in leaves]
+    if not row:
+        return hashlib.sha256().hexdigest()
     while len(row) > 1:
         row = _above(row)
     return row[0].hex()

@@ -114,7 +114,7 @@ def leaf(digest: Digest, role: str = "") -> dict[str, Any]:
 
 def root(leaves: Iterable[Mapping[str, Any]]) -> str:
     """Return the Merkle root over leaves, in the order of the closing."""
-    return merkle.root([canonical(one) for one in leaves])
+    return merkle.root(canonical(one) for one in leaves)
 
 
 def as_sent(sent: Sequence[Digest], read: Sequence[Digest]) -> list[Digest]:
@@ -329,7 +329,7 @@ def name(statement: str) -> str:
 
 def day_root(names: Iterable[str]) -> str:
     """Return the root of an anchor over the names of records."""
-    return merkle.root([bytes.fromhex(one) for one in names])
+    return merkle.root(bytes.fromhex(one) for one in names)
 
 
 def read_record(payload: Any) -> Record:

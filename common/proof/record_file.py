@@ -96,8 +96,11 @@ def anchor_entry(
 
 def save(path: Path, made: Mapping[str, Any]) -> None:
     """Write a record file, whole or not at all."""
-    text = json.dumps(made, ensure_ascii=False, indent=1, sort_keys=True)
-    durable.save(path, text.encode(), private=made["view"] == "inside")
+    words = json.JSONEncoder(ensure_ascii=False, indent=1, sort_keys=True)
+    text = bytearray()
+    for part in words.iterencode(made):  # hundreds of thousands, which dumps would hold at once
+        text += part.encode()
+    durable.save(path, bytes(text), private=made["view"] == "inside")
 
 
 def read(path: Path) -> dict[str, Any] | None:

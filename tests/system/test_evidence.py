@@ -28,7 +28,7 @@ from sender.delivery import Delivery
 from sender.outbox import Outbox
 from sender.partners import find_partner
 from sender.record_checking import ledger
-from sender.record_making import Maker, payload
+from sender.record_making import Maker
 from sender.record_sending import Recorder, path_of
 from sender.recorded import today
 from tests.system.ends import Ends, must, verb
@@ -112,7 +112,7 @@ def test_a_transfer_ends_with_a_record_that_both_ends_signed(ends: Ends, tmp_pat
     )
     assert [one["leaf"] for one in shown["proofs"]] == [file["instances"][1]]
     for member in ("record", "countersignature"):  # random letters may spell anything
-        text = text.replace(file[member], json.dumps(payload(file[member])))
+        text = text.replace(file[member], json.dumps(jws.payload(file[member])))
     for word in (subject["patient"]["PatientID"], subject["study"], file["instances"][0]["uid"]):
         assert f'"{word}"' not in text.replace("\\", "")
     checked = must("receiver", "records", "check", "--data", ends.receiver)

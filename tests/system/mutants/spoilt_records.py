@@ -158,7 +158,7 @@ def spoil_sender() -> None:
 
 def _spoil_what_is_kept() -> None:
     from common.proof import record_file
-    from sender.record_making import payload
+    from common.proof.jws import payload
     from sender.record_sending import Recorder
 
     build, work = record_file.build, Recorder.work
