@@ -207,15 +207,18 @@ class Store:
 
     def within(self, institution: str, series_uid: str, work: Callable[[Path], T]) -> T:
         """Do something in the folder of a series, which a purge may be taking away meanwhile."""
-        for _ in range(TRIES):
+        tries = TRIES
+        while True:
+            tries -= 1
             folder = self.series_folder(institution, series_uid)
             try:
                 return work(folder)
-            except StorageError:
-                if folder.is_dir():
+            except StorageError as failure:
+                # gone, or made again since by who came at the same time
+                gone = isinstance(failure.__cause__, FileNotFoundError) or not folder.is_dir()
+                if not gone or not tries:
                     raise
                 self._folders.pop((institution, series_uid), None)
-        raise StorageError(cause="series folder")
 
     def drop(self, names: Iterable[str]) -> None:
         """Remove files for good, and the folders of series that are empty then."""

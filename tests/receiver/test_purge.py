@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from common import audit
+from common import audit, durable
 from common.errors import NotFound, StorageError, UsageError
 from common.states import TransferState
 from receiver import index, statements
@@ -134,6 +134,30 @@ def test_a_notice_goes_ahead_once_a_day(filled: Filled, purge: Purge) -> None:
     assert (notice["studies"], notice["first"]) == (1, "2026-12-02")
     purge.daily(NOW + timedelta(days=5), 7)
     assert files(filled) == []
+
+
+def test_a_folder_that_others_make_again_meanwhile_is_no_failure(filled: Filled) -> None:
+    """Two images come at once into a folder that was purged: one is late to see it is there."""
+    arrived = filled.store.root / "one.part"
+    arrived.write_bytes(b"one")
+    tries = []
+
+    def work(folder: Path) -> Path:
+        tries.append(folder)
+        if len(tries) == 1:
+            folder.rmdir()
+            try:
+                durable.rename(arrived, folder / "one.dcm")
+            finally:
+                folder.mkdir()  # by who came at the same time
+        durable.rename(arrived, folder / "one.dcm")
+        return folder / "one.dcm"
+
+    assert filled.store.within(NORTH[1], "1.2.3", work).read_bytes() == b"one"
+    arrived.write_bytes(b"two")
+    arrived.unlink()
+    with pytest.raises(StorageError, match=r"one\.dcm"):
+        filled.store.within(NORTH[1], "1.2.3", lambda to: durable.rename(arrived, to / "one.dcm"))
 
 
 def test_what_was_purged_and_comes_again_is_taken_again(filled: Filled, purge: Purge) -> None:
