@@ -370,6 +370,7 @@ Forwarder.of(Index.at(data), data, Receiver()).look()
 @pytest.mark.peer
 @pytest.mark.system
 @pytest.mark.requirement("REG-02")
+@pytest.mark.slow
 def test_killed_in_the_middle_it_goes_on_from_the_index(handing: Handing, tmp_path: Path) -> None:
     key, (port,) = handing.filled.ct(count=5), free_ports(1)
     with pacs(tmp_path / "pacs", port, handing.node, "+B", "--sleep-after", "1") as (out, ca):

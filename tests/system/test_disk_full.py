@@ -189,6 +189,7 @@ def test_names_that_run_out_are_a_disk_without_room(small: Small, tmp_path: Path
 
 
 @pytest.mark.badinput(91, "disk full")
+@pytest.mark.slow
 def test_a_disk_that_others_fill_to_the_last_byte_loses_nothing(
     small: Small, tmp_path: Path
 ) -> None:

@@ -154,6 +154,7 @@ def lie(ends: Ends, folder: Path) -> Lying:
 
 @pytest.mark.requirement("DIR-06", "DIR-07", "EVD-02")
 @pytest.mark.parametrize(("fault", "finds"), STORED)
+@slow
 def test_what_a_receiver_keeps_otherwise_than_it_signed(
     fault: str, finds: str, lying: Lying
 ) -> None:
@@ -193,6 +194,7 @@ def test_what_a_sender_records_falsely(fault: str, lying: Lying) -> None:
 
 
 @pytest.mark.requirement("EVD-02", "EVD-06")
+@slow
 def test_a_sender_that_edits_what_it_keeps(lying: Lying) -> None:
     sent = lying.send("edits-its-record", seed=5)
     code, found = lying.verify(lying.record(sent["id"], "sender"))

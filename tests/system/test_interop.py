@@ -275,7 +275,9 @@ def send(
 
 
 @pytest.mark.requirement("DCM-11", "DCM-02", "DCM-04", "NET-01")
-@pytest.mark.parametrize("product", ["storescp +B", "storescp", "Orthanc"])
+@pytest.mark.parametrize(
+    "product", [pytest.param("storescp +B", marks=pytest.mark.slow), "storescp", "Orthanc"]
+)
 def test_what_a_product_stores_is_what_we_read(
     ends: Ends,
     folders: list[Path],

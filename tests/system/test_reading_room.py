@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
 
 @pytest.mark.requirement("UX-01", "UX-04")
+@pytest.mark.slow
 def test_states_and_queries_come_back_and_answers_go_out(ends: Ends, tmp_path: Path) -> None:
     write_series(tmp_path / "ct", 7, slices=2, side=16)
     here, there = ("--data", ends.sender), ("--data", ends.receiver)

@@ -80,6 +80,7 @@ def rewrite(path: Path, words: str, number: str) -> None:
 @pytest.mark.parametrize(
     "kind", [pytest.param(kind, marks=pytest.mark.badinput(45, kind)) for kind in WORDS]
 )
+@pytest.mark.slow
 def test_words_of_an_object_are_text_on_every_page(page: Page, hostile: Hostile, kind: str) -> None:
     called: list[str] = []
     page.expose_function("pwned", lambda: called.append(kind))

@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.readingroom]
 @pytest.mark.parametrize(
     "scale", [1, *(pytest.param(one, marks=pytest.mark.slow) for one in (1.25, 2))]
 )
+@pytest.mark.slow
 def test_a_daily_check_by_keys(browser: Browser, tmp_path: Path, scale: float) -> None:
     filled = Filled(tmp_path / "receiver")
     filled.user(password=PASSWORD)

@@ -241,6 +241,7 @@ def test_another_readers_case_is_taken_over_with_a_reason_only(
 
 
 @pytest.mark.requirement("RAD-04")
+@pytest.mark.slow
 def test_4_the_zoom_that_is_told_is_that_of_the_pixels_on_the_screen(
     browser: Browser, ward: Ward
 ) -> None:
@@ -262,6 +263,7 @@ def test_4_the_zoom_that_is_told_is_that_of_the_pixels_on_the_screen(
     context.close()
 
 
+@pytest.mark.slow
 def test_6_sides_go_with_the_pixels_when_the_picture_is_mirrored(
     screen: Screen, ward: Ward
 ) -> None:

@@ -62,6 +62,7 @@ def test_full_resolution_equals_openslide_pixel_by_pixel(screen: Screen, ward: W
     assert true.std() > 10  # there is tissue to compare
 
 
+@pytest.mark.slow
 def test_the_padding_of_edge_tiles_is_not_shown(screen: Screen, ward: Ward) -> None:
     screen.open(ward.keys["slide"])
     screen.press("j", *["Shift+ArrowRight"] * 4, *["Shift+ArrowDown"] * 4)
@@ -83,7 +84,9 @@ def bar_pixels(screen: Screen, box: FloatRect) -> int:
     return int(np.flatnonzero(light)[-1] - np.flatnonzero(light)[0] + 1)
 
 
-@pytest.mark.parametrize("ratio", [1, 1.25, 2])
+@pytest.mark.parametrize(
+    "ratio", [1, *(pytest.param(ratio, marks=pytest.mark.slow) for ratio in (1.25, 2))]
+)
 def test_the_scale_bar_is_true_at_each_device_pixel_ratio(
     browser: Browser, ward: Ward, ratio: float
 ) -> None:

@@ -34,6 +34,7 @@ def bare(chromium: BrowserType, request: pytest.FixtureRequest) -> Iterator[Brow
 
 
 @pytest.mark.requirement("RAD-02", "RAD-04")
+@pytest.mark.slow
 def test_the_processor_draws_the_same_pixels_and_says_so(bare: Browser, ward: Ward) -> None:
     context = bare.new_context(
         viewport={"width": 1920, "height": 1080}, locale="ja-JP", device_scale_factor=1
