@@ -316,8 +316,9 @@ class WorkList {
 /** Fetch the viewers' code while the reader looks at the list: the first image waits for less. */
 function warm(): void {
   const load = (): void => {
-    void import("../radiology/view").then(({ warmUp }) => warmUp());
-    void import("../slide/view");
+    // what does not come now is asked for again when a study is opened
+    import("../radiology/view").then(({ warmUp }) => warmUp()).catch(() => undefined);
+    import("../slide/view").catch(() => undefined);
   };
   if ("requestIdleCallback" in window) window.requestIdleCallback(load, { timeout: 2000 });
   else globalThis.setTimeout(load, 500);
