@@ -136,6 +136,7 @@ def send(
             "container_id": container,
             "send_label": settings.send_label if label is None else label,
             "send_macro": settings.send_macro if macro is None else macro,
+            **settings.recoding(),
         }
         stills = photographs(micro, gross)
         if not (paths or stills or prior):

@@ -86,6 +86,7 @@ def watch(
             send_label=settings.send_label if label is None else label,
             send_macro=settings.send_macro if macro is None else macro,
             case_from=case_from or settings.watch_case_from,
+            recoding=settings.recoding(),
             hurried=once,
         )
         logs.quiet_pydicom()
