@@ -231,6 +231,11 @@ class LinkClient:
         """Say that wanted instances are no longer at their source as they were."""
         self._words("POST", f"/transfers/{transfer}/gone", link.dumps({"instances": uids}))
 
+    def stopped(self, transfer: str, number: str) -> None:
+        """Say that a transfer is stopped here by an error; raises as :meth:`tidings`."""
+        with _newer():
+            self._words("POST", f"/transfers/{transfer}/stopped", link.dumps({"number": number}))
+
     def lengths(self, transfer: str, place: int, packed: bytes) -> None:
         """Tell the frame lengths of a level, uint32 LE."""
         self._words("PUT", f"/transfers/{transfer}/lengths/{place}", packed)
