@@ -62,6 +62,7 @@ class Hearing:
         """End; questions that stand are broken off."""
         self._stop.set()
         for client in list(self._clients.values()):
+            client.break_off()
             client.close()
         for thread in list(self._threads.values()):
             thread.join(ENDING)
