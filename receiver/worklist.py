@@ -49,7 +49,8 @@ _READ = {
     TransferState.READING: 1,
     TransferState.OPENED: 1,
 }
-_ORDER = list(TransferState)  # as a transfer goes through them
+#: As a transfer goes through them; what is stopped has come least far, whatever else is whole.
+_ORDER = sorted(TransferState, key=lambda one: one is not TransferState.HELD)
 _WHOLE = rows_asked.WHOLE
 #: States of a transfer under which a reader's own state is what the list shows.
 _READER_SPEAKS = {

@@ -367,6 +367,7 @@ class Engine:
                 if transfer.state is not TransferState.DELIVERED:  # then it has all gone
                     self._blocked.check(transfer.attributes)
                 work.deliver(transfer)
+                stopped.tell_now(work)  # of what ended while its slide was taken anew
             finally:
                 ready.close()
         except (GaveWay, SyncFailed, DatabaseDamaged):

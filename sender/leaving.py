@@ -20,7 +20,7 @@ from common import console
 
 ORDERLY = 0.3  # seconds until connections are broken off
 PATIENCE = 0.8  # seconds until the process goes
-REPORTING = 5.0  # seconds of a verb that has something to say at its end
+REPORTING = 25.0  # seconds of a verb that has something to say at its end
 INTERRUPTED = (
     "中断しました。送信箱に残っています。todoke sender run で続きから送ります",
     "Interrupted. It stays in the outbox; todoke sender run goes on where it was",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from common.states import TransferState
 from receiver import statements
 from receiver.facts import KnownFacts
-from receiver.worklist import Worklist
+from receiver.worklist import Study, Worklist
 from tests.receiver.filled import ct_image
 from tests.receiver.linking import Linked
 
@@ -70,3 +72,11 @@ def test_words_that_are_none_stop_nothing(linked: Linked, words: Any) -> None:
     assert stop(linked, transfer, words) == 400
     assert stop(linked, "0" * 32, {"number": ""}) == 404
     assert listed(linked)["state"] == "sending"
+
+
+def test_a_stopped_slide_is_not_hidden_by_a_whole_one_of_its_case() -> None:
+    """Half a slide must not look whole because another of the same case is."""
+    for newest, other in (("receipted", "held"), ("held", "receipted"), ("held", "sending")):
+        study = Study(cast("Any", SimpleNamespace(state=newest)))
+        study.transfers = [(TransferState(other), "routine")]
+        assert study.state is TransferState.HELD
