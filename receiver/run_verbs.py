@@ -27,9 +27,9 @@ def register(app: typer.Typer) -> None:
 
 def run(data: Data = None, as_json: AsJson = False) -> None:
     """受信を始める / open the doors and serve until Ctrl-C."""
-    from receiver import run as running
-
     with console.verb(as_json=as_json):
+        from receiver import run as running
+
         logs.begin()
 
         def ready(words: dict[str, Any]) -> None:
@@ -40,6 +40,7 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
                             f"Ready. Viewer: {words['viewer']}")  # fmt: skip
 
         running.run(data_folder("receiver", data).absolute(), ready)
+        console.say("受信を終えました", "The receiver has ended")
 
 
 _MARKS = {"prior": ("過去画像", "prior"), "withdrawn": ("取り消された予告", "withdrawn")}

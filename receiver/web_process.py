@@ -38,6 +38,8 @@ from receiver.viewer_names import by_https, viewer_names
 from receiver.waiting import Waiting
 from receiver.web_app import ViewerServices, viewer_app
 
+GRACE = 0.5  # seconds that open requests have at the end: questions for news stand for 20
+
 
 def viewer_tls(node: Node, settings: Receiver) -> tls.Credentials | None:
     """Return what the viewer's port shows: None is plain HTTP, for this machine's eyes only."""
@@ -181,7 +183,9 @@ def _listeners(
         "viewer": (settings.viewer_bind, settings.viewer_port),
     }
     return {
-        name: Listener(door, *places[name], tls=contexts.get(name), refused=refusals.at(name))
+        name: Listener(
+            door, *places[name], tls=contexts.get(name), refused=refusals.at(name), grace=GRACE
+        )
         for name, door in doors.items()
     }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,7 +49,8 @@ _READ = {
     TransferState.READING: 1,
     TransferState.OPENED: 1,
 }
-_ORDER = list(TransferState)  # as a transfer goes through them
+#: As a transfer goes through them; what is stopped has come least far, whatever else is whole.
+_ORDER = sorted(TransferState, key=lambda one: one is not TransferState.HELD)
 _WHOLE = rows_asked.WHOLE
 #: States of a transfer under which a reader's own state is what the list shows.
 _READER_SPEAKS = {
@@ -334,6 +335,7 @@ def study_row(study: Study) -> dict[str, Any]:
         "changed_at": row.changed_at,
         "test": bool(row.test) or bool(model.get(TEST)) or any(one.test for one in facts),
         "burned_in": max((one.burned for one in facts if one.burned), key=_BURNED, default=None),
+        "encoded_again": _encoded_again(facts),
         **requests.words(json.loads(row.request or "{}"), study.asked, row.key),
         "dicomweb": f"/dicomweb/at/{row.institution}",
         "reading": _reading(study),
@@ -342,6 +344,14 @@ def study_row(study: Study) -> dict[str, Any]:
         "alarm": study.alarm,
         "forward": study.forward,
     }
+
+
+def _encoded_again(facts: Iterable[Facts]) -> str | None:
+    """Return how the levels of a study's slides were coded again by the sender, if they were."""
+    levels = [one for one in facts if one.reencoded and one.flavor == "VOLUME"]
+    if not levels:
+        return None
+    return "lossy" if any(one.recoded for one in levels) else "lossless"
 
 
 def _reading(study: Study) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from common.errors import NotFound, UsageError
 from common.request import forbidden
 from common.states import TransferState, move
 from common.tidings import Answer, Tiding
-from sender.heard import Heard
 from sender.outbox_file import now
+from sender.stopped import Stopped
 
 _STATES = {
     "unopened": TransferState.RECEIPTED,
@@ -50,7 +50,7 @@ class Letter:
     refused: str | None
 
 
-class Correspondence(Heard):
+class Correspondence(Stopped):
     """The part of the outbox that keeps what is said both ways."""
 
     def heard_to(self, partner: str) -> tuple[int, bool | None]:

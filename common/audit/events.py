@@ -169,6 +169,8 @@ EVENTS: dict[str, Event] = {
                             "証跡の封の食い違い", "Evidence anchor differs"),
     "recalled": Event(TRANSFERRED, _ours("RECALL", "Transfer recalled"), "U",
                       "送信の取り消し", "Transfer recalled"),
+    "stopped-by-sender": Event(TRANSFERRED, _ours("STOP", "Transfer stopped by its sender"), "U",
+                               "送信側で停止", "Transfer stopped by its sender"),
 }  # fmt: skip
 
 

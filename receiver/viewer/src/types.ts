@@ -38,6 +38,8 @@ export interface Row {
   readonly test: boolean;
   /** Text that may name the patient stands in the pixels: said so, or nothing said of it. */
   readonly burned_in?: "burned-in" | "maybe-burned-in" | null;
+  /** Slides whose tiles the sender coded again, as they could not go as they were stored. */
+  readonly encoded_again?: "lossless" | "lossy" | null;
   readonly request: Readonly<Record<string, unknown>> | null;
   /** What is asked, in the order in which it is shown. */
   readonly request_items: readonly {
@@ -177,8 +179,10 @@ export interface Slide {
   readonly focus: string | null;
   readonly ratio: number | null;
   readonly scanner: string | null;
-  /** Its tiles were decoded and coded again without loss by the sender. */
+  /** Its tiles were decoded and coded again by the sender. */
   readonly reencoded: boolean;
+  /** With loss, as the sending site has decided. */
+  readonly recoded?: boolean;
 }
 
 export interface Series {

@@ -162,6 +162,7 @@ export const WORDS = {
   "slide.icc": ["ICCあり (未適用)", "ICC present (not applied)"],
   "slide.noicc": ["ICCなし: 色は装置のまま", "No ICC profile: colours as scanned"],
   "slide.reencoded": ["再符号化 (可逆)", "Encoded again (lossless)"],
+  "slide.recoded": ["再符号化・非可逆", "Encoded again, lossy"],
   "slide.coarse": ["{u} µm/px より粗い走査", "Scan coarser than {u} µm/px"],
   "slide.sparse": [
     "この標本のタイルの並び方 (TILED_SPARSE) は表示できません。ほかのビューアでご覧ください",

@@ -60,7 +60,12 @@ function patient(row: Row): HTMLElement[] {
 
 function study(row: Row): HTMLElement[] {
   const [line, date] = [studyLine({ ...row, study_date: null, study_time: null }), dashed(row.study_date)];
-  return [h("div", {}, line), h("div", { class: "second" }, date, " ", row.body_part ?? "")];
+  const second: (Node | string)[] = [date, " ", row.body_part ?? ""];
+  if (row.encoded_again) {
+    const as = row.encoded_again === "lossy" ? "slide.recoded" : "slide.reencoded";
+    second.push(" ", h("span", { class: "chip", "data-role": "reencoded" }, word(as)));
+  }
+  return [h("div", {}, line), h("div", { class: "second" }, ...second)];
 }
 
 function who(row: Row): (Node | string)[] {
@@ -79,6 +84,11 @@ function state(row: Row): HTMLElement[] {
   const marks: HTMLElement[] = [];
   if (row.damaged) {
     marks.push(h("div", { "data-role": "damaged" }, "▲ ", word("count.damaged", { n: row.damaged })));
+  }
+  if (row.state === "held") {
+    const stopped = row.request?.["stopped"] as { number?: unknown } | undefined;
+    const number = typeof stopped?.number === "string" ? stopped.number : "";
+    marks.push(h("div", { class: "second", "data-role": "stopped" }, word("list.stopped", { n: number })));
   }
   const { reading } = row;
   if (reading.late) {
