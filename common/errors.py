@@ -935,7 +935,7 @@ class OwnAccount(UsageError):
 
 class SignInServiceAway(TodokeError):
     number = "E-1330"
-    exit_code = 67
+    exit_code = 2
     http_status = 503
     retryable = True
     ja = (
