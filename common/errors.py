@@ -933,6 +933,21 @@ class OwnAccount(UsageError):
     en = "You cannot change your own role or disable yourself. Ask another administrator"
 
 
+class SignInServiceAway(TodokeError):
+    number = "E-1330"
+    exit_code = 2
+    http_status = 503
+    retryable = True
+    ja = (
+        "病院の認証サービスを使えません ({cause})。利用者名とパスワードでサインインするか、"
+        "管理者に連絡してください"
+    )
+    en = (
+        "The sign-in service cannot be used ({cause}). Sign in with name and password, or ask"
+        " the administrator"
+    )
+
+
 class Claimed(TodokeError):
     number = "E-4510"
     exit_code = 2

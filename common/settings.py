@@ -46,6 +46,7 @@ from common.setting_options import (
     option,
     second_factor,
 )
+from common.sign_in_settings import SignInService
 from common.slide_settings import SlideSettings
 
 VERSION = 1
@@ -125,7 +126,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Receiver(ReadingRoom, Settings):
+class Receiver(SignInService, ReadingRoom, Settings):
     """The supporting side."""
 
     room: ClassVar[str] = "receiver"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -32,6 +33,7 @@ from receiver import (
     reading_routes,
     requests,
     roles,
+    sign_in_door,
     slide_levels,
     slide_room,
 )
@@ -41,6 +43,7 @@ from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
 from receiver.live import Live
 from receiver.replies import failed, left, not_served, reply
+from receiver.sight import Sight, WithinSight
 from receiver.stored import Stored
 from receiver.tiles import Tiles, TilesFirst
 from receiver.viewer_services import ViewerServices
@@ -62,7 +65,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
     changes = Changes(services.index)
     accounts = account_door.accounts_of(services, changes.version)
     known = KnownFacts(services.store)
-    worklist = Worklist(services.index, known)
+    worklist, sight = Worklist(services.index, known), Sight(services.index)
     decoders = Decoders()
     stored = Stored(services.index, services.store)
     accesses = Accesses(services.index, services.note)
@@ -80,8 +83,9 @@ def viewer_app(services: ViewerServices) -> Starlette:
 
     routes: list[BaseRoute] = [
         *account_door.routes(services, accounts, wrong),
+        *sign_in_door.routes(services, accounts, wrong),
         *people_door.routes(services, accounts),
-        *_list_routes(services, accounts, worklist),
+        *_list_routes(services, accounts, worklist, sight),
         *reading_routes.routes(services),
         *forward_routes.routes(services),
         *monitor_routes.routes(services),
@@ -101,11 +105,12 @@ def viewer_app(services: ViewerServices) -> Starlette:
                 accounts=accounts,
                 https=services.https,
                 guarded=("/api", "/dicomweb"),
-                open_paths=("/api/sign-in",),
+                open_paths=("/api/sign-in", *sign_in_door.OPEN),
                 passive=PASSIVE,
                 permitted=roles.check,
                 refused=services.refused,
             ),
+            Middleware(WithinSight, sight=sight, refused=services.refused),
             Middleware(Accessed, accesses=accesses, https=services.https),
             Middleware(TilesFirst, tiles=tiles),
         ],
@@ -119,14 +124,15 @@ def viewer_app(services: ViewerServices) -> Starlette:
 
 
 def _list_routes(
-    services: ViewerServices, accounts: Accounts, worklist: Worklist
+    services: ViewerServices, accounts: Accounts, worklist: Worklist, sight: Sight
 ) -> list[BaseRoute]:
     live = Live(services.index)
 
-    async def rows(request: Request) -> Response:
+    async def listed(request: Request) -> Response:
         sought = request.query_params.get("request", "")[:200]
         found = await asyncio.to_thread(worklist.rows, sought)
-        return reply(request, {"server_time": index.now(), "rows": found})
+        rows = sight.only(request.scope, found)
+        return reply(request, {"server_time": index.now(), "rows": rows})
 
     async def study(request: Request) -> Response:
         found = await asyncio.to_thread(worklist.study, request.path_params["key"])
@@ -153,11 +159,12 @@ def _list_routes(
 
     async def events(request: Request) -> Response:
         number = guard.session_number(request.headers, https=services.https) or ""
-        stream = live.listen(lambda: accounts.session(number))
+        sees = partial(sight.sees, guard.signed_in(request.scope))
+        stream = live.listen(lambda: accounts.session(number), sees)
         return StreamingResponse(stream, media_type="text/event-stream")
 
     return [
-        Route("/api/worklist", rows, methods=["GET"]),
+        Route("/api/worklist", listed, methods=["GET"]),
         Route("/api/studies/{key}", study, methods=["GET"]),
         Route("/api/studies/{key}/coverage", coverage, methods=["GET"]),
         Route(

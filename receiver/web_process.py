@@ -22,7 +22,7 @@ from common.proof.role import Role
 from common.refusals import Refusals
 from common.settings import Receiver
 from common.web.peer import Listener
-from receiver import queries, telling, upkeep
+from receiver import queries, sign_in_service, telling, upkeep
 from receiver.attendance import Attendance
 from receiver.child import attended
 from receiver.doors import pairing
@@ -148,6 +148,8 @@ async def serve(data: Path) -> None:
         note=trail.note,
         waiting=waiting,
         attendance=attendance,
+        sign_in=sign_in_service.of(settings, data),
+        sign_in_label=settings.oidc_label,
     )
     contexts = _contexts(node, settings, lists, shown, trail)
     kept_up = upkeep.Upkeep(node, index, lists, trail, list(contexts.values()))

@@ -239,11 +239,15 @@ export interface Person {
   readonly disabled: boolean;
   readonly factors: readonly ("totp" | "passkey" | "recovery")[];
   readonly seal?: "sealed" | "open" | "used";
+  /** Codes of the institutions that the person is limited to. */
+  readonly institutions?: readonly string[];
 }
 
 export interface Session {
   readonly user: User;
   readonly stage: "second" | "enrol" | "full" | "locked";
+  /** What the sign-in service is called, if it knows this person. */
+  readonly oidc?: string;
   readonly factors?: readonly string[];
   readonly lock_seconds?: number;
   readonly server_time?: string;
