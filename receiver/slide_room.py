@@ -14,6 +14,7 @@ from common.errors import NotFound
 from common.web import guard
 from receiver import index, slide_marks
 from receiver.decoding import Decoders
+from receiver.reading_routes import person
 from receiver.replies import body_of, reply
 from receiver.stored import Stored
 from receiver.viewer_services import ViewerServices
@@ -49,17 +50,34 @@ def routes(services: ViewerServices, decoders: Decoders, stored: Stored) -> list
         return Response(status_code=204)
 
     async def rescan(request: Request) -> Response:
-        user, key = guard.signed_in(request.scope).name, request.path_params["key"]
+        who, key = person(request), request.path_params["key"]
         body = await body_of(request)
         asked = body.get("series"), body.get("reason")
-        await asyncio.to_thread(slide_marks.rescan, database, user, key, *asked)
-        await asyncio.to_thread(noted, request, "rescan-asked", user, what=str(asked[1]))
+        made = await asyncio.to_thread(slide_marks.rescan, database, who, key, *asked)
+        facts = {"what": str(asked[1]), "message": made}
+        await asyncio.to_thread(noted, request, "rescan-asked", who.name, **facts)
         return Response(status_code=204)
 
     async def rescans(request: Request) -> Response:
         key = request.path_params["key"]
         found = await asyncio.to_thread(slide_marks.rescans, database, key)
         return reply(request, {"rescans": found})
+
+    async def labels(request: Request) -> Response:
+        user, key = guard.signed_in(request.scope).name, request.path_params["key"]
+        found = await asyncio.to_thread(slide_marks.labels_checked, database, user, key)
+        return reply(request, {"checked": found})
+
+    async def check_label(request: Request) -> Response:
+        user, key = guard.signed_in(request.scope).name, request.path_params["key"]
+        said = await body_of(request)
+        series, same = said.get("series"), said.get("same")
+        await asyncio.to_thread(slide_marks.check_label, database, user, key, series, same)
+        what = "same" if same else "differs"
+        await asyncio.to_thread(
+            noted, request, "label-checked", user, series=str(series), what=what
+        )
+        return Response(status_code=204)
 
     async def colours(request: Request) -> Response:
         words = request.path_params
@@ -76,6 +94,8 @@ def routes(services: ViewerServices, decoders: Decoders, stored: Stored) -> list
         Route(one + "/slide-marks/{number:int}", take_away, methods=["DELETE"]),
         Route(one + "/rescans", rescans, methods=["GET"]),
         Route(one + "/rescans", rescan, methods=["POST"]),
+        Route(one + "/labels", labels, methods=["GET"]),
+        Route(one + "/labels", check_label, methods=["POST"]),
         Route(one + "/colours/{sop}", colours, methods=["GET"]),
     ]
 
