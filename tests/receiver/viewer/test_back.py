@@ -30,9 +30,10 @@ def taken_back(filled: Filled, transfer: str) -> None:
         recalls.recall(db, row, "鈴木", "患者違い")
 
 
-def newest(filled: Filled) -> str:
+def newest(filled: Filled, key: str) -> str:
+    query = select(index.studies.c.transfer).where(index.studies.c.key == key)
     with filled.index.read() as db:
-        return str(db.execute(select(index.studies.c.transfer)).scalar_one())
+        return str(db.execute(query).scalar_one())
 
 
 @pytest.mark.requirement("REG-02", "UX-01")
@@ -44,14 +45,21 @@ def test_the_list_says_what_was_taken_back_and_who_has_it(page: Page, tmp_path: 
     key = filled.open(images[:3])
     filled.arrive(images[:3])
     filled.verify(key)
-    first = newest(filled)
+    first = newest(filled, key)
     filled.open(images[3:])
     filled.arrive(images[3:])
     filled.verify(key)
-    second = newest(filled)
+    second = newest(filled, key)
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     forward_targets.add(filled.index, forward_targets.folder("viewer", inbox, "契約7", "abe"))
+    other = [ct_image("plain", number) for number in range(1, 4)]
+    plain = filled.open(other[:2])
+    filled.arrive(other[:2])
+    filled.verify(plain)
+    filled.open(other[2:])
+    filled.arrive(other[2:])
+    taken_back(filled, newest(filled, plain))
     Forwarding(filled.index).ask(key, READER, "viewer")
     forwarder = Forwarder.of(filled.index, filled.data, Receiver())
     forwarder.look()
@@ -61,8 +69,10 @@ def test_the_list_says_what_was_taken_back_and_who_has_it(page: Page, tmp_path: 
         screen = Screen(page, address)
         screen.sign_in()
         row = page.locator(f"tr[data-key='{key}']")
-        expect(row.locator("[data-role='recalled']")).to_contain_text("取消 2枚 患者違い")
-        expect(row.locator("[data-role='recalled-at']")).to_contain_text("viewer に取消済み 2枚")
+        expect(row.locator("[data-role='recalled-at']")).to_contain_text("取消 2枚 → viewer")
+        expect(row).to_contain_text("3/3枚")
+        beside = page.locator(f"tr[data-key='{plain}']")
+        expect(beside.locator("[data-role='recalled']")).to_contain_text("取消 1枚 患者違い")
         page.screenshot(path=str(tmp_path / "list.png"))
         taken_back(filled, first)
         forwarder.look()
@@ -96,7 +106,7 @@ def test_label_and_request_number_are_asked_for_a_yes_in_an_operation(
         coming.append(room.open_slide(path, one))
     with room.index.write() as db:
         db.execute(
-            index.transfers.update().values(request='{"intraoperative": true, "phone": "☎1"}')
+            index.transfers.update().values(request='{"intraoperative": true, "phone": "0152-00"}')
         )
     for one in coming:
         one.lay_out()
@@ -116,8 +126,9 @@ def test_label_and_request_number_are_asked_for_a_yes_in_an_operation(
         screen.press("2")
         expect(page.get_by_role("dialog").locator("#query-text")).to_be_visible()
         screen.press("Escape")
-        expect(page.locator("[data-role='label-differs']")).to_contain_text("☎1")
+        expect(page.locator("[data-role='label-differs']")).to_contain_text("0152-00")
         expect(panel).to_have_count(0)
+        page.get_by_role("button", name="← 一覧").click()
         screen.open(key)
         expect(page.locator("[data-role='label-differs']")).to_be_visible()
         expect(panel).to_have_count(0)

@@ -71,13 +71,15 @@ function who(row: Row): (Node | string)[] {
 /** What its sender took back: of what is shown, and of what was handed on. */
 function recalledChips(row: Row): HTMLElement[] {
   const chips: HTMLElement[] = [];
-  if (row.recalled) {
+  const handed = row.recalled_at_targets ?? [];
+  if (row.recalled && handed.length === 0) {
     const words = word("recalled.some", { n: row.recalled.images, r: row.recalled.reason });
     chips.push(h("div", { "data-role": "recalled" }, h("span", { class: "chip recalled" }, "⊘ ", words)));
   }
-  for (const one of row.recalled_at_targets ?? []) {
+  for (const one of handed) {
     const words = word("recalled.at", { t: one.target, n: one.instances });
-    chips.push(h("div", { "data-role": "recalled-at" }, h("span", { class: "chip at-target" }, "▲▲ ", words)));
+    const title = [say("recalled.tosettle", { n: one.instances, t: one.target }), row.recalled?.reason].filter(Boolean).join(" ");
+    chips.push(h("div", { "data-role": "recalled-at", title }, h("span", { class: "chip at-target" }, "▲▲ ", words)));
   }
   return chips;
 }
@@ -103,7 +105,8 @@ function state(row: Row): HTMLElement[] {
     const waits = word("list.escalated", { n: row.alarm.minutes });
     marks.push(h("div", {}, h("span", { class: "chip escalated" }, "▲▲ ", waits)));
   }
-  marks.push(...recalledChips(row), ...forwardChip(row));
+  const taken = recalledChips(row);
+  marks.push(...taken, ...(row.recalled_at_targets?.length ? [] : forwardChip(row)));
   if (row.state === "recalled") return [h("div", {}, `${rows.glyph(row.state)} ${official}`), ...marks];
   if (row.queries) marks.push(h("div", { class: "second" }, "? ", word("list.queries", { n: row.queries })));
   if (reading.state === "unopened") {

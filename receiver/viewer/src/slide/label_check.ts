@@ -32,7 +32,7 @@ class LabelWatch {
     private readonly over: HTMLElement,
   ) {
     this.study = context.study;
-    over.append(this.bar);
+    over.before(this.bar); // no key of the page lies below it
     const keys = (event: KeyboardEvent): void => this.key(event);
     document.addEventListener("keydown", keys, true);
     const deaf = events.listen({ study: (key) => (key === "" || key === context.key) && void this.look(true) });
@@ -83,7 +83,7 @@ class LabelWatch {
       "div",
       { class: "ask-panel label-check", role: "dialog", "aria-label": say("label.ask"), "data-role": "label-check", "data-series": series.series_uid },
       h("p", {}, word("label.ask")),
-      h("figure", {}, picture, h("figcaption", {}, word("label.of", { s: `${specimen(series.slide)} ${series.description}` }))),
+      h("figure", {}, picture, h("figcaption", {}, `${specimen(series.slide)} ${series.description ?? ""}`)),
       h("p", { class: "request-number" }, asked),
       h("p", { lang: "ja" }, name),
       h("button", { type: "button", onclick: () => void this.answer(series, true) }, word("label.yes")),

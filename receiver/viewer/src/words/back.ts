@@ -2,13 +2,12 @@
 
 export const BACK_WORDS = {
   "recalled.some": ["取消 {n}枚 {r}", "{n} recalled {r}"],
-  "recalled.at": ["{t} に取消済み {n}枚", "{n} recalled, still at {t}"],
+  "recalled.at": ["取消 {n}枚 → {t}", "{n} recalled → {t}"],
   "recalled.tosettle": [
     "依頼側が取り消した {n}枚が転送先 {t} に残っています。転送先で処置してから押してください",
     "{n} images that the requesting side recalled are still at {t}. Press once it was seen to there",
   ],
   "label.ask": ["術中: ラベルと依頼番号は同じですか", "During an operation: are label and request number the same?"],
-  "label.of": ["標本 {s}", "Slide {s}"],
   "label.request": ["依頼番号 {a}", "Request number {a}"],
   "label.norequest": ["依頼番号なし", "No request number"],
   "label.yes": ["1 はい、同じ", "1 Yes, the same"],
