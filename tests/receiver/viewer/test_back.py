@@ -108,9 +108,9 @@ def test_label_and_request_number_are_asked_for_a_yes_in_an_operation(
         db.execute(
             index.transfers.update().values(request='{"intraoperative": true, "phone": "0152-00"}')
         )
-    for one in coming:
-        one.lay_out()
-        one.bring_all()
+    for slides in coming:
+        slides.lay_out()
+        slides.bring_all()
     key = coming[0].key
     with room.serve() as address:
         screen = Screen(page, address)
