@@ -63,22 +63,6 @@ def routes(services: ViewerServices, decoders: Decoders, stored: Stored) -> list
         found = await asyncio.to_thread(slide_marks.rescans, database, key)
         return reply(request, {"rescans": found})
 
-    async def labels(request: Request) -> Response:
-        user, key = guard.signed_in(request.scope).name, request.path_params["key"]
-        found = await asyncio.to_thread(slide_marks.labels_checked, database, user, key)
-        return reply(request, {"checked": found})
-
-    async def check_label(request: Request) -> Response:
-        user, key = guard.signed_in(request.scope).name, request.path_params["key"]
-        said = await body_of(request)
-        series, same = said.get("series"), said.get("same")
-        await asyncio.to_thread(slide_marks.check_label, database, user, key, series, same)
-        what = "same" if same else "differs"
-        await asyncio.to_thread(
-            noted, request, "label-checked", user, series=str(series), what=what
-        )
-        return Response(status_code=204)
-
     async def colours(request: Request) -> Response:
         words = request.path_params
         path = await asyncio.to_thread(_path, services, stored, words["key"], words["sop"])
@@ -94,8 +78,6 @@ def routes(services: ViewerServices, decoders: Decoders, stored: Stored) -> list
         Route(one + "/slide-marks/{number:int}", take_away, methods=["DELETE"]),
         Route(one + "/rescans", rescans, methods=["GET"]),
         Route(one + "/rescans", rescan, methods=["POST"]),
-        Route(one + "/labels", labels, methods=["GET"]),
-        Route(one + "/labels", check_label, methods=["POST"]),
         Route(one + "/colours/{sop}", colours, methods=["GET"]),
     ]
 
