@@ -130,6 +130,7 @@ def test_what_was_handed_off_is_committed_to_and_that_is_signed(handing: Handing
     assert listed["commitment"]["state_ja"] == "保管確約済み"
 
 
+@pytest.mark.slow
 def test_what_the_target_does_not_keep_is_alarmed(handing: Handing) -> None:
     key = handing.filled.ct(count=3)
 
@@ -148,6 +149,7 @@ def test_what_the_target_does_not_keep_is_alarmed(handing: Handing) -> None:
     assert len(handing.receipt(key)["failed"]) == 1
 
 
+@pytest.mark.slow
 def test_a_target_without_the_service_has_the_images_all_the_same(handing: Handing) -> None:
     key, viewer = handing.filled.ct(count=1), Viewer()
     commits(handing)
@@ -159,6 +161,7 @@ def test_a_target_without_the_service_has_the_images_all_the_same(handing: Handi
     assert handing.receipt(key)["statement"] == "forwarded"
 
 
+@pytest.mark.slow
 def test_a_target_that_never_reports_is_asked_so_often_and_no_more(handing: Handing) -> None:
     key, viewer = handing.filled.ct(count=1), Viewer("never")
     commits(handing, patience=0.05)
@@ -175,6 +178,7 @@ def test_a_target_that_never_reports_is_asked_so_often_and_no_more(handing: Hand
     assert standing(handing, key) == ("silent", 0)
 
 
+@pytest.mark.slow
 def test_a_report_of_others_images_or_of_another_target_counts_for_nothing(
     handing: Handing,
 ) -> None:

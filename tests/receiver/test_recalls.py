@@ -77,6 +77,7 @@ def test_a_study_stays_with_what_stands_when_its_newest_transfer_is_recalled(
 
 
 @pytest.mark.requirement("UX-01")
+@pytest.mark.slow
 def test_images_that_an_older_transfer_brought_too_stand_with_it(
     linked: Linked, tmp_path: Path
 ) -> None:
@@ -95,6 +96,7 @@ def test_images_that_an_older_transfer_brought_too_stand_with_it(
 
 
 @pytest.mark.requirement("RAD-09")
+@pytest.mark.slow
 def test_images_after_a_recall_are_not_counted_against_those_that_went(
     linked: Linked, tmp_path: Path
 ) -> None:
@@ -114,6 +116,7 @@ def test_images_after_a_recall_are_not_counted_against_those_that_went(
 
 
 @pytest.mark.requirement("REG-02", "PRI-06")
+@pytest.mark.slow
 def test_what_was_handed_off_and_taken_back_is_alarmed_until_it_is_settled(
     linked: Linked, tmp_path: Path
 ) -> None:

@@ -92,6 +92,7 @@ def mail_server(node: Node, **how: Any) -> Iterator[tuple[Mails, int]]:
 
 
 @pytest.mark.requirement("UX-04")
+@pytest.mark.slow
 def test_a_mail_goes_by_starttls_with_a_password(
     node: Node, settings: ReadingRoom, tmp_path: Path
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_mail_goes_by_starttls_with_a_password(
 
 @pytest.mark.requirement("UX-04")
 @pytest.mark.parametrize("wrong", ["plain", "stranger"])
+@pytest.mark.slow
 def test_no_mail_goes_in_the_clear_or_to_a_stranger(
     node: Node, settings: ReadingRoom, tmp_path: Path, wrong: str
 ) -> None:
