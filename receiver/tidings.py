@@ -34,7 +34,7 @@ def tell(db: Connection, institution: str, study_uid: str, kind: str, **data: An
     Parameters
     ----------
     kind : str
-        ``state``, ``message``, ``call`` or ``alarm``.
+        ``state``, ``message``, ``call``, ``alarm`` or ``keys``.
     """
     db.execute(
         insert(_tidings).values(

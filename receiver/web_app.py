@@ -26,6 +26,7 @@ from receiver import (
     dicomweb,
     forward_routes,
     index,
+    label_room,
     marks,
     monitor_routes,
     pages,
@@ -92,6 +93,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
         *marks.routes(services, worklist),
         *audit_routes.routes(services),
         *slide_room.routes(services, decoders, stored),
+        *label_room.routes(services),
         *dicomweb.routes(services, known, decoders, stored),
         *pages.routes(services.pages),
     ]

@@ -125,7 +125,7 @@ async def serve(data: Path) -> None:
     lists, refusals = Lists(index, node.ca, node.revocation_list), Refusals(trail)
     waiting, attendance = Waiting(index), Attendance()
     queries.switched(index, trail.note, advice=settings.advice_text)
-    escalation = Escalation(index, settings, telling.ways(settings), trail.note)
+    escalation = Escalation(index, settings, telling.ways(settings, data), trail.note)
     services = LinkServices(
         index,
         Frames(index, store, settings.max_instance_gb),
@@ -161,10 +161,10 @@ async def serve(data: Path) -> None:
     listeners = _listeners(settings, doors, contexts, refusals)
     _end_by_signals(listeners)
     console.tell(json.dumps({name: one.address[1] for name, one in listeners.items()}))
-    for running in (kept_up, escalation):
+    for running in (kept_up.rounds, escalation.rounds):
         running.start()
     await asyncio.gather(*(one.serve() for one in listeners.values()))
-    for running in (kept_up, escalation):
+    for running in (kept_up.rounds, escalation.rounds):
         running.stop()
     for held in (receipts, index, refusals):
         held.close()

@@ -20,7 +20,11 @@ Data = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="JSONで出す / print JSON")]
 Urgency = Annotated[
     str | None,
-    typer.Option("--urgency", "--priority", help="緊急 | 至急 | 通常 / urgent | soon | routine"),
+    typer.Option(
+        "--urgency",
+        "--priority",
+        help="術中 | 緊急 | 至急 | 通常 / intraoperative | urgent | soon | routine",
+    ),
 ]
 Purpose = Annotated[str | None, typer.Option(help="診断 | 助言 / diagnosis | advice")]
 Requester = Annotated[str | None, typer.Option(help="依頼医 / requesting doctor")]

@@ -384,6 +384,7 @@ def show(
             words = sending.describe(outbox, row)
             letters = outbox.letters(row.study, row.partner)
             words["correspondence"] = [asdict(one) for one in letters]
+            words["key_images"] = outbox.key_images(row.partner, row.study)
             words["records"] = [one.number for one in outbox.records_of(row.id)]
             words["patient"] = reading.of(row.attributes)
             words["receipt"] = outbox.statement(row.id, "receipt")
@@ -405,6 +406,10 @@ def show(
             console.tell(correspondence.words(words["reader"], lang))
         for said in words["correspondence"]:
             console.tell(f"  {said['at'][:16]}  {said['by']}: {said['text']}")
+        for chosen in words["key_images"]:
+            for one in chosen["images"]:
+                number = "-" if one["number"] is None else one["number"]
+                console.tell(f"  ★ {chosen['by']}  {number}  {one['path'] or one['sop']}")
         if words["judgement"]:
             console.tell(words[f"direct_{lang}"])
             for rule in words["judgement"]["rules"]:

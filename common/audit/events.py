@@ -110,6 +110,8 @@ EVENTS: dict[str, Event] = {
                                  "未完了のまま参照", "Read while incomplete"),
     "query-sent": Event(ACCESSED, _ours("INQUIRY", "Inquiry to the requesting side"), "U",
                         "照会", "Inquiry sent"),
+    "label-checked": Event(ACCESSED, _ours("LABEL", "Label compared with the request"), "U",
+                           "ラベルと依頼の照合", "Label compared with the request"),
     "rescan-asked": Event(ACCESSED, _ours("RESCAN", "Rescan asked for"), "U",
                           "再走査依頼", "Rescan asked for"),
     "prior-asked": Event(ACCESSED, _ours("PRIOR", "Prior images asked for"), "U",

@@ -68,11 +68,20 @@ export interface Row {
   /** Questions, of both sides, that wait for an answer. */
   readonly queries: number;
   readonly forward?: Forward | null;
+  /** What its sender took back; the rest stands. */
+  readonly recalled?: { readonly images: number; readonly reason: string; readonly at: string | null } | null;
+  /** Targets that have what was taken back, and nobody has seen to it. */
+  readonly recalled_at_targets?: readonly { readonly target: string; readonly instances: number }[];
   readonly alarm: { readonly step: number; readonly minutes: number; readonly at: string } | null;
 }
 
 /** A hand-off to the certified viewer. */
 export interface Forward {
+  readonly id: string;
+  /** Images that were taken back and are still at the target; nobody has seen to it. */
+  readonly to_settle?: number;
+  /** What the target promised to keep (PS3.4 annex J). */
+  readonly commitment?: { readonly state: string; readonly state_ja: string; readonly state_en: string; readonly failed: number } | null;
   readonly target: string;
   readonly state: "waiting" | "sending" | "done" | "failed";
   readonly state_ja: string;

@@ -11,6 +11,7 @@ import { PAGES_WORDS } from "./words/pages";
 import { MONITOR_WORDS } from "./words/monitor";
 import { HANDOFF_WORDS } from "./words/handoff";
 import { GATE_WORDS } from "./words/gate";
+import { BACK_WORDS } from "./words/back";
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
@@ -184,6 +185,7 @@ export const WORDS = {
   ...PAGES_WORDS,
   ...HANDOFF_WORDS,
   ...GATE_WORDS,
+  ...BACK_WORDS,
   ...MONITOR_WORDS,
 } as const satisfies Record<string, readonly [string, string]>;
 

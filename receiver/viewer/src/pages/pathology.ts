@@ -38,6 +38,8 @@ class PathologyView implements View {
   private view: View | null = null;
   private which: Which | null = null;
   private soon = 0;
+  /** Ends the comparison of labels with the request, of a case during an operation. */
+  private labels: (() => void) | null = null;
   private readonly inner = h("div", { class: "case-view" });
   private readonly choice = h("nav", { class: "case-choice", role: "group", hidden: true });
   private readonly ends: (() => void)[];
@@ -58,6 +60,7 @@ class PathologyView implements View {
 
   close(): void {
     for (const end of this.ends) end();
+    this.labels?.();
     this.view?.close();
     this.which = null;
   }
@@ -110,6 +113,10 @@ class PathologyView implements View {
     if (which === "slides") {
       const { showSlides } = await within(context, import("../slide/view"));
       if (this.which === which && !this.view) this.view = showSlides(frame, context);
+      if (context.study.intraoperative && !this.labels) {
+        const { watchLabels } = await within(context, import("../slide/label_check"));
+        this.labels ??= watchLabels(context, this.inner);
+      }
       return;
     }
     const { showRadiology } = await within(context, import("../radiology/view"));

@@ -73,6 +73,22 @@ function who(row: Row): (Node | string)[] {
   return [word(sexWord(row.patient.sex)), ...(age === null ? [] : [" ", word("age.years", { n: age })])];
 }
 
+/** What its sender took back: of what is shown, and of what was handed on. */
+function recalledChips(row: Row): HTMLElement[] {
+  const chips: HTMLElement[] = [];
+  const handed = row.recalled_at_targets ?? [];
+  if (row.recalled && handed.length === 0) {
+    const words = word("recalled.some", { n: row.recalled.images, r: row.recalled.reason });
+    chips.push(h("div", { "data-role": "recalled" }, h("span", { class: "chip recalled" }, "⊘ ", words)));
+  }
+  for (const one of handed) {
+    const words = word("recalled.at", { t: one.target, n: one.instances });
+    const title = [say("recalled.tosettle", { n: one.instances, t: one.target }), row.recalled?.reason].filter(Boolean).join(" ");
+    chips.push(h("div", { "data-role": "recalled-at", title }, h("span", { class: "chip at-target" }, "▲▲ ", words)));
+  }
+  return chips;
+}
+
 /** State: of its readers where there is one, and of its transfer below it. */
 function state(row: Row): HTMLElement[] {
   const official = inLanguage() === "ja" ? row.state_ja : row.state_en;
@@ -99,7 +115,9 @@ function state(row: Row): HTMLElement[] {
     const waits = word("list.escalated", { n: row.alarm.minutes });
     marks.push(h("div", {}, h("span", { class: "chip escalated" }, "▲▲ ", waits)));
   }
-  marks.push(...forwardChip(row));
+  const taken = recalledChips(row);
+  marks.push(...taken, ...(row.recalled_at_targets?.length ? [] : forwardChip(row)));
+  if (row.state === "recalled") return [h("div", {}, `${rows.glyph(row.state)} ${official}`), ...marks];
   if (row.queries) marks.push(h("div", { class: "second" }, "? ", word("list.queries", { n: row.queries })));
   if (reading.state === "unopened") {
     if (row.state === "announced") return [h("div", {}, "◌ ", official), ...marks];

@@ -408,7 +408,7 @@ export function noLabel(label: Associated | undefined): "missing" | "tile.damage
 }
 
 /** What the glass is called; a sender that was not told writes UNKNOWN. */
-function specimen(slide: Slide): string {
+export function specimen(slide: Slide): string {
   const { container } = slide;
   return container && container.toUpperCase() !== "UNKNOWN" ? container : say("slide.nospecimen");
 }
