@@ -10,6 +10,7 @@ import { PATHOLOGY } from "./words/pathology";
 import { PAGES_WORDS } from "./words/pages";
 import { MONITOR_WORDS } from "./words/monitor";
 import { HANDOFF_WORDS } from "./words/handoff";
+import { PAPERS_WORDS } from "./words/papers";
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
@@ -181,6 +182,7 @@ export const WORDS = {
   ...PATHOLOGY,
   ...PAGES_WORDS,
   ...HANDOFF_WORDS,
+  ...PAPERS_WORDS,
   ...MONITOR_WORDS,
 } as const satisfies Record<string, readonly [string, string]>;
 
