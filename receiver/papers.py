@@ -14,7 +14,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Row, select
 
@@ -154,7 +154,7 @@ class Papers:
         forms = {uid for one in asked for uid in request.forms(one)}
         described = dict(
             (row.id, attributes.read_instance(packed))
-            for row, packed in self.stored.attributes(cast("list[Row[Any]]", rows))
+            for row, packed in self.stored.attributes(rows)
         )
         found = [
             self._said(row, described.get(row.id, {}), form=row.sop_uid in forms) for row in rows
@@ -257,7 +257,7 @@ class Papers:
             raise ImageDamaged
         if row.state not in WHOLE or row.path is None:
             raise NotFound(thing="未着 / not here yet")
-        return cast("Row[Any]", row)
+        return row
 
     def _video(self, row: Row[Any]) -> Video:
         kept = (row.key, row.path, row.length)

@@ -163,6 +163,7 @@ def encoded(frames: int = 50, *, container: str = "mp4", codec: str = "libx264")
     kept = io.BytesIO()
     with av.open(kept, "w", format=container) as out:
         stream = out.add_stream(codec, rate=RATE)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.options = {"crf": "18", "bf": "2", "g": "12"}
         for number in range(frames):

@@ -370,9 +370,9 @@ def test_of_an_incomplete_study_a_video_waits_for_the_readers_word(
 def test_an_auditor_sees_no_paper(page: Page, papers: Papers) -> None:
     screen = Screen(page, papers.address)
     screen.first_step(AUDITOR)
-    page.get_by_role("heading", level=1).wait_for()
+    page.locator(".audit-lines").first.wait_for()
     page.goto(f"{papers.address}/study/{papers.keys['all']}")
-    page.get_by_role("heading", level=1).wait_for()
+    page.locator(".audit-lines").first.wait_for()
     assert page.locator("[data-role='papers-tab'], video, .pdf-canvas").count() == 0
     one = f"/api/studies/{papers.keys['all']}/papers"
     said: list[Any] = page.evaluate(

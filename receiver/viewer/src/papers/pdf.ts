@@ -102,6 +102,7 @@ export class PdfPane implements Pane {
         wasmUrl: `${DATA}wasm/`,
         iccUrl: `${DATA}iccs/`,
         enableXfa: false,
+        useSystemFonts: false,
         maxImageSize: MOST_PIXELS * 4,
         verbosity: pdfjs.VerbosityLevel.ERRORS,
       });

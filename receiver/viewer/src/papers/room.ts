@@ -6,6 +6,7 @@ import { h, onControl } from "../dom";
 import type { Frame } from "../frame";
 import { forward } from "../forward";
 import { isLocked } from "../lock";
+import { dashed } from "../names";
 import { accept, accepted, complete } from "../radiology/arriving";
 import type { DataSet } from "../radiology/dataset";
 import { persist, tellOpened } from "../trouble";
@@ -149,7 +150,7 @@ class PapersRoom implements Papers {
           h("kbd", {}, place < 9 ? place + 1 : ""),
           h("b", {}, word(paper.form ? "paper.form" : `paper.kind.${paper.kind}`)),
           h("span", { class: "paper-name", lang: "ja" }, paper.title),
-          h("span", { class: "second" }, here ? paper.date : state),
+          h("span", { class: "second" }, here ? dashed(paper.date) : state),
         );
       }),
     );
@@ -207,7 +208,8 @@ class PapersRoom implements Papers {
     const pane = await this.made(paper, data);
     if (turn !== this.turn || !isCurrent(context)) return pane.close();
     this.pane = pane;
-    this.body.replaceChildren(pane.element);
+    const test = this.study.test && paper.kind !== "video"; // a video bears its own, over its picture
+    this.body.replaceChildren(pane.element, ...(test ? [h("div", { class: "watermark" }, word("mark.test"))] : []));
     pane.focus();
     if (this.told || !this.alone()) return;
     this.told = true;

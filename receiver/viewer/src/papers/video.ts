@@ -186,7 +186,7 @@ export class VideoPane implements Pane {
 
   private refuse(words: HTMLElement): void {
     this.empty();
-    this.screen.replaceChildren(h("p", { class: "notice", role: "alert", "data-role": "refused" }, words));
+    this.element.replaceChildren(h("p", { class: "notice", role: "alert", "data-role": "refused" }, words));
   }
 
   private toggle(): void {

@@ -1,7 +1,7 @@
 /** Words of documents and videos of a study. */
 
 export const PAPERS_WORDS = {
-  "paper.tab": ["文書・動画 {n} (Q)", "Documents, video: {n} (Q)"],
+  "paper.tab": ["文書・動画 {n} Q", "Documents, video {n} Q"],
   "paper.title": ["文書・動画", "Documents and videos"],
   "paper.leave": ["画像へ (Q)", "Images (Q)"],
   "paper.form": ["依頼票", "Request form"],
