@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydicom import Dataset
 from sqlalchemy import select, update
 
 from common.states import TransferState
@@ -16,10 +17,10 @@ from common.web.headers import DOCUMENT_POLICY
 from common.web.peer import Listener
 from receiver import index
 from receiver.paper_routes import span
-from receiver.viewer_services import ViewerServices
+from receiver.viewer_services import PAGES, ViewerServices
 from receiver.web_app import viewer_app
 from tests.receiver import papers_made as made
-from tests.receiver.filled import NORTH, Filled, client, ct_image
+from tests.receiver.filled import Filled, as_file, client, ct_image
 
 pytestmark = pytest.mark.readingroom
 
@@ -37,6 +38,7 @@ class Shelf:
     key: str
     uids: dict[str, str]
     noted: list[dict[str, Any]]
+    came: dict[str, bytes]
 
     def path(self, name: str, what: str = "") -> str:
         kind = what or ("video" if name.startswith("video") else "document")
@@ -73,8 +75,15 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
         client(f"http://{host}:{port}") as reader,
     ):
         uids = {name: str(one.SOPInstanceUID) for name, one in objects.items()}
-        yield Shelf(filled, reader, key, uids, noted)
+        came = {name: data_set(one) for name, one in objects.items()}
+        yield Shelf(filled, reader, key, uids, noted, came)
     filled.close()
+
+
+def data_set(one: Dataset) -> bytes:
+    """Return an object without preamble and group 0002 (PS3.10 7.1)."""
+    whole = as_file(one)
+    return whole[144 + int.from_bytes(whole[140:144], "little") :]
 
 
 @pytest.mark.requirement("SUB-05")
@@ -98,6 +107,12 @@ def test_a_video_is_given_byte_for_byte_whatever_it_was_cut_into(shelf: Shelf, n
     assert beyond.status_code == 416
     assert beyond.headers["content-range"] == f"bytes */{len(sent)}"
     assert not beyond.content
+    # and the object itself lies there as it came
+    with shelf.filled.index.read() as db:
+        of_it = index.instances.c.sop_uid == shelf.uids[name]
+        row = db.execute(select(index.instances).where(of_it)).one()
+    kept = (shelf.filled.store.root / row.path).read_bytes()[row.prefix_length :]
+    assert kept == shelf.came[name]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +160,14 @@ def test_a_document_runs_nothing_wherever_it_is_opened(shelf: Shelf) -> None:
         assert "img" not in kept  # no word of the sender's is in a header
     assert shelf.get("letter").content == SCRIPT
     assert shelf.get("cda").content == b"<ClinicalDocument/>"
+
+
+def test_no_interpreter_for_scripts_of_a_pdf_is_in_the_build() -> None:
+    built = [path.name for path in PAGES.rglob("*") if path.is_file()]
+    if not built:
+        pytest.skip("the viewer has not been built")
+    assert any(name.startswith("pdf.worker") for name in built)
+    assert not [name for name in built if "quickjs" in name.lower() or "sandbox" in name]
 
 
 @pytest.mark.parametrize(
@@ -232,4 +255,3 @@ def test_what_is_damaged_not_here_or_taken_back_is_not_shown(filled: Filled) -> 
             db.execute(update(index.transfers).values(state=TransferState.RECALLED))
         assert [reader.get(path).status_code for path in paths] == [404, 404]
         assert reader.get(f"/api/studies/{key}/papers").json()["papers"] == []
-        assert NORTH[1] not in paths[0]

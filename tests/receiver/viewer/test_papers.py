@@ -20,6 +20,7 @@ from tests.receiver import papers_made as made
 from tests.receiver.filled import as_file
 from tests.receiver.viewer.room import AUDITOR, HOSPITAL, PASSWORD, Instances, Room
 from tests.receiver.viewer.screen import DEADLINE, Screen
+from tests.receiver.viewer.test_access import look
 
 pytestmark = [
     pytest.mark.browser, pytest.mark.readingroom, pytest.mark.slow, pytest.mark.timeout(240),
@@ -397,3 +398,21 @@ def test_one_patients_video_never_stands_under_another(desk: Screen, papers: Pap
     expect(page.locator(".paper-body [role='alert']")).to_contain_text("一覧と一致しない")
     assert page.locator("video").count() == 0
     assert HOSPITAL[0] not in page.url
+
+
+@pytest.mark.requirement("UX-01", "SUB-08")
+def test_axe_finds_nothing_grave_and_keys_reach_everything(desk: Screen, papers: Papers) -> None:
+    page = desk.page
+    desk.open(papers.keys["all"])
+    desk.press("q")
+    faults = []
+    for name, ready in (
+        ("letter", ".pdf-canvas"),
+        ("cda", "[data-role='paper-text']"),
+        ("packets", "[data-role='refused']"),
+        ("video", "[data-role='video-screen'][data-frame='1']"),
+    ):
+        open_paper(desk, papers.uids[name])
+        page.locator(ready).wait_for()
+        faults += look(page, name)
+    assert not faults, "\n".join(faults)

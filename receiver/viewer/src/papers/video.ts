@@ -120,6 +120,7 @@ export class VideoPane implements Pane {
   // --- playing ----------------------------------------------------------------------------
 
   private load(): void {
+    this.chip.textContent = say("img.loading"); // the receiver compares all of it first
     if (this.paper.container === "mp4") this.video.src = address(this.rowed, this.paper);
     else void this.asked(false); // the receiver says in words why not
   }
@@ -136,6 +137,7 @@ export class VideoPane implements Pane {
     });
     for (const event of ["play", "pause", "ended", "volumechange"]) video.addEventListener(event, () => this.redraw());
     video.addEventListener("waiting", () => (this.chip.textContent = say("img.loading")));
+    video.addEventListener("loadeddata", () => (this.chip.textContent = ""));
     video.addEventListener("seeked", () => (this.chip.textContent = ""));
     video.addEventListener("playing", () => (this.chip.textContent = ""));
     video.addEventListener("error", () => void (video.hasAttribute("src") ? this.asked(true) : undefined));
