@@ -118,7 +118,7 @@ def spoil_receiver() -> None:
     def countersigning(self: Evidence, said: Record, name: str, own: Own) -> str:
         for what, change in LEAVES.items():
             if fault(f"countersigns-{what}"):
-                own = replace(own, leaves=change(own.leaves or []))
+                own = replace(own, leaves=change(list(own.leaves or [])))
         if fault("replays-a-countersignature"):
             return str(CHOSEN["countersignature"])
         lying = fault("countersigns-with-another-key")
