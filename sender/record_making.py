@@ -217,7 +217,7 @@ class Maker:
             "declaration": declaration(judged, opens),
             "instances": {
                 "count": len(found),
-                "bytes": sum(one.length for one in found.digests),
+                "bytes": sum(one["length"] for one in found),
                 "root": record.root(found) if found else "",
             },
             "statements": {kind: jws.name(text) if text else "" for kind, text in said.items()},
