@@ -1038,3 +1038,25 @@ class NothingToForward(UsageError):
     http_status = 409
     ja = "転送する画像がありません (取消または消去済み)。依頼側に確かめてください"
     en = "There is no image to forward (recalled or purged). Ask the requesting side"
+
+
+class VideoNotPlayed(CannotDisplay):
+    number = "E-4570"
+    ja = (
+        "この動画はブラウザで再生できない形式です ({cause})。"
+        "そのままの形で診断用ビューアへ転送してください (Shift+F)"
+    )
+    en = (
+        "This video is in a form that browsers do not play ({cause})."
+        " Forward it as it is to the certified viewer (Shift+F)"
+    )
+
+
+class DocumentNotShown(CannotDisplay):
+    number = "E-4571"
+    ja = (
+        "この文書はこの画面では表示できません ({cause})。診断用ビューアへ転送してください (Shift+F)"
+    )
+    en = (
+        "This document cannot be shown here ({cause}). Forward it to the certified viewer (Shift+F)"
+    )

@@ -200,7 +200,7 @@ class Stored:
         ImageDamaged
             The file is not there, or not as long as the index says.
         """
-        fd = self._open(row)
+        fd = self.open(row)
         try:
             parts = [durable.read_at(fd, size, offset) for offset, size in spans]
         finally:
@@ -219,7 +219,7 @@ class Stored:
             what it has got for the whole.
         """
         end = row.prefix_length + row.length
-        fd = self._open(row)
+        fd = self.open(row)
         try:
             for at in range(0, end, PIECE):
                 piece = durable.read_at(fd, min(PIECE, end - at), at)
@@ -229,7 +229,14 @@ class Stored:
         finally:
             os.close(fd)
 
-    def _open(self, row: Row[Any]) -> int:
+    def open(self, row: Row[Any]) -> int:
+        """Open the file of an instance for reading; the caller closes it.
+
+        Raises
+        ------
+        ImageDamaged
+            It is not there.
+        """
         path = self.path(row)
         try:
             return durable.open_file(path)

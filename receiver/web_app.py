@@ -18,7 +18,7 @@ from common.errors import TodokeError
 from common.refusals import Refusals
 from common.web import guard
 from common.web.accounts import Accounts
-from common.web.headers import SecurityHeaders
+from common.web.headers import DOCUMENT_POLICY, SecurityHeaders
 from common.web.hosts import KnownHosts
 from receiver import (
     account_door,
@@ -30,6 +30,7 @@ from receiver import (
     marks,
     monitor_routes,
     pages,
+    paper_routes,
     people_door,
     reading_routes,
     requests,
@@ -92,6 +93,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
         *monitor_routes.routes(services),
         *marks.routes(services, worklist),
         *audit_routes.routes(services),
+        *paper_routes.routes(services, stored),
         *slide_room.routes(services, decoders, stored),
         *label_room.routes(services),
         *dicomweb.routes(services, known, decoders, stored),
@@ -157,7 +159,8 @@ def _list_routes(
         where = services.index, services.store, words["key"], words["uid"]
         data = await asyncio.to_thread(requests.form, *where)
         saved = 'attachment; filename="request-form.pdf"'  # opened in no page of ours
-        return Response(data, media_type="application/pdf", headers={"Content-Disposition": saved})
+        headers = {"Content-Disposition": saved, "Content-Security-Policy": DOCUMENT_POLICY}
+        return Response(data, media_type="application/pdf", headers=headers)
 
     async def events(request: Request) -> Response:
         number = guard.session_number(request.headers, https=services.https) or ""

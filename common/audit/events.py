@@ -97,6 +97,8 @@ EVENTS: dict[str, Event] = {
                             "DICOMweb で検索", "Searched by DICOMweb"),
     "study-opened": Event(ACCESSED, _ours("OPEN", "Study opened"), "R",
                           "検査を開いた", "Study opened"),
+    "paper-opened": Event(ACCESSED, _ours("PAPER", "Document or video opened"), "R",
+                          "文書・動画を開いた", "Document or video opened"),
     "study-looked": Event(ACCESSED, _ours("LOOK", "Study looked at without a claim"), "R",
                           "担当せずに参照", "Looked at without a claim"),
     "study-claimed": Event(ACCESSED, _ours("CLAIM", "Study claimed"), "U",

@@ -109,10 +109,9 @@ def test_every_route_needs_a_session(viewer_server: ViewerServer) -> None:
                 # of people, factors and the lock: tests/receiver/test_people.py
                 if not path.startswith((*OWN, "/api/events", "/api/sign-out")):
                     here = {200, 204}
-                    if "/forms/" in path or "/colours/" in path or method == "DELETE":
-                        here = {404}  # no form, no profile, no such mark
-                    elif path.endswith("/settled"):
-                        here = {404}  # nothing was taken back
+                    absent = ("/forms/", "/colours/", "/papers/", "/settled")
+                    if any(one in path for one in absent) or method == "DELETE":
+                        here = {404}  # no form, profile, document or mark; nothing taken back
                     elif method == "POST" and path.endswith(NEED_WORDS):
                         here = {400}
                     elif path.startswith("/api/audit/"):

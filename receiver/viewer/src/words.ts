@@ -12,6 +12,7 @@ import { MONITOR_WORDS } from "./words/monitor";
 import { HANDOFF_WORDS } from "./words/handoff";
 import { GATE_WORDS } from "./words/gate";
 import { BACK_WORDS } from "./words/back";
+import { PAPERS_WORDS } from "./words/papers";
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
@@ -186,6 +187,7 @@ export const WORDS = {
   ...HANDOFF_WORDS,
   ...GATE_WORDS,
   ...BACK_WORDS,
+  ...PAPERS_WORDS,
   ...MONITOR_WORDS,
 } as const satisfies Record<string, readonly [string, string]>;
 

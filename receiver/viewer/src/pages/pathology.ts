@@ -5,6 +5,7 @@ import { within, type ReadingContext } from "../context";
 import { h } from "../dom";
 import * as events from "../events";
 import type { Frame } from "../frame";
+import { pictured } from "../papers/kinds";
 import { persist } from "../trouble";
 import type { Series, Study, User } from "../types";
 import { word } from "../words";
@@ -20,7 +21,7 @@ const isPhotographs = (series: Series): boolean =>
 
 /** A case as if it held its photographs alone, counted by themselves. */
 export function photographsOf(study: Study): Study {
-  const series = study.series.filter(isPhotographs);
+  const series = study.series.filter(isPhotographs).map(pictured).filter((one) => one !== null);
   const all = series.flatMap((one) => one.instances);
   const arrived = all.filter((one) => HERE.has(one.state)).length;
   const damaged = all.filter((one) => one.state === "damaged").length;

@@ -142,7 +142,7 @@ export function how(data: DataSet, rendered: Rendered): Line[] {
   return lines;
 }
 
-function quality(data: DataSet): Line {
+export function quality(data: DataSet): Line {
   if (!isLossy(data)) return { text: say("img.lossless"), role: "quality" };
   const ratio = number(data, "00282112");
   const figure = ratio === null ? "" : `${ratio.toLocaleString(inLanguage())}:1`;
