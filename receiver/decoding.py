@@ -53,6 +53,15 @@ class Decoders:
             at += 8 + size
         return found
 
+    async def overlay(self, path: Path, tag: str) -> bytes:
+        """Return :func:`receiver.overlays.bits` of a file.
+
+        Raises
+        ------
+        CannotDisplay
+        """
+        return await self._ask({"do": "overlay", "path": str(path), "tag": tag})
+
     async def picture(
         self, path: Path, frame: int, edge: int, window: tuple[float, float] | None = None
     ) -> bytes:

@@ -16,9 +16,18 @@ from common.dicom.dataset import EXPLICIT_BE
 from common.errors import CannotDisplay, ImageDamaged, NotFound, UsageError
 from common.states import InstanceState
 from common.web import guard
-from receiver import attributes
+from receiver import attributes, overlays
 from receiver.decoding import Decoders
-from receiver.multipart import Multipart, Part, Range, accepted, frame_syntax, media_type
+from receiver.multipart import (
+    EXPLICIT_LE,
+    OCTETS,
+    Multipart,
+    Part,
+    Range,
+    accepted,
+    frame_syntax,
+    media_type,
+)
 from receiver.replies import reply
 from receiver.soundness import Soundness
 from receiver.stored import Address, Stored
@@ -93,12 +102,13 @@ class Wado:
             more: dict[str, Any] = {
                 "00083002": {"vr": "UI", "Value": [row.transfer_syntax]},
             }
+            series = f"{base}{row.institution}/studies/{row.study_uid}/series/{row.series_uid}"
+            place = f"{series}/instances/{row.sop_uid}"
             if row.pixel_offset is not None or row.frames:
-                place = f"{base}{row.institution}/studies/{row.study_uid}/series/{row.series_uid}"
-                uri = f"{place}/instances/{row.sop_uid}/frames"
-                more["7FE00010"] = {"vr": "OW", "BulkDataURI": uri}
+                more["7FE00010"] = {"vr": "OW", "BulkDataURI": f"{place}/frames"}
             more |= guessed.get((row.institution, row.study_uid), {})
-            yield zlib.decompress(packed)[:-1] + b"," + attributes.encoded(more)[1:]
+            model = overlays.told(zlib.decompress(packed), place)
+            yield model[:-1] + b"," + attributes.encoded(more)[1:]
 
     async def frames(self, request: Request) -> Response:
         """Retrieve frames as they are stored, several or one alone."""
@@ -128,6 +138,22 @@ class Wado:
         if not chosen.multipart:
             return Response(bodies[0], headers={"Content-Type": described})
         body = Multipart(media, (Part(described, (one,)) for one in bodies))
+        return Response(b"".join(body), headers={"Content-Type": body.content_type})
+
+    async def bulk(self, request: Request) -> Response:
+        """Retrieve the bits of an overlay, which metadata names by a BulkDataURI (10.4.1.1.5)."""
+        tag = str(request.path_params["tag"]).upper()
+        if not overlays.is_data(tag):
+            raise NotFound(thing="bulkdata")  # pixels are asked for by their frames
+        row = (await asyncio.to_thread(self.stored.find, Address.of(request.path_params)))[0]
+        if row.state in _ON_THE_WAY:
+            return _not_here_yet()
+        chosen = _chosen(accepted(request.headers.get("accept")), OCTETS, EXPLICIT_LE)
+        await asyncio.to_thread(self.sound.check, row)
+        bits = await self.decoders.overlay(self.stored.path(row), tag)
+        if not chosen.multipart:
+            return Response(bits, headers={"Content-Type": OCTETS})
+        body = Multipart(OCTETS, (Part(OCTETS, (bits,)),))
         return Response(b"".join(body), headers={"Content-Type": body.content_type})
 
     async def rendered(self, request: Request) -> Response:
