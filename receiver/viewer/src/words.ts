@@ -10,6 +10,7 @@ import { PATHOLOGY } from "./words/pathology";
 import { PAGES_WORDS } from "./words/pages";
 import { MONITOR_WORDS } from "./words/monitor";
 import { HANDOFF_WORDS } from "./words/handoff";
+import { ROBOT_WORDS } from "./words/robot";
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
@@ -182,6 +183,7 @@ export const WORDS = {
   ...PAGES_WORDS,
   ...HANDOFF_WORDS,
   ...MONITOR_WORDS,
+  ...ROBOT_WORDS,
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;

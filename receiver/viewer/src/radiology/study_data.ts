@@ -4,10 +4,9 @@ import type { ReadingContext } from "../context";
 import type { Series, Study } from "../types";
 import { forget } from "./engine";
 import { MarkBook } from "./marks";
+import { isOther } from "./others";
 import { SeriesData } from "./series_data";
 import { expectedOf, slotsOf, type Slot } from "./slots";
-
-const NO_PICTURE = new Set(["SR", "PR", "KO", "DOC", "REG", "SEG"]);
 
 export class StudyData {
   study: Study;
@@ -31,7 +30,7 @@ export class StudyData {
   take(study: Study): void {
     this.study = study;
     const kept = new Map(this.series.map((series, i) => [series.series_uid, this.data[i]]));
-    this.series = study.series.filter((series) => !NO_PICTURE.has(series.modality ?? ""));
+    this.series = study.series.filter((series) => !isOther(series));
     this.slots = this.series.map(slotsOf);
     this.data = this.series.map((series) => kept.get(series.series_uid) ?? this.made(series));
   }
@@ -55,7 +54,13 @@ export class StudyData {
     return series ? expectedOf(series, [...this.at(index)]) : null;
   }
 
+  /** Forget what of the pixels' kind is held here. */
+  forget(): void {
+    for (const data of this.every) data.forget();
+  }
+
   close(): void {
+    this.forget();
     forget(this.every.flatMap((data) => [...data.registered]));
   }
 }
