@@ -66,7 +66,7 @@ def over(ds: pydicom.Dataset, frame: int = 0) -> Bits:
                 continue
             plane = plane[at]
         top, left = (int(part) - 1 for part in ds[group, 0x50].value)
-        for row, column in np.argwhere(plane) + (top, left):
+        for row, column in np.argwhere(plane) + np.array((top, left)):
             if 0 <= row < greys.ROWS and 0 <= column < greys.COLUMNS:
                 found[row, column] = True
     return found
