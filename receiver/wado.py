@@ -232,7 +232,8 @@ def _not_here_yet() -> Response:
 
 def _middle(rows: list[Row[Any]]) -> Row[Any]:
     """Return the instance that stands for many: the middle slice, the smallest slide level."""
-    here = [row for row in rows if row.state not in _UNSEEN] or rows
+    pictured = [row for row in rows if row.pixel_offset is not None or row.frames] or rows
+    here = [row for row in pictured if row.state not in _UNSEEN] or pictured
     series = [row for row in here if row.series_uid == here[0].series_uid]
     if any((row.frames or 1) > 1 for row in series):
         return min(series, key=lambda row: row.frames or 1)

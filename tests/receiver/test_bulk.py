@@ -1,16 +1,18 @@
-"""Overlay Data over DICOMweb: named by metadata, and given bit by bit as it is stored."""
+"""What of an object is no frame: overlay bits by their address, a picture for many objects."""
 
 from __future__ import annotations
 
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import UID
 
 from tests.receiver.conftest import ViewerServer
 from tests.receiver.filled import NORTH, client, ct_image, uid
 from tests.receiver.test_dicomweb import OCTETS, parts_of, place
 
 ROOT = f"/dicomweb/at/{NORTH[1]}"
+BASIC_TEXT = UID("1.2.840.10008.5.1.4.1.1.88.11")
 ROWS, COLUMNS = 300, 200  # 7500 bytes: more than the index keeps
 
 
@@ -66,3 +68,28 @@ def test_words_that_look_like_an_overlay_are_left_as_they_are(
     assert model["00104000"]["Value"] == ['"60003000":{"vr":"OW"}']
     assert "60003000" not in model
     assert model["0020000D"]["Value"] == [uid("言葉/study")]
+
+
+def test_the_picture_of_a_study_is_of_an_image_though_its_middle_is_a_report(
+    viewer_server: ViewerServer,
+) -> None:
+    report = ct_image("混在", 2)
+    for name in ("PixelData", "Rows", "Columns"):
+        delattr(report, name)
+    report.SeriesInstanceUID, report.SOPInstanceUID = uid("混在/0"), uid("混在/0/1")
+    report.Modality, report.SOPClassUID = "SR", BASIC_TEXT
+    report.file_meta.MediaStorageSOPClassUID = BASIC_TEXT
+    report.file_meta.MediaStorageSOPInstanceUID = report.SOPInstanceUID
+    images = [ct_image("混在", 1), ct_image("混在", 3)]
+    for image in images:
+        image.SeriesInstanceUID = uid("混在/0")  # the same series: it is its middle
+    viewer_server.filled.arrive([report, *images])
+    study = f"{ROOT}/studies/{uid('混在/study')}"
+    jpeg = {"Accept": "image/jpeg"}
+    with client(viewer_server.url) as page:
+        for place_of in (study, f"{study}/series/{uid('混在/0')}"):
+            answer = page.get(f"{place_of}/thumbnail", headers=jpeg)
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["content-type"] == "image/jpeg"
+        own = f"{study}/series/{uid('混在/0')}/instances/{uid('混在/0/1')}"
+        assert page.get(f"{own}/thumbnail", headers=jpeg).status_code == 406  # it has none

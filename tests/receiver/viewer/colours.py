@@ -115,7 +115,7 @@ def _jpeg(ds: pydicom.Dataset) -> None:
 
 def _jls(ds: pydicom.Dataset) -> None:
     _sound(ds)
-    _samples(ds, "RGB", imagecodecs.jpegls_encode(picture()), syntax=JPEGLSLossless)
+    _samples(ds, "RGB", bytes(imagecodecs.jpegls_encode(picture())), syntax=JPEGLSLossless)
 
 
 def _j2k(ds: pydicom.Dataset) -> None:

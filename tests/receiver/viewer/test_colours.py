@@ -191,4 +191,4 @@ def windowed(ds: pydicom.Dataset, frame: int, screen: Screen) -> npt.NDArray[np.
     stored = ds.pixel_array[frame] if int(ds.get("NumberOfFrames", 1)) > 1 else ds.pixel_array
     values = pydicom.pixels.apply_modality_lut(stored, ds)
     low = view["center"] - 0.5 - (view["width"] - 1) / 2
-    return np.clip((values - low) / (view["width"] - 1) * 255.0, 0, 255)
+    return np.asarray(np.clip((values - low) / (view["width"] - 1) * 255.0, 0, 255))
