@@ -302,8 +302,8 @@ export class Pane {
     const { series, canvas } = this;
     if (!series || !canvas?.ready) return;
     const um = canvas.umPerDevicePixel();
-    this.facts.replaceChildren(...this.factLine(series.slide, canvas, um));
-    this.below.replaceChildren(...this.footLine(canvas));
+    replace(this.facts, this.factLine(series.slide, canvas, um));
+    replace(this.below, this.footLine(canvas));
     this.drawLabel(series);
     this.drawBar(um);
     this.drawChips(canvas);
@@ -388,6 +388,12 @@ export class Pane {
     put(this.chips, said);
     this.chips.hidden = said === "";
   }
+}
+
+/** Put other children in, where they are others: a page laid out anew costs a frame. */
+function replace(line: HTMLElement, children: readonly HTMLElement[]): void {
+  const same = children.length === line.children.length && children.every((one, place) => one.isEqualNode(line.children[place] ?? null));
+  if (!same) line.replaceChildren(...children);
 }
 
 /** What a pyramid is built of: by name, as a level may go in the moment in which another comes. */
