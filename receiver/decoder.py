@@ -31,6 +31,10 @@ def _answer(request: dict[str, Any]) -> bytes:
         from receiver import colours
 
         return colours.cube(Path(request["path"]))
+    if request["do"] == "overlay":
+        from receiver import overlays
+
+        return overlays.bits(Path(request["path"]), request["tag"])
     return _picture(request)
 
 

@@ -53,6 +53,17 @@ class Decoders:
             at += 8 + size
         return found
 
+    async def overlay(self, path: Path, tag: str) -> bytes:
+        """Return :func:`receiver.overlays.bits` of a file.
+
+        Raises
+        ------
+        CannotDisplay
+        """
+        # a header is read within its budget: what is late here is the start of a process
+        request = {"do": "overlay", "path": str(path), "tag": tag}
+        return await self._ask(request, 6 * self.seconds)
+
     async def picture(
         self, path: Path, frame: int, edge: int, window: tuple[float, float] | None = None
     ) -> bytes:
@@ -79,11 +90,11 @@ class Decoders:
         """
         return await self._ask({"do": "colours", "path": str(path)})
 
-    async def _ask(self, request: dict[str, Any]) -> bytes:
+    async def _ask(self, request: dict[str, Any], seconds: float | None = None) -> bytes:
         def ask() -> tuple[bool, bytes]:
             decoder = self._free.get()
             try:
-                return decoder.ask(request, self.seconds)
+                return decoder.ask(request, seconds or self.seconds)
             except WorkerLost as failure:
                 raise CannotDisplay(cause="decoder") from failure
             finally:

@@ -62,6 +62,7 @@ def routes(
         f"{_STUDY}/metadata": wado.metadata,
         f"{_SERIES}/metadata": wado.metadata,
         f"{_INSTANCE}/metadata": wado.metadata,
+        f"{_INSTANCE}/bulkdata/{{tag}}": wado.bulk,
         f"{_INSTANCE}/frames": wado.frames,
         f"{_INSTANCE}/frames/{{frames}}": wado.frames,
         f"{_INSTANCE}/frames/{{frames}}/rendered": wado.rendered,

@@ -17,9 +17,18 @@ from common.dicom.dataset import EXPLICIT_BE
 from common.errors import CannotDisplay, ImageDamaged, NotFound, UsageError
 from common.states import InstanceState
 from common.web import guard
-from receiver import attributes
+from receiver import attributes, overlays
 from receiver.decoding import Decoders
-from receiver.multipart import Multipart, Part, Range, accepted, frame_syntax, media_type
+from receiver.multipart import (
+    EXPLICIT_LE,
+    OCTETS,
+    Multipart,
+    Part,
+    Range,
+    accepted,
+    frame_syntax,
+    media_type,
+)
 from receiver.replies import reply
 from receiver.soundness import Soundness
 from receiver.stored import Address, Stored
@@ -96,12 +105,13 @@ class Wado:
             more: dict[str, Any] = {
                 "00083002": {"vr": "UI", "Value": [row.transfer_syntax]},
             }
+            series = f"{base}{row.institution}/studies/{row.study_uid}/series/{row.series_uid}"
+            place = f"{series}/instances/{row.sop_uid}"
             if row.pixel_offset is not None or row.frames:
-                place = f"{base}{row.institution}/studies/{row.study_uid}/series/{row.series_uid}"
-                uri = f"{place}/instances/{row.sop_uid}/frames"
-                more["7FE00010"] = {"vr": "OW", "BulkDataURI": uri}
+                more["7FE00010"] = {"vr": "OW", "BulkDataURI": f"{place}/frames"}
             more |= guessed.get((row.institution, row.study_uid), {})
-            yield zlib.decompress(packed)[:-1] + b"," + attributes.encoded(more)[1:]
+            model = overlays.told(zlib.decompress(packed), place)
+            yield model[:-1] + b"," + attributes.encoded(more)[1:]
 
     async def frames(self, request: Request) -> Response:
         """Retrieve frames as they are stored, several or one alone."""
@@ -134,6 +144,22 @@ class Wado:
         if not chosen.multipart:
             return Response(bodies[0], headers={"Content-Type": described})
         body = Multipart(media, (Part(described, (one,)) for one in bodies))
+        return Response(b"".join(body), headers={"Content-Type": body.content_type})
+
+    async def bulk(self, request: Request) -> Response:
+        """Retrieve the bits of an overlay, which metadata names by a BulkDataURI (10.4.1.1.5)."""
+        tag = str(request.path_params["tag"]).upper()
+        if not overlays.is_data(tag):
+            raise NotFound(thing="bulkdata")  # pixels are asked for by their frames
+        row = (await asyncio.to_thread(self.stored.find, Address.of(request.path_params)))[0]
+        if row.state in _ON_THE_WAY:
+            return _not_here_yet()
+        chosen = _chosen(accepted(request.headers.get("accept")), OCTETS, EXPLICIT_LE)
+        await asyncio.to_thread(self.sound.check, row)
+        bits = await self.decoders.overlay(self.stored.path(row), tag)
+        if not chosen.multipart:
+            return Response(bits, headers={"Content-Type": OCTETS})
+        body = Multipart(OCTETS, (Part(OCTETS, (bits,)),))
         return Response(b"".join(body), headers={"Content-Type": body.content_type})
 
     async def _until_here(
@@ -235,7 +261,8 @@ def _not_here_yet() -> Response:
 
 def _middle(rows: list[Row[Any]]) -> Row[Any]:
     """Return the instance that stands for many: the middle slice, the smallest slide level."""
-    here = [row for row in rows if row.state not in _UNSEEN] or rows
+    pictured = [row for row in rows if row.pixel_offset is not None or row.frames] or rows
+    here = [row for row in pictured if row.state not in _UNSEEN] or pictured
     series = [row for row in here if row.series_uid == here[0].series_uid]
     if any((row.frames or 1) > 1 for row in series):
         return min(series, key=lambda row: row.frames or 1)

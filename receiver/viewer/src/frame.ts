@@ -6,6 +6,7 @@ import { forwardPanel } from "./forward";
 import { mismatch } from "./mismatch";
 import { clock, dashed, forms, sexWord, years } from "./names";
 import { requestPanel } from "./request";
+import { bar as unsentBar } from "./radiology/unsent";
 import * as sound from "./sound";
 import type { MonitorStanding, Row, User } from "./types";
 import { inLanguage, onLanguage, say, setLanguage, word } from "./words";
@@ -56,7 +57,7 @@ export function makeFrame(home: () => void): Frame {
       languages(),
       account,
     ),
-    h("div", { class: "bars" }, emergency, stale, soundBar),
+    h("div", { class: "bars" }, emergency, stale, soundBar, unsentBar),
     stage,
   );
   events.listen({ watch: (state) => showWatch(state, live, stale) });

@@ -17,6 +17,7 @@ import { showStudy } from "./pages/study";
 import { showWorkList } from "./pages/work_list";
 import { idleAfter, tellOthers, watchPresence } from "./presence";
 import { watchListening } from "./listening";
+import * as unsent from "./radiology/unsent";
 import { expose } from "./hook";
 import type { Session, User } from "./types";
 import { onOtherPatient } from "./window_group";
@@ -77,6 +78,7 @@ function pageOf(user: User): Close {
 
 function signedIn(who: User): void {
   user = who;
+  unsent.signedIn(who.name);
   void api.session().then(settle, () => undefined);
   frame.user(user, { signOut: () => void signOut(), away: () => void hide(true), go });
   if (user.role === "reader") {
@@ -110,8 +112,11 @@ function reveal(): void {
 }
 
 async function signOut(): Promise<void> {
+  blank(); // the study hands over what it has not sent
+  if (!(await unsent.mayLose())) return show();
   tellOthers("out");
   forget(true);
+  unsent.forget();
   try {
     await api.signOut();
   } catch {

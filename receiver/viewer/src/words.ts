@@ -13,6 +13,7 @@ import { HANDOFF_WORDS } from "./words/handoff";
 import { GATE_WORDS } from "./words/gate";
 import { BACK_WORDS } from "./words/back";
 import { PAPERS_WORDS } from "./words/papers";
+import { ROBOT_WORDS } from "./words/robot";
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
@@ -189,6 +190,7 @@ export const WORDS = {
   ...BACK_WORDS,
   ...PAPERS_WORDS,
   ...MONITOR_WORDS,
+  ...ROBOT_WORDS,
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;

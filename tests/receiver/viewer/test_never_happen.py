@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from common.web.accounts import Accounts
 from receiver.standings import Person, Standings
 from samples import ct, names
+from tests.receiver.viewer import greys
 from tests.receiver.viewer.conftest import Ward
 from tests.receiver.viewer.room import PASSWORD, Instances, Room
 from tests.receiver.viewer.screen import Screen
@@ -395,3 +397,46 @@ def test_11_sign_out_in_one_window_leaves_no_pixel_in_the_other(screen: Screen, 
     for window in (screen, second):
         assert window.page.locator("canvas").count() == 0
         assert "髙橋" not in window.page.content()
+
+
+def _plain(ds: pydicom.Dataset) -> None:
+    del ds.PixelSpacing
+
+
+def _plate(ds: pydicom.Dataset) -> None:
+    ds.Modality, ds.ImagerPixelSpacing = "CR", ds.PixelSpacing
+    del ds.PixelSpacing
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("RAD-04")
+def test_5_millimetres_are_told_only_where_they_are_known(page: Page, tmp_path: Path) -> None:
+    files = greys.write(tmp_path, {"plain": _plain, "plate": _plate})
+    room = Room(tmp_path / "receiver")
+    key = room.open_study(Instances(files))
+    room.bring(files)
+    with room.serve() as address:
+        screen = Screen(page, address)
+        screen.sign_in()
+        screen.open(key)
+        for kind, unit, said in (
+            ("plain", r"\d+ px", "画素間隔なし"),
+            ("plate", r"\d+\.\d mm \(検出器面\)", "検出器面での長さです"),
+        ):
+            page.locator(f"button.thumb[title$=' {kind}']").click()
+            expect(page.locator("[data-role='spacing']")).to_contain_text(said)
+            screen.press("d")
+            for x in (700, 780):
+                page.mouse.click(x, 500)
+            (told,) = page.locator(".marks .mark text").all_text_contents()
+            assert re.fullmatch(unit, told)
+            bar = page.locator("[data-role='scale-bar']")
+            assert bar.count() == 0 or "検出器面" in bar.inner_text()
+        page.goto("about:blank")
+    room.close()
+
+
+def test_every_row_of_section_9_has_a_test_in_this_file() -> None:
+    numbers = re.findall(r"^def test((?:_\d+)+)_", Path(__file__).read_text("utf-8"), re.M)
+    rows = {int(one) for name in numbers for one in name.split("_") if one}
+    assert rows == set(range(1, 16))

@@ -116,7 +116,12 @@ def test_shutters_cover_the_outside_and_can_be_taken_off(shuttered: Screen) -> N
         screen.press("o")
         expect(page.locator("[data-role='shutter'] path")).to_have_count(1)
     page.locator("button.thumb[title$=' overlaid']").click()
-    expect(page.get_by_text("オーバーレイ (60xx) があります")).to_be_visible()
+    planes = page.locator("[data-role='overlay-planes'] canvas")
+    expect(page.get_by_text("オーバーレイ X", exact=True)).to_be_visible()
+    expect(planes).to_have_count(1)
+    screen.press("x")
+    expect(page.get_by_text("オーバーレイを消した表示")).to_be_visible()
+    expect(planes).to_have_count(0)
     expect(page.locator("[data-role='shutter'] path")).to_have_count(0)
 
 

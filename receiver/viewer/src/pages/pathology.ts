@@ -9,6 +9,7 @@ import { pictured } from "../papers/kinds";
 import { persist } from "../trouble";
 import type { Series, Study, User } from "../types";
 import { word } from "../words";
+import { isOther, othersNote } from "../radiology/others";
 import type { View } from "./study";
 
 /** VL Whole Slide Microscopy Image Storage (PS3.4 B.5): shown by tiles. */
@@ -17,7 +18,7 @@ const HERE = new Set(["stored", "verified"]);
 const SOON_MS = 400;
 
 const isPhotographs = (series: Series): boolean =>
-  series.instances.every((instance) => instance.sop_class !== WHOLE_SLIDE);
+  !isOther(series) && series.instances.every((instance) => instance.sop_class !== WHOLE_SLIDE);
 
 /** A case as if it held its photographs alone, counted by themselves. */
 export function photographsOf(study: Study): Study {
@@ -42,6 +43,7 @@ class PathologyView implements View {
   /** Ends the comparison of labels with the request, of a case during an operation. */
   private labels: (() => void) | null = null;
   private readonly inner = h("div", { class: "case-view" });
+  private readonly others = h("div");
   private readonly choice = h("nav", { class: "case-choice", role: "group", hidden: true });
   private readonly ends: (() => void)[];
 
@@ -50,7 +52,7 @@ class PathologyView implements View {
     private context: ReadingContext,
     private readonly user: User,
   ) {
-    frame.stage.replaceChildren(h("section", { class: "case" }, this.choice, this.inner));
+    frame.stage.replaceChildren(h("section", { class: "case" }, h("div", {}, this.others, this.choice), this.inner));
     this.ends = [
       events.listen({ study: (key) => this.hint(key) }),
       () => window.clearTimeout(this.soon),
@@ -83,6 +85,7 @@ class PathologyView implements View {
   private offer(study: Study): void {
     const count = photographsOf(study).series.flatMap((series) => series.instances).length;
     this.choice.hidden = count === 0;
+    this.others.replaceChildren(...[othersNote(study)].filter((note) => note !== null));
     const button = (which: Which, label: Node): HTMLElement =>
       h("button", { type: "button", "data-which": which, onclick: () => this.show(which) }, label);
     this.choice.replaceChildren(

@@ -56,7 +56,7 @@ function onPicture(view: RadiologyView): Partial<Actions> {
     series: (by) => view.choose(pane().series + by),
     zoom: (factor) => pane().stack?.zoomTo((pane().stack?.scale() || 1) * factor),
     preset: (digit) => {
-      const window = preset(digit, pane().modality());
+      const window = preset(digit, pane().modality(), pane().uptake());
       if (digit === 0) pane().stack?.nextOriginal();
       else if (window) pane().stack?.setWindow(window);
       const now = pane().stack?.currentWindow();
@@ -71,6 +71,7 @@ function onPicture(view: RadiologyView): Partial<Actions> {
     rotate: () => pane().stack?.rotate(),
     flip: (axis) => pane().stack?.flip(axis),
     shutter: () => pane().uncover(),
+    planes: () => pane().planesOff(),
     lessText: () => pane().overlay?.less(),
     undo: () => pane().of?.book.undo(),
     remove: () => {

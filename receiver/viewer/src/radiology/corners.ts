@@ -3,11 +3,13 @@
 import { dashed, clock, forms, sexWord, years } from "../names";
 import type { Row } from "../types";
 import { inLanguage, say, type Word } from "../words";
-import { isLossy, number, numbers, personName, text, type DataSet } from "./dataset";
+import { isLossy, items, number, numbers, personName, text, type DataSet } from "./dataset";
 import { slicePosition } from "./geometry";
 import { hasBadTable, hasUnknownFunction, type Shape } from "./grey";
+import { planesOf, type PlanesState } from "./planes";
 import { hasOtherShutter, openings } from "./shutter";
 import { spacingOf } from "./spacing";
+import { petUnit, uptakeOf } from "./suv";
 
 export interface Line {
   readonly text: string;
@@ -29,6 +31,8 @@ export interface Rendered {
   readonly key?: boolean;
   /** Shutters have been taken off. */
   readonly uncovered?: boolean;
+  /** How its overlay planes stand. */
+  readonly planes?: PlanesState;
   /** The image goes to grey by no line. */
   readonly shape?: Shape | null;
 }
@@ -97,16 +101,15 @@ export function image(data: DataSet, rendered: Rendered): Line[] {
 }
 
 /** What covers the picture, and what should lie over it and does not. */
-function planes(data: DataSet, { uncovered }: Rendered): Line[] {
+function planes(data: DataSet, { uncovered, planes: state = "none" }: Rendered): Line[] {
   const lines: Line[] = [];
   if (openings(data).length > 0) {
     lines.push(uncovered ? { text: say("shutter.off"), role: "planes", look: "inverse" } : { text: say("shutter.on"), role: "planes" });
   }
   if (hasOtherShutter(data)) lines.push({ text: say("shutter.other"), role: "planes", look: "inverse" });
-  // overlay groups are 6000 to 601E, even (PS3.5 7.6)
-  if (Object.keys(data).some((tag) => /^60[01][02468ACE]0010$/i.test(tag))) {
-    lines.push({ text: say("overlay.not"), role: "planes", look: "inverse" });
-  }
+  if (state === "on") lines.push({ text: say("overlay.on"), role: "planes" });
+  else if (state !== "none") lines.push({ text: say(`overlay.${state}`), role: "planes", look: "inverse" });
+  if (planesOf(data, 1).embedded > 0) lines.push({ text: say("overlay.embedded"), role: "planes", look: "inverse" });
   return lines;
 }
 
@@ -132,6 +135,7 @@ export function how(data: DataSet, rendered: Rendered): Line[] {
     const value = read === null ? text(data, tag) : String(Math.round(read * 100) / 100);
     return value === "" ? [] : [{ text: `${before}${value}${after}` }];
   });
+  lines.push(...tracer(data));
   const { unit, detector } = spacingOf(data);
   if (unit === "px" && data["00186011"] === undefined) {
     lines.push({ text: say("img.nospacing"), role: "spacing", look: "inverse" });
@@ -139,6 +143,25 @@ export function how(data: DataSet, rendered: Rendered): Line[] {
   if (detector) lines.push({ text: say("meas.detector"), role: "spacing" });
   if (rendered.onProcessor) lines.push({ text: say("gpu.none") });
   lines.push(quality(data));
+  return lines;
+}
+
+/** Tracer and dose of nuclear medicine and PET; why there is no SUV. */
+function tracer(data: DataSet): Line[] {
+  const [given] = items(data, "00540016");
+  const dose = given ? number(given, "00181074") : null;
+  const isotope = given ? items(given, "00540300")[0] : undefined;
+  const name = given ? text(given, "00180031") || (isotope ? text(isotope, "00080104") : "") : "";
+  const lines: Line[] = [];
+  if (name) lines.push({ text: name });
+  // Bq in PET, MBq in nuclear medicine (PS3.3 C.8.9.2, C.8.4.10)
+  const mega = text(data, "00080060") === "PT" ? 1e-6 : 1;
+  if (dose !== null && dose > 0) lines.push({ text: `${round(dose * mega)} MBq ${clock(given ? text(given, "00181072") : "")}`.trim() });
+  const uptake = uptakeOf(data);
+  if (uptake && "lacking" in uptake) {
+    const why = say(`suv.${uptake.lacking}`);
+    lines.push({ text: say("suv.no", { w: why, u: petUnit(data) || "?" }), role: "suv", look: "inverse" });
+  } else if (uptake) lines.push({ text: "SUVbw", role: "suv" });
   return lines;
 }
 

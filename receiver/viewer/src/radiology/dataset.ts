@@ -3,8 +3,16 @@
 export interface Element {
   readonly vr?: string;
   readonly Value?: readonly unknown[];
+  /** Base64 of a binary value that is small. */
+  readonly InlineBinary?: string;
 }
 export type DataSet = Readonly<Record<string, Element | undefined>>;
+
+/** A binary value that came with its data set; null where it did not. */
+export function inlined(data: DataSet, tag: string): Uint8Array | null {
+  const said = data[tag]?.InlineBinary;
+  return said ? Uint8Array.from(atob(said), (one) => one.charCodeAt(0)) : null;
+}
 
 export function value(data: DataSet, tag: string): unknown {
   return data[tag]?.Value?.[0];

@@ -49,6 +49,7 @@ export interface Actions {
   volume(): void;
   goTo(): void;
   shutter(): void;
+  planes(): void;
   full(): void;
 }
 
@@ -160,6 +161,7 @@ function table(actions: Actions): Keys {
     KeyM: () => actions.volume(),
     KeyG: () => actions.goTo(),
     KeyO: () => actions.shutter(),
+    KeyX: () => actions.planes(),
     KeyF: () => actions.full(),
     Delete: () => actions.remove(),
     F6: () => actions.leave(),

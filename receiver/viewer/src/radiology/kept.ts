@@ -6,6 +6,7 @@ import { h } from "../dom";
 import { persist } from "../trouble";
 import { word } from "../words";
 import { isLayout, type Layout } from "./layout";
+import * as unsent from "./unsent";
 import type { Mark } from "./marks";
 
 const PAUSE_MS = 300; // a hand that goes on marking is not one request a mark
@@ -31,11 +32,19 @@ export class Kept {
   private soon = 0;
   private waiting = false;
   private sending = false;
+  private over = false;
+  /** What is on its way to the receiver. */
+  private flight: Promise<unknown> = Promise.resolve();
+  private readonly hidden = (): void => {
+    if (this.loaded && this.waiting && !this.sending) void api.keepMarks(this.context.key, this.now()).catch(() => undefined);
+  };
 
   constructor(
     private readonly context: ReadingContext,
     private readonly restored: () => void,
-  ) {}
+  ) {
+    window.addEventListener("pagehide", this.hidden); // a window that is closed has no second chance
+  }
 
   get saved(): boolean {
     return this.loaded && !this.waiting && !this.sending;
@@ -43,6 +52,19 @@ export class Kept {
 
   async load(): Promise<void> {
     const { context } = this;
+    const mine = await unsent.reclaim(context.key);
+    if (mine) {
+      this.marks = [...mine.kept.marks, ...this.marks];
+      this.keys = [...mine.kept.keys, ...this.keys];
+      this.layout ??= isLayout(mine.kept.layout) ? mine.kept.layout : null;
+      this.waiting = true;
+      this.loaded = mine.whole;
+      if (this.over) return this.hand(); // the reader was here for a moment only
+      if (mine.whole) {
+        this.restored();
+        return this.changed();
+      }
+    }
     await persist(context, async () => {
       const kept = await within(context, api.keptMarks(context.key, context.signal));
       // what the reader has done before the answer came stands
@@ -52,12 +74,20 @@ export class Kept {
       this.loaded = true;
       this.restored();
     });
+    if (this.waiting && !this.over) this.changed();
   }
 
   close(): void {
     window.clearTimeout(this.soon);
-    // what has not been sent goes now: the page that leaves a study keeps its marks
-    if (this.loaded && this.waiting) void api.keepMarks(this.context.key, this.now()).catch(() => undefined);
+    window.removeEventListener("pagehide", this.hidden);
+    this.over = true;
+    unsent.says(this, false);
+    // what is not known to have come is sent on after the study has left the screen
+    if (this.waiting || this.sending) this.hand();
+  }
+
+  private hand(): void {
+    unsent.leave(this.context.key, this.now(), this.loaded, this.flight);
   }
 
   isKey(sop: string, frame: number): boolean {
@@ -102,14 +132,22 @@ export class Kept {
     this.sending = true;
     let tries = 0;
     await persist(context, async () => {
-      this.bar.hidden = tries === 0;
+      this.failing(tries > 0);
       tries += 1;
-      await api.keepMarks(context.key, this.now());
+      const flight = api.keepMarks(context.key, this.now());
+      this.flight = flight;
+      await flight;
     }).catch(() => {
-      this.bar.hidden = false;
+      this.failing(true);
       this.waiting = true;
     });
     this.sending = false;
-    if (isCurrent(context) && !this.waiting) this.bar.hidden = true;
+    if (isCurrent(context) && !this.waiting) this.failing(false);
+  }
+
+  private failing(fails: boolean): void {
+    if (this.over) return;
+    this.bar.hidden = !fails;
+    unsent.says(this, fails);
   }
 }

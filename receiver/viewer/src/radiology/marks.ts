@@ -3,6 +3,7 @@
 import { text, value, type DataSet } from "./dataset";
 import type { Point } from "./geometry";
 import { spacingAt } from "./spacing";
+import { petUnit, uptakeOf } from "./suv";
 
 export type MarkKind = "length" | "angle" | "ellipse" | "probe";
 
@@ -40,11 +41,14 @@ export interface Measured {
   readonly detector: boolean;
   /** Of values: HU, or what Rescale Type says. */
   readonly of: string;
+  /** Values times this are SUV by body weight. */
+  readonly uptake?: number;
 }
 
 export function measure(mark: Mark, data: DataSet, values: Values | null): Measured {
   const { dx, dy, unit, detector } = spacingAt(data, mark.points);
-  const base = { unit, detector, of: unitOf(data) };
+  const uptake = uptakeOf(data);
+  const base = { unit, detector, of: unitOf(data), ...(uptake && "factor" in uptake ? { uptake: uptake.factor } : {}) };
   const [a, b, c] = mark.points;
   const leg = (from: Point, to: Point): Point => [(to[0] - from[0]) * dx, (to[1] - from[1]) * dy];
   if (mark.kind === "length" && a && b) return { ...base, length: Math.hypot(...leg(a, b)) };
@@ -89,6 +93,8 @@ function within(a: Point, b: Point, values: Values | null): { mean?: number; dev
 /** Unit of values: Rescale Type (PS3.3 C.11.1.1.2); without one HU for CT that is no localizer. */
 export function unitOf(data: DataSet): string {
   const said = text(data, "00281054");
+  const pet = petUnit(data);
+  if (pet) return pet;
   if (said) return said === "US" ? "" : said;
   const localizer = (data["00080008"]?.Value ?? []).includes("LOCALIZER");
   return text(data, "00080060") === "CT" && !localizer && value(data, "00281052") !== undefined ? "HU" : "";
@@ -96,13 +102,19 @@ export function unitOf(data: DataSet): string {
 
 /** The mark's figures as lines for the eye. */
 export function said(measured: Measured, atDetector: string): string[] {
-  const { unit, of } = measured;
+  const { unit, of, uptake } = measured;
   const end = measured.detector ? ` (${atDetector})` : "";
   const lines: string[] = [];
   if (measured.length !== undefined) lines.push(`${measured.length.toFixed(unit === "px" ? 0 : 1)} ${unit}${end}`);
   if (measured.angle !== undefined) lines.push(`${measured.angle.toFixed(1)}°`);
-  if (measured.value !== undefined) lines.push(`${plain(measured.value)} ${of}`.trim());
+  if (measured.value !== undefined) {
+    if (uptake !== undefined) lines.push(`SUV ${(measured.value * uptake).toFixed(2)}`);
+    lines.push(`${plain(measured.value)} ${of}`.trim());
+  }
   if (measured.mean !== undefined && measured.deviation !== undefined) {
+    if (uptake !== undefined) {
+      lines.push(`SUV ${(measured.mean * uptake).toFixed(2)} ± ${(measured.deviation * uptake).toFixed(2)}`);
+    }
     lines.push(`${measured.mean.toFixed(1)} ± ${measured.deviation.toFixed(1)} ${of}`.trim());
   }
   if (measured.area !== undefined) {

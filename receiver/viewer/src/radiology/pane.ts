@@ -11,6 +11,7 @@ import { WrongGrey } from "./grey";
 import type { MarkKind } from "./marks";
 import { MarksLayer, type Ground } from "./marks_layer";
 import { Overlay } from "./overlay";
+import { PlanesLayer } from "./planes";
 import { prefetch } from "./prefetch";
 import { OtherPatient } from "./series_data";
 import { ShutterLayer } from "./shutter";
@@ -18,6 +19,7 @@ import { firstPlace, type Slot } from "./slots";
 import { Stack, type Drawn } from "./stack";
 import { Rail } from "./strip";
 import type { StudyData } from "./study_data";
+import { uptakeOf, type Uptake } from "./suv";
 
 export interface PaneHost {
   /** A picture has been drawn. */
@@ -49,8 +51,11 @@ export class Pane {
   series = -1;
   overlay: Overlay | null = null;
   private readonly shutter = new ShutterLayer();
+  private readonly planes = new PlanesLayer(() => this.redraw());
   /** Shutters cover, as the image says. */
   private covered = true;
+  /** Overlay planes lie over the picture. */
+  private overlaid = true;
   private seconds = 0;
   private tries = 0;
   /** The reader is at a place whose image is not here. */
@@ -76,6 +81,7 @@ export class Pane {
     this.overlay = null;
     this.of = null;
     this.series = -1;
+    this.planes.draw(null, null, false);
     this.element.classList.remove("prior");
     this.area.replaceChildren(h("p", { class: "notice" }, notice));
     this.rail.draw([], 0);
@@ -99,7 +105,12 @@ export class Pane {
     this.layer = new MarksLayer(of.book);
     this.element.classList.toggle("prior", of.prior);
     this.shutter.draw(null);
-    this.area.replaceChildren(this.shutter.element, this.layer.element, this.overlay.element);
+    this.area.replaceChildren(
+      this.shutter.element,
+      this.planes.element, // what a device writes beside the picture lies over the cover
+      this.layer.element,
+      this.overlay.element,
+    );
     if (of.prior) {
       const { arrived, expected, study_date: date } = of.study;
       const partly = expected === null || arrived < expected;
@@ -172,6 +183,7 @@ export class Pane {
       this.overlay?.missing(place, this.of?.expected(this.series) ?? null, slot?.damaged ? "damaged" : "missing");
       this.layer?.draw(null);
       this.shutter.draw(null);
+      this.planes.draw(null, null, false);
     }
     this.empty = !slot?.here;
   }
@@ -187,6 +199,8 @@ export class Pane {
       this.area.classList.remove("late");
       this.overlay.chip("");
     }
+    const ground = this.ground();
+    this.planes.draw(ground, this.of?.of(this.series) ?? null, this.overlaid);
     this.overlay.image(data, {
       place: drawn.place,
       expected: this.of?.expected(this.series) ?? null,
@@ -195,6 +209,7 @@ export class Pane {
       scale: stack.scale(),
       shape: stack.shapeDrawn(),
       uncovered: !this.covered,
+      planes: this.planes.state,
       inverted: stack.inverted,
       flipped: stack.flipped,
       onProcessor: withoutGpu(),
@@ -203,7 +218,6 @@ export class Pane {
       perPixel: stack.perPixel(),
       key: this.host.isKey(drawn.slot),
     });
-    const ground = this.ground();
     this.shutter.draw(this.covered ? ground : null);
     this.layer?.draw(ground);
     this.area.setAttribute("aria-label", this.spoken(drawn));
@@ -226,10 +240,26 @@ export class Pane {
     if (this.stack) this.rail.draw(this.slots(), this.stack.place);
   }
 
+  /** What makes SUV of the present picture's values; null for what is no PET. */
+  uptake(): Uptake | null {
+    const ground = this.ground();
+    return ground && uptakeOf(ground.data);
+  }
+
   /** Shutters off, or on again. */
   uncover(): void {
     this.covered = !this.covered;
     this.redraw();
+  }
+
+  /** Overlay planes off, or on again. */
+  planesOff(): void {
+    this.overlaid = !this.overlaid;
+    this.redraw();
+  }
+
+  forgetPlanes(): void {
+    this.planes.draw(null, null, false);
   }
 
   ground(): Ground | null {

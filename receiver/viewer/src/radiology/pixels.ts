@@ -2,6 +2,7 @@
 
 import * as core from "@cornerstonejs/core";
 import dicomImageLoader from "@cornerstonejs/dicom-image-loader";
+import { isMadeHere, MADE, rgbOf } from "./colours";
 import { number, type DataSet } from "./dataset";
 import { keepLine, keepShape, keepTruth, levelOf, shapesOf, topOf, truthIn, truthOf, WrongGrey, type Truth } from "./grey";
 
@@ -25,6 +26,7 @@ export const uriOf = (id: string): string => id.slice(id.indexOf(":") + 1);
 
 /** Tell the renderer how our images are loaded. */
 export function registerLoaders(load: (id: string, ahead: boolean) => Promise<core.Types.IImage>): void {
+  core.metaData.addProvider(pixelModule, BEFORE_THE_LIBRARY);
   core.imageLoader.registerImageLoader(STORED, ((id: string, options: object) => ({
     promise: stored(id, options),
   })) as never);
@@ -49,12 +51,38 @@ async function stored(id: string, options: object): Promise<core.Types.IImage> {
   delete (image as { voiLUTFunction?: unknown }).voiLUTFunction;
   if (image.color) return bytes(image);
   const data = dataOf(id);
+  if (isMadeHere(data)) return painted(image, rgbOf(data, image.getPixelData() as ArrayLike<number>));
   const truth = truthOf(masked(image.getPixelData() as ArrayLike<number>, data), data);
   keepTruth(image, truth);
   const { pixels, slope, intercept } = drawable(truth);
   keepLine(image, { slope, intercept });
   return laid(image, pixels);
 }
+
+/** An image of colours that were made here. */
+function painted(image: core.Types.IImage, pixels: Uint8Array): core.Types.IImage {
+  const made = laid(image, pixels, MADE.samplesPerPixel);
+  return Object.assign(made, {
+    color: true,
+    rgba: false,
+    numberOfComponents: MADE.samplesPerPixel,
+    photometricInterpretation: MADE.photometricInterpretation,
+    imageFrame: undefined, // the library's own account of pixels that are no longer these
+    minPixelValue: 0,
+    maxPixelValue: 255,
+    windowCenter: 128,
+    windowWidth: 256,
+    getCanvas: undefined,
+  });
+}
+
+/** What the renderer asks of an image before it has one; null where the library knows it. */
+function pixelModule(type: string, id: unknown): typeof MADE | undefined {
+  if (type !== "imagePixelModule" || typeof id !== "string" || !id.startsWith(`${STORED}:`)) return undefined;
+  const data = dicomImageLoader.wadors.metaDataManager.get(id) as DataSet | undefined;
+  return data && isMadeHere(data) ? MADE : undefined;
+}
+const BEFORE_THE_LIBRARY = 1e6;
 
 /** Colours lie between 0 and 255, whatever of it this picture uses. */
 function bytes(image: core.Types.IImage): core.Types.IImage {
@@ -107,13 +135,13 @@ function ends(pixels: ArrayLike<number>): readonly [number, number] {
   return [low, high];
 }
 
-function laid(image: core.Types.IImage, pixels: Array16): core.Types.IImage {
+function laid(image: core.Types.IImage, pixels: Array16, samples = 1): core.Types.IImage {
   const [low, high] = ends(pixels);
   const voxelManager = core.utilities.VoxelManager.createImageVoxelManager({
     scalarData: pixels,
     width: image.columns,
     height: image.rows,
-    numberOfComponents: 1,
+    numberOfComponents: samples,
   } as never);
   return Object.assign(image, {
     voxelManager,

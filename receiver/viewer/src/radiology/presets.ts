@@ -1,6 +1,7 @@
 /** Windows of the digit keys (HU, so for CT only) and what comes without a key. */
 
 import type { Word } from "../words";
+import type { Uptake } from "./suv";
 
 export interface Window {
   readonly width: number;
@@ -21,9 +22,20 @@ export const PRESETS: readonly Window[] = [
   { width: 600, center: 170, name: "win.vessel" },
 ];
 
+/** SUV from 0 to so much, by digit 1 to 3, for PET whose uptake is known. */
+export const UPTAKES: readonly { readonly most: number; readonly name: Word }[] = [
+  { most: 5, name: "win.suv5" },
+  { most: 6, name: "win.suv6" },
+  { most: 10, name: "win.suv10" },
+];
+
 /** The preset of a key, or null where it means nothing for this modality. */
-export function preset(digit: number, modality: string | null): Window | null {
-  return modality === "CT" ? (PRESETS[digit - 1] ?? null) : null;
+export function preset(digit: number, modality: string | null, uptake: Uptake | null = null): Window | null {
+  if (modality === "CT") return PRESETS[digit - 1] ?? null;
+  const range = UPTAKES[digit - 1];
+  if (modality !== "PT" || !range || !uptake || !("factor" in uptake)) return null;
+  const width = range.most / uptake.factor;
+  return { width, center: width / 2, name: range.name };
 }
 
 /** Window and level after a drag: right is wider, down is brighter (IHE BIR). */

@@ -2,9 +2,11 @@
 
 import dicomImageLoader from "@cornerstonejs/dicom-image-loader";
 import { request } from "../api";
-import { within, type ReadingContext } from "../context";
+import { isCurrent, within, type ReadingContext } from "../context";
+import { passing, pause } from "../trouble";
 import type { Series } from "../types";
-import { framed, text, type DataSet, type Element } from "./dataset";
+import { forRenderer as coloured } from "./colours";
+import { framed, inlined, text, type DataSet } from "./dataset";
 import { addressed } from "./pixels";
 import type { Slot } from "./slots";
 
@@ -16,6 +18,7 @@ export class OtherPatient extends Error {}
 export class SeriesData {
   private readonly sets = new Map<string, DataSet>();
   private readonly frames = new Map<string, DataSet>();
+  private readonly bulk = new Map<string, Promise<Uint8Array>>();
   private readonly base: string;
   /** Addresses that the renderer has been told of. */
   readonly registered = new Set<string>();
@@ -83,7 +86,40 @@ export class SeriesData {
       throw new OtherPatient();
     }
     this.sets.set(sop, data);
-    for (const id of this.frames.keys()) if (id.startsWith(`${sop}/`)) this.frames.delete(id);
+    for (const kept of [this.frames, this.bulk]) {
+      for (const id of kept.keys()) if (id.startsWith(`${sop}/`)) kept.delete(id);
+    }
+  }
+
+  /** A large binary value of a data set, by its own address; asked for until there is an answer. */
+  async bits(sop: string, data: DataSet, tag: string): Promise<Uint8Array> {
+    const here = inlined(data, tag);
+    if (here) return here;
+    const id = `${sop}/${tag}`;
+    const known = this.bulk.get(id);
+    if (known) return known;
+    const fetched = this.fetchBits(`${this.base}/instances/${sop}/bulkdata/${tag}`);
+    this.bulk.set(id, fetched);
+    fetched.catch(() => this.bulk.delete(id));
+    return fetched;
+  }
+
+  private async fetchBits(path: string): Promise<Uint8Array> {
+    const options = { headers: { Accept: "application/octet-stream" }, signal: this.context.signal };
+    for (let tries = 0; ; tries += 1) {
+      try {
+        const response = await within(this.context, request(path, options));
+        return new Uint8Array(await within(this.context, response.arrayBuffer()));
+      } catch (error) {
+        if (!isCurrent(this.context) || !passing(error)) throw error;
+      }
+      await new Promise((done) => setTimeout(done, pause(tries)));
+    }
+  }
+
+  /** Forget binary values, as the decoded pictures are forgotten while the page is locked. */
+  forget(): void {
+    this.bulk.clear();
   }
 
   /** Make the frame's data set known to the renderer under the slot's address. */
@@ -105,7 +141,7 @@ const SPECIAL = new Set(["PT", "RTDOSE"]);
  * other frames, turn MONOCHROME1 over on one of its paths alone, and give PET another window.
  */
 function forRenderer(data: DataSet): DataSet {
-  const plain: Record<string, Element | undefined> = { ...data };
+  const plain = coloured(data);
   delete plain["00280008"];
   if (text(data, "00280004") === "MONOCHROME1") plain["00280004"] = { vr: "CS", Value: ["MONOCHROME2"] };
   if (SPECIAL.has(text(data, "00080060"))) plain["00080060"] = { vr: "CS", Value: ["OT"] };

@@ -3,7 +3,10 @@
 import { h } from "../dom";
 import type { Series } from "../types";
 import { arrival } from "../frame";
+import { pause } from "../trouble";
 import { firstPlace, runs, type Slot } from "./slots";
+
+const MOST_TRIES = 3;
 
 export class Strip {
   readonly element = h("nav", { class: "strip" });
@@ -44,7 +47,15 @@ export class Strip {
     const known = this.pictures.get(series.series_uid);
     if (known) return known;
     const picture = h("img", { class: "thumb-picture", alt: "", loading: "lazy", src: address() });
-    picture.addEventListener("error", () => picture.classList.add("none"));
+    // the receiver draws it in a process of its own, which may be late on a machine that is busy
+    let tries = 0;
+    picture.addEventListener("error", () => {
+      if (tries >= MOST_TRIES) return picture.classList.add("none");
+      window.setTimeout(() => {
+        if (picture.isConnected) picture.src = address();
+      }, pause(tries));
+      tries += 1;
+    });
     this.pictures.set(series.series_uid, picture);
     return picture;
   }

@@ -5,10 +5,9 @@ import { pictured } from "../papers/kinds";
 import type { Series, Study } from "../types";
 import { forget } from "./engine";
 import { MarkBook } from "./marks";
+import { isOther } from "./others";
 import { SeriesData } from "./series_data";
 import { expectedOf, slotsOf, type Slot } from "./slots";
-
-const NO_PICTURE = new Set(["SR", "PR", "KO", "DOC", "REG", "SEG"]);
 
 export class StudyData {
   study: Study;
@@ -33,7 +32,7 @@ export class StudyData {
     this.study = study;
     const kept = new Map(this.series.map((series, i) => [series.series_uid, this.data[i]]));
     this.series = study.series
-      .filter((series) => !NO_PICTURE.has(series.modality ?? ""))
+      .filter((series) => !isOther(series))
       .map(pictured) // a video is no stack of frames, whatever its number of them
       .filter((series) => series !== null);
     this.slots = this.series.map(slotsOf);
@@ -59,7 +58,13 @@ export class StudyData {
     return series ? expectedOf(series, [...this.at(index)]) : null;
   }
 
+  /** Forget what of the pixels' kind is held here. */
+  forget(): void {
+    for (const data of this.every) data.forget();
+  }
+
   close(): void {
+    this.forget();
     forget(this.every.flatMap((data) => [...data.registered]));
   }
 }

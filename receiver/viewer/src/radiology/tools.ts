@@ -4,7 +4,7 @@ import { h } from "../dom";
 import { say, word, type Word } from "../words";
 import type { Actions, Tool } from "./input";
 import { LAYOUTS, type Layout } from "./layout";
-import { PRESETS } from "./presets";
+import { PRESETS, UPTAKES } from "./presets";
 
 const TOOLS: readonly (readonly [Tool, Word])[] = [
   ["window", "tool.window"],
@@ -29,6 +29,8 @@ export interface BarState {
   readonly key: boolean;
   readonly cine: boolean;
   readonly volume: boolean;
+  /** Values of the picture can be told as SUV. */
+  readonly uptake: boolean;
 }
 
 type Switch = "linked" | "lines" | "prior" | "key" | "cine" | "volume";
@@ -83,24 +85,35 @@ export class ToolBar {
     for (const [layout, button] of this.layouts) press(button, layout === state.layout);
     for (const [name, button] of this.switches) press(button, state[name]);
     const ct = state.modality === "CT";
-    const one = (digit: number, name: Word, usable: boolean): HTMLElement =>
-      h(
-        "button",
-        {
-          type: "button",
-          disabled: !usable,
-          "aria-pressed": String(state.window === name),
-          "data-preset": digit,
-          title: usable ? null : say("tool.ct"),
-          onclick: () => this.actions.preset(digit),
-        },
-        h("kbd", {}, digit),
-        word(name),
-      );
+    if (state.modality === "PT") return this.uptakes(state);
     this.presets.replaceChildren(
-      one(0, "win.original", true),
-      ...PRESETS.map((preset, index) => one(index + 1, preset.name, ct)),
+      this.preset(state, 0, "win.original", true),
+      ...PRESETS.map((preset, index) => this.preset(state, index + 1, preset.name, ct)),
       ...(ct ? [] : [h("span", { class: "ct-only" }, word("tool.ct"))]),
+    );
+  }
+
+  /** Windows of PET, in SUV. */
+  private uptakes(state: BarState): void {
+    this.presets.replaceChildren(
+      this.preset(state, 0, "win.original", true),
+      ...UPTAKES.map(({ name }, index) => this.preset(state, index + 1, name, state.uptake)),
+    );
+  }
+
+  private preset(state: BarState, digit: number, name: Word, usable: boolean): HTMLElement {
+    return h(
+      "button",
+      {
+        type: "button",
+        disabled: !usable,
+        "aria-pressed": String(state.window === name),
+        "data-preset": digit,
+        title: usable || state.modality === "PT" ? null : say("tool.ct"),
+        onclick: () => this.actions.preset(digit),
+      },
+      h("kbd", {}, digit),
+      word(name),
     );
   }
 }

@@ -21,6 +21,7 @@ import { firstLayout, firstSeries, hang, PANES, type Layout } from "./layout";
 import { Link } from "./link";
 import { Kept } from "./kept";
 import { Pane, type PaneHost } from "./pane";
+import { othersNote } from "./others";
 import { priorsOf } from "./priors";
 import type { Slot } from "./slots";
 import { Strip } from "./strip";
@@ -102,7 +103,11 @@ export class RadiologyView implements View, PaneHost {
       onLanguage(() => this.redraw()),
       () => sized.disconnect(),
       onLock({
-        clear: () => forgetDecoded(isLocked),
+        clear: () => {
+          forgetDecoded(isLocked);
+          for (const study of [this.main, this.prior]) study?.forget();
+          for (const pane of this.panes) pane.forgetPlanes();
+        },
         back: () => this.panes.forEach((pane) => void pane.refetch().catch(() => undefined)),
       }),
       () => window.clearInterval(ticking),
@@ -156,7 +161,7 @@ export class RadiologyView implements View, PaneHost {
   private begin(): void {
     const { series, slots } = this.main;
     const first = firstSeries(slots);
-    if (first < 0) return this.active.clear(word("study.none"));
+    if (first < 0) return this.active.clear(othersNote(this.main.study) ?? word("study.none"));
     this.begun = true;
     this.active.area.focus({ preventScroll: true });
     this.hang(this.kept.layout ?? firstLayout(series, slots), first);
@@ -345,6 +350,8 @@ export class RadiologyView implements View, PaneHost {
     const { of, series } = this.active;
     const source = of ?? this.main;
     this.strip.draw(source.series, source.slots, of ? series : -1, (index, slot) => source.of(index).thumbnail(slot));
+    const note = othersNote(source.study);
+    if (note) this.strip.element.append(note);
     this.panes.forEach((pane) => {
       pane.element.classList.toggle("active", pane === this.active && this.panes.length > 1);
       pane.redraw();
@@ -366,6 +373,7 @@ export class RadiologyView implements View, PaneHost {
       key: drawn ? this.isKey(drawn.slot) : false,
       cine: this.cine?.running ?? false,
       volume: this.volume !== null,
+      uptake: "factor" in (active.uptake() ?? {}),
     });
   }
 

@@ -37,7 +37,6 @@ export const RADIOLOGY_WORDS = {
   "goto.ask": ["画像番号", "Image number"],
   "key.on": ["★ キー画像", "★ Key image"],
   "marks.unsaved": ["印を保存できません。再試行しています", "Marks are not saved yet. Trying again"],
-  "suv.none": ["SUVを計算できません (体重または投与時刻なし)", "SUV not available (no weight or dose time)"],
   "group.other": [
     "別の画面で他の患者を開いたため、この画面を閉じました",
     "Closed: another patient was opened in another window",

@@ -4,10 +4,6 @@ export const READING_WORDS = {
   "shutter.on": ["シャッター O", "Shutter O"],
   "shutter.off": ["シャッターを外した表示 O", "Shutter taken off O"],
   "shutter.other": ["この画像のシャッターは適用していません", "The image's shutter is not applied"],
-  "overlay.not": [
-    "オーバーレイ (60xx) があります。ここでは表示しません",
-    "The image has overlays (60xx), which are not shown here",
-  ],
   "grey.other": [
     "画像が指定する階調 (VOI LUT) を適用できません。窓で調整した表示です",
     "The image's own grey scale (VOI LUT) cannot be applied: shown by a window",
