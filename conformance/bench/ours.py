@@ -9,6 +9,7 @@ import resource
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -111,7 +112,9 @@ class Ends:
         return first_object(process)
 
     def ready(self, compression: str = AUTO) -> None:
-        """Have a daemon of that setting, which has sent before and holds no connection.
+        """Have a daemon of that setting, which has sent before and holds no connection to send by.
+
+        One to the link stands as long as a daemon runs: by it the reading room is heard.
 
         Raises
         ------
@@ -123,7 +126,8 @@ class Ends:
             self._start_sender(compression)
             self.warm_up()
         end = time.monotonic() + PATIENCE
-        while held := connections(self._pids["sender"], self.pair.near.values()):
+        heard = Counter([self.pair.near["link"]])
+        while held := connections(self._pids["sender"], self.pair.near.values()) - heard:
             if time.monotonic() > end:
                 raise VerbFailed(verb="sender run", cause=f"still connected: {sorted(held)}")
             time.sleep(LOOKING)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -230,20 +231,20 @@ def with_listener(sample: Sample, pid: int, before: float) -> Sample:
     return Sample(sample.seconds, cpu, sample.memory | {PRODUCT: largest})
 
 
-def connections(pid: int, ports: Collection[int]) -> set[int]:
-    """Return those of the ports to which a process holds a TCP connection (proc(5), net/tcp)."""
+def connections(pid: int, ports: Collection[int]) -> Counter[int]:
+    """Return how many TCP connections a process holds to ports (proc(5), net/tcp)."""
     held = set()
     for link in Path(f"/proc/{pid}/fd").glob("*"):
         with contextlib.suppress(OSError):
             held.add(str(link.readlink()))
-    found = set()
+    found: Counter[int] = Counter()
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
             for row in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
                 words = row.split()
                 port = int(words[2].rpartition(":")[2], 16)
                 if port in ports and f"socket:[{words[9]}]" in held:
-                    found.add(port)
+                    found[port] += 1
     return found
 
 

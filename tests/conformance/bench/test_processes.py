@@ -65,12 +65,12 @@ def test_connections_are_those_of_the_process_to_the_ports() -> None:
             assert process.stdin is not None
             assert process.stdout is not None
             assert process.stdout.readline() == "up\n"
-            assert processes.connections(process.pid, [near, far]) == {near}
-            assert processes.connections(process.pid, [far]) == set()
+            assert processes.connections(process.pid, [near, far]) == {near: 1}
+            assert processes.connections(process.pid, [far]) == {}
             process.stdin.write("\n")
             process.stdin.flush()
             assert process.stdout.readline() == "down\n"
-            assert processes.connections(process.pid, [near, far]) == set()
+            assert processes.connections(process.pid, [near, far]) == {}
             process.communicate("")
 
 
