@@ -7,6 +7,8 @@ which shows our receiver the session of a signed-in reader.  ``.ci/viewerpeers``
 from __future__ import annotations
 
 import contextlib
+import getpass
+import grp
 import json
 import os
 import shutil
@@ -28,6 +30,10 @@ from conformance.bench.viewer.room import Room, behind
 from conformance.bench.viewer.screen import Memory, Screen
 
 FOLDER = Path("build/viewerpeers")
+PATIENTS = "TODOKE-TEST"  # how the identifiers of the bench's patients begin
+
+#: As after the first visit: its guided tour would lie over everything.
+NO_TOUR = """localStorage.setItem('shownTours', '["basicViewerTour"]')"""
 
 #: Where OHIF finds DICOMweb; no other option but those without which it shows nothing.
 CONFIG = """window.config = {
@@ -51,7 +57,7 @@ CONFIG = """window.config = {
 """
 
 NGINX = """
-daemon off; worker_processes 2; pid {folder}/nginx.pid; error_log stderr error;
+user {user}; daemon off; worker_processes 2; pid {folder}/nginx.pid; error_log stderr error;
 events {{ worker_connections 256; }}
 http {{
   access_log off; default_type application/octet-stream; sendfile on; gzip on;
@@ -128,9 +134,9 @@ class Ohif:
 
     def ct(self, slices: int) -> Run:
         """Open a new CT study twice from its list, and scroll through it."""
-        key = self._new(slices)
+        patient = self._new(slices)
         with screens.opened() as screen:
-            times = self._first_images(screen, key)
+            times = self._first_images(screen, patient)
             screen.loaded()
             look_through(screen, slices)  # it may fetch as it comes to a slice
             screen.loaded()
@@ -139,17 +145,17 @@ class Ohif:
 
     def first_images(self, slices: int) -> Run:
         """Open a new CT study twice from its list."""
-        key = self._new(slices)
+        patient = self._new(slices)
         with screens.opened() as screen:
-            return Run(self._first_images(screen, key))
+            return Run(self._first_images(screen, patient))
 
     def memory(self, slices: int) -> Run:
         """Look at every slice of a long series; the megabytes that the browser took for it."""
-        key = self._new(slices)
+        patient = self._new(slices)
         with screens.opened() as screen:
             self._list(screen)
             with Memory(screen.pid) as taken:
-                self._open(screen, key)
+                self._open(screen, patient)
                 screen.loaded()
                 look_through(screen, slices)
         return Run({"memory": taken.bytes / 1e6})
@@ -157,29 +163,29 @@ class Ohif:
     def _new(self, slices: int) -> str:
         if self.failure is not None:
             raise self.failure
-        return self.room.study_uid(self.room.ct(slices))
+        return self.room.patient(self.room.ct(slices))
 
-    def _first_images(self, screen: Screen, uid: str) -> dict[str, float]:
+    def _first_images(self, screen: Screen, patient: str) -> dict[str, float]:
         self._list(screen)
-        cold = self._open(screen, uid)
+        cold = self._open(screen, patient)
         screen.loaded()
         screen.page.go_back()
         screen.loaded()
-        return {"cold": cold, "warm": self._open(screen, uid)}
+        return {"cold": cold, "warm": self._open(screen, patient)}
 
     def _list(self, screen: Screen) -> None:
+        screen.page.add_init_script(NO_TOUR)
         screen.page.goto(self.address)
-        screen.page.locator("[data-cy='study-list-results'] tr").first.wait_for()
+        screen.page.locator("tr", has_text=PATIENTS).first.wait_for()
 
-    def _open(self, screen: Screen, uid: str) -> float:
+    def _open(self, screen: Screen, patient: str) -> float:
         """Press what opens a study in the basic viewer; the seconds until its picture."""
         page = screen.page
-        link = page.locator(f"a[href*='/viewer'][href*='{uid}'] button").first
-        if not link.is_visible():
-            page.locator("[data-cy='study-list-results'] tr").first.click()
-        link.wait_for()
+        page.locator("tr", has_text=patient).first.click()
+        opens = page.get_by_role("button", name="Basic Viewer", exact=True).first
+        opens.wait_for()
         screen.arm("picture")
-        link.click()
+        opens.click()
         return screen.seconds()
 
 
@@ -200,6 +206,7 @@ def served(room: Room, quality: Quality | None) -> Iterator[Ohif]:
         cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
         identity = room.pair.identity
         words: dict[str, Any] = {
+            "user": f"{getpass.getuser()} {grp.getgrgid(os.getgid()).gr_name}",
             "folder": here, "dist": pages, "port": port, "cookie": cookie,
             "viewer": viewer.rpartition(":")[2].strip("/"),
             "certificate": identity.certificate, "key": identity.key,

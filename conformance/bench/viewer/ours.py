@@ -18,7 +18,7 @@ from conformance.bench.viewer.screen import Memory, Screen
 
 PICTURES = 35  # that are to be drawn in one second while the wheel turns
 PANNED = 40  # the same while a slide is dragged
-TURNING = 3.0  # seconds
+TURNING = 5.0  # seconds
 JUMPS = 40
 ACROSS, MOVES = 800, 60  # pixels of a drag, and moves of the hand in it
 MAGNIFIED = "5"  # the key for 20x

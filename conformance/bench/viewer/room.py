@@ -102,9 +102,9 @@ class Room:
                 return str(key)
         raise VerbFailed(verb="work list", cause=study_uid)
 
-    def study_uid(self, key: str) -> str:
-        """Return the Study Instance UID of a row of the work list."""
-        return str(self._rows()[key]["study_uid"])
+    def patient(self, key: str) -> str:
+        """Return the Patient ID of a row of the work list; each study here has one of its own."""
+        return str(self._rows()[key]["patient"]["id"])
 
     def sign_in(self, screen: Screen) -> None:
         """Sign in, and wait for the work list."""

@@ -25,8 +25,9 @@ SWITCHES = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # WebGL by the processor, as on a machine without a graphics card
-    "--use-angle=swiftshader",
+    # as on a machine without a graphics card: WebGL by the processor, canvases in memory.
+    # With --use-angle=swiftshader canvases would lie behind it too, and each look at one be slow
+    "--disable-gpu",
     "--enable-unsafe-swiftshader",
 )
 SIZE = {"width": 1920, "height": 1080}

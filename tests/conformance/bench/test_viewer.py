@@ -108,7 +108,7 @@ def test_without_ohif_its_rows_are_left_out_and_that_is_no_failure(
 
 def test_ohif_is_told_where_dicomweb_is_and_shown_a_session(tmp_path: Path) -> None:
     words: dict[str, Any] = dict.fromkeys(
-        ("folder", "dist", "viewer", "certificate", "key", "cookie"), "there"
+        ("user", "folder", "dist", "viewer", "certificate", "key", "cookie"), "there"
     )
     said = ohif.NGINX.format(**words, port=1)
     assert said.count("{") == said.count("}")
