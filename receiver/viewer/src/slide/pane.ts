@@ -6,7 +6,7 @@ import { h, put } from "../dom";
 import { roundLength } from "../measure";
 import { persist } from "../trouble";
 import type { Associated, Series, Slide } from "../types";
-import { say, word } from "../words";
+import { inLanguage, say, word } from "../words";
 import { SlideCanvas, type Field } from "./canvas";
 import type { Coverage } from "./coverage";
 import type { Lut } from "./lut";
@@ -64,6 +64,10 @@ export class Pane {
   private lut: Lut | null = null;
   private stood = 0;
   private seenAs = "";
+  /** Of what the facts speak now: under a hand that drags they stay the same. */
+  private factsAs = "";
+  private footAs = "";
+  private factsOf: SlideSeries | null = null;
   private walked: { key: string; fields: [number, number][] } = { key: "", fields: [] };
   private over = new AbortController();
 
@@ -100,7 +104,7 @@ export class Pane {
     this.viewed = around.viewed(series, this.pyramid);
     this.layer = new MarkLayer(this.pyramid.spacing);
     this.begun = null;
-    this.seenAs = "";
+    this.seenAs = this.footAs = "";
     this.findColours(series.slide);
     this.canvas = new SlideCanvas({
       field,
@@ -302,12 +306,20 @@ export class Pane {
     const { series, canvas } = this;
     if (!series || !canvas?.ready) return;
     const um = canvas.umPerDevicePixel();
-    this.facts.replaceChildren(...this.factLine(series.slide, canvas, um));
-    this.below.replaceChildren(...this.footLine(canvas));
+    this.drawSeen(); // first: it asks for sizes, which after a change of the text are counted anew
+    const facts = [um, canvas.devicePerFull(), canvas.derived, this.colour, inLanguage(), this.around.coverage().share(series.slide)].join(" ");
+    if (facts !== this.factsAs || series !== this.factsOf) {
+      [this.factsAs, this.factsOf] = [facts, series];
+      this.facts.replaceChildren(...this.factLine(series.slide, canvas, um));
+    }
+    const foot = [this.step(), this.seenShare(), this.viewed?.found, this.pyramid?.plane, canvas.turned().degrees, inLanguage()].join(" ");
+    if (foot !== this.footAs) {
+      this.footAs = foot;
+      this.below.replaceChildren(...this.footLine(canvas));
+    }
     this.drawLabel(series);
     this.drawBar(um);
     this.drawChips(canvas);
-    this.drawSeen();
     this.layer?.draw(canvas, this.around.marks.all.filter((mark) => mark.series === series.series_uid), this.begun, this.aim);
   }
 
