@@ -87,9 +87,8 @@ def spread(seconds: list[float], unit: str | None = None) -> str:
         Of what is no time: the heads of the columns name seconds.
     """
     if unit is not None:
-        middle, least, most = statistics.median(seconds), min(seconds), max(seconds)
-        beside = f" ({least:.0f}-{most:.0f})" if len(seconds) > 1 else ""
-        return f"{middle:.0f}{beside} {unit}"
+        beside = f" ({min(seconds):.0f}-{max(seconds):.0f})" if len(seconds) > 1 else ""
+        return f"{statistics.median(seconds):.0f}{beside} {unit}"
     few = statistics.median(seconds) < DETAIL
     middle, least, most = (
         f"{one:.4f}" if few else f"{one:.2f}"

@@ -146,19 +146,19 @@ class Bench:
             yield {OURS: reading.arriving}
             return
         with ohif.served(room, quality) as other:
-            yield {
-                CT: {OURS: reading.ct, OHIF: partial(other.ct, self.slices)},
-                MEMORY: {
+            if group == MEMORY:
+                yield {
                     OURS: partial(reading.memory, self.long),
                     OHIF: partial(other.memory, self.long),
-                },
-                LINE: {
+                }
+            elif group == CT:
+                yield {OURS: reading.ct, OHIF: partial(other.ct, self.slices)}
+            else:
+                yield {
                     OURS: reading.first_images,
                     OHIF: partial(other.first_images, self.slices),
-                    **({OURS_SLIDES: Slides(room, room.case(self.slides)).opened}
-                       if group == LINE else {}),
-                },
-            }[group]  # fmt: skip
+                    OURS_SLIDES: Slides(room, room.case(self.slides)).opened,
+                }
 
 
 def measure(plan: Plan, only: Sequence[str] = ()) -> dict[str, Any]:

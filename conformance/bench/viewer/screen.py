@@ -30,7 +30,7 @@ SWITCHES = (
     "--disable-gpu",
     "--enable-unsafe-swiftshader",
 )
-SIZE = {"width": 1920, "height": 1080}
+WIDTH, HEIGHT = 1920, 1080  # CSS pixels, of the device as many
 
 
 @dataclass
@@ -111,7 +111,7 @@ class Screen:
         """Drag the slide to the left and back; return the pictures a second."""
         page = self.page
         self.page.evaluate(WATCH.read_text("utf-8"))
-        middle = SIZE["width"] // 2, SIZE["height"] // 2
+        middle = WIDTH // 2, HEIGHT // 2
         left, right = middle[0] - across // 2, middle[0] + across // 2
         page.mouse.move(right, middle[1])
         page.mouse.down()
@@ -153,7 +153,10 @@ def opened() -> Iterator[Screen]:
             started = playwright.chromium.launch(executable_path=chromium, args=list(SWITCHES))
             # the bench's own CA is in no store of this machine
             context = started.new_context(
-                viewport=SIZE, locale="ja-JP", device_scale_factor=1, ignore_https_errors=True
+                viewport={"width": WIDTH, "height": HEIGHT},
+                locale="ja-JP",
+                device_scale_factor=1,
+                ignore_https_errors=True,
             )
             yield Screen(context.new_page(), _root(before))
             started.close()
