@@ -347,7 +347,7 @@ def publish(temporary: Path, final: Path) -> None:
     sync_folder(final.parent)
 
 
-def save(path: Path, data: bytes, *, private: bool = False) -> None:
+def save(path: Path, data: bytes | bytearray, *, private: bool = False) -> None:
     """Replace `path` with `data`, whole or not at all.
 
     Parameters

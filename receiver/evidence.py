@@ -29,8 +29,10 @@ from common.errors import (
     RecordOrder,
     UsageError,
 )
+from common.link import Digest
 from common.proof import jws, record, record_file
 from common.proof.identity import Node
+from common.proof.leaves import Leaves
 from common.proof.record import Anchor, AnchorCountersignature, Countersignature, Record
 from common.states import TransferState
 from receiver import evidence_files, index, statements, transfers
@@ -53,13 +55,13 @@ class Own:
 
     Attributes
     ----------
-    leaves : list of dict or None
+    leaves : sequence of dict or None
         Of what it read back; None where it receipted nothing.
     """
 
     row: Row[Any] | None
     names: dict[str, str]
-    leaves: list[dict[str, Any]] | None
+    leaves: Sequence[dict[str, Any]] | None
 
 
 @dataclass(slots=True)
@@ -160,17 +162,13 @@ class Evidence:
             row = transfers.find(db, said.transfer)
             if row is not None and row.institution != partner.code:
                 raise NotFound(thing=said.transfer)
-            names, kept = dict[str, str](), dict[str, str | None]()
-            for kind in (
-                "opening",
-                "closing",
-                "receipt",
-            ):  # megabytes each
-                text = statements.read(db, said.transfer, kind) if row is not None else None
-                names[kind] = jws.name(text) if text else ""
-                kept[kind] = None if kind == "opening" else text
-            text = None
-        leaves = own_leaves(kept["closing"], kept["receipt"], roles) if kept["receipt"] else None
+            names = dict.fromkeys(("opening", "closing", "receipt"), "")
+            found = dict[str, Sequence[Digest]]()
+            for kind in names if row is not None else ():  # megabytes each, by turns
+                sent = found.get("closing") or ()
+                names[kind], found[kind] = _statement(db, said.transfer, kind, sent)
+        receipted = bool(names["receipt"])
+        leaves = own_leaves(found["closing"], found["receipt"], roles) if receipted else None
         return Own(row, names, leaves)
 
     def _differences(self, partner: Any, said: Record, own: Own) -> list[str]:
@@ -391,20 +389,28 @@ def _other_statements(said: Record, own: Own) -> list[str]:
     ]
 
 
-def _other_instances(said: Record, found: list[dict[str, Any]]) -> list[str]:
+def _other_instances(said: Record, found: Sequence[dict[str, Any]]) -> list[str]:
     """Return what a record says otherwise of the instances that were read back here."""
     here = {"count": len(found), "root": record.root(found), "digests_equal": True}
     told = {**said.instances, "digests_equal": said.digests_equal}
     return [name for name, value in here.items() if told[name] != value]
 
 
-def own_leaves(
-    closing: str | None, receipt: str | None, roles: Sequence[str]
-) -> list[dict[str, Any]]:
+def _statement(
+    db: Connection, transfer: str, kind: str, sent: Sequence[Digest]
+) -> tuple[str, Sequence[Digest]]:
+    """Return the name of a statement, and its digests; those equal to the ones sent are these."""
+    text = statements.read(db, transfer, kind)
+    if not text:
+        return "", ()
+    if kind == "opening":
+        return jws.name(text), ()
+    said = jws.payload(text, link.digests(sent))
+    read = link.read_closing if kind == "closing" else link.read_receipt
+    return jws.name(text), read(said).instances
+
+
+def own_leaves(sent: Sequence[Digest], read: Sequence[Digest], roles: Sequence[str]) -> Leaves:
     """Return the leaves of what was read back for a receipt, in the order of the closing."""
-    sent = link.read_closing(jws.payload(closing or "", link.digests())).instances
-    read = link.read_receipt(jws.payload(receipt or "", link.digests(sent))).instances
     named = list(roles) if len(roles) == len(sent) else [""] * len(sent)
-    return [
-        record.leaf(one, role) for one, role in zip(record.as_sent(sent, read), named, strict=True)
-    ]
+    return Leaves(record.as_sent(sent, read), named)

@@ -74,7 +74,7 @@ def ledgers(known: Index, data: Path) -> list[Ledger]:
             code,
             [_entry(row) for row in rows if row.institution == code],
             [_day(row) for row in days if row.institution == code],
-            record_file.read_folder(data / FOLDER / code),
+            record_file.Folder(data / FOLDER / code),
             today,
         )
         for code in sorted({row.institution for row in rows} | on_disk)
@@ -102,7 +102,7 @@ def restore(db: Connection, data: Path) -> int:
     """
     count = 0
     for folder in sorted((data / FOLDER).glob("*")):
-        for number, file in record_file.read_folder(folder).items():
+        for number, file in record_file.Folder(folder).items():
             try:
                 db.execute(insert(_records).values(**_values(folder.name, number, file or {})))
                 count += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -28,6 +29,8 @@ MOST_FRAMES = 4096  # in one request's list
 AT_ONCE = 16 << 20  # bytes of frames that are read before they are sent
 THUMBNAIL = 192  # pixels of the longer side
 RENDERED = 2048
+LOOK_AGAIN = 0.25  # seconds, should another process have taken them
+LONGEST_WAIT = 5.0  # seconds that an answer waits for frames on their way, at most
 DICOM = "application/dicom"
 #: Header of an answer 404 for a frame that will come, so that a page draws 未着 and waits.
 NOT_HERE_YET = {"X-Todoke": "not-here-yet"}
@@ -108,9 +111,12 @@ class Wado:
             raise CannotDisplay(cause="Explicit VR Big Endian")
         missing = await asyncio.to_thread(self.stored.missing, row, numbers)
         if missing:
-            if row.frames is not None and row.state in _ON_THE_WAY:
-                self.waiting.add(guard.signed_in(request.scope).name, row.id, missing)
-            return _not_here_yet()
+            if row.frames is None or row.state not in _ON_THE_WAY:
+                return _not_here_yet()
+            self.waiting.add(guard.signed_in(request.scope).name, row.id, missing)
+            row, missing = await self._until_here(request, row, numbers)
+            if missing:
+                return _not_here_yet()
         media = media_type(row.transfer_syntax)
         syntax = frame_syntax(row.transfer_syntax)
         chosen = _chosen(accepted(request.headers.get("accept")), media, syntax)
@@ -129,6 +135,23 @@ class Wado:
             return Response(bodies[0], headers={"Content-Type": described})
         body = Multipart(media, (Part(described, (one,)) for one in bodies))
         return Response(b"".join(body), headers={"Content-Type": body.content_type})
+
+    async def _until_here(
+        self, request: Request, row: Row[Any], numbers: list[int]
+    ) -> tuple[Row[Any], list[int]]:
+        """Wait for frames as long as is preferred; return the instance and what is missing."""
+        end = time.monotonic() + _patience(request.headers.get("prefer", ""))
+        listener = self.waiting.watch(row.id)
+        try:
+            while missing := await asyncio.to_thread(self.stored.missing, row, numbers):
+                if (left := end - time.monotonic()) <= 0:
+                    break
+                await listener.wait(min(left, LOOK_AGAIN))
+                if row.path is None:  # it had not been laid out
+                    row, _ = await self._place(request)
+            return row, missing
+        finally:
+            self.waiting.turn_away(row.id, listener)
 
     async def rendered(self, request: Request) -> Response:
         """Retrieve a picture for a page or a report, never for measuring."""
@@ -197,6 +220,12 @@ def _chosen(ranges: Iterable[Range], media: str, transfer_syntax: str) -> Range:
         if one.takes(media, transfer_syntax):
             return one
     raise CannotDisplay(cause=f"Accept: {media}; transfer-syntax={transfer_syntax}")
+
+
+def _patience(preferred: str) -> float:
+    """Return for how many seconds an answer may wait (RFC 7240, section 4.3), 0 where not asked."""
+    found = re.search(r"(?:^|[\s,;])wait\s*=\s*\"?([0-9]{1,3})\b", preferred)
+    return min(float(found[1]), LONGEST_WAIT) if found else 0.0
 
 
 def _not_here_yet() -> Response:

@@ -37,6 +37,7 @@ class Waiting:
         self._frames: dict[str, dict[Place, None]] = {}
         self._task: asyncio.Task[None] | None = None
         self._listeners: set[Listener] = set()
+        self._readers: dict[int, set[Listener]] = {}  # by the instance that is looked at
         self._lock = threading.Lock()
 
     def add(self, reader: str, instance: int, frames: list[int]) -> None:
@@ -74,6 +75,28 @@ class Waiting:
         """Wake it no more."""
         with self._lock:
             self._listeners.discard(listener)
+
+    def watch(self, instance: int) -> Listener:
+        """Return what is woken when frames of an instance have come."""
+        listener = Listener("")
+        with self._lock:
+            self._readers.setdefault(instance, set()).add(listener)
+        return listener
+
+    def turn_away(self, instance: int, listener: Listener) -> None:
+        """Wake it no more."""
+        with self._lock:
+            left = self._readers[instance]
+            left.discard(listener)
+            if not left:
+                del self._readers[instance]
+
+    def arrived(self, instances: Iterable[int]) -> None:
+        """Tell those who watch that frames have come, from any thread."""
+        with self._lock:
+            woken = [one for each in instances for one in self._readers.get(each, ())]
+        for one in woken:
+            one.wake("")
 
     def close(self, transfer: str) -> None:
         """Let nobody wait any longer for frames of a transfer: it is being closed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.proof.ledger import Day, Entry, Ledger
-from common.proof.record_file import read_folder
+from common.proof.record_file import Folder
 from sender.outbox import Outbox
 from sender.record_sending import FOLDER
 from sender.recorded import today
@@ -30,4 +30,4 @@ def ledger(folder: Path, outbox: Outbox, key: str) -> Ledger:
             one.countersignature, one.countersigner)
         for one in outbox.anchors(key)
     ]  # fmt: skip
-    return Ledger(key, entries, days, read_folder(folder / FOLDER / key), today())
+    return Ledger(key, entries, days, Folder(folder / FOLDER / key), today())

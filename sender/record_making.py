@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from common.clocks import Clock
 from common.link import Digest
 from common.proof import jws, record, software
 from common.proof.identity import Node
+from common.proof.leaves import Leaves
 from common.proof.record import Anchor, Record
 from common.proof.role import FOLDER
 from common.states import TransferState
@@ -115,22 +117,18 @@ def patient_of(attributes: Mapping[str, Any]) -> dict[str, str]:
     return {"PatientID": first("00100020"), "IssuerOfPatientID": first("00100021")}
 
 
-def leaves(outbox: Outbox, transfer: Transfer) -> list[dict[str, Any]]:
+def leaves(outbox: Outbox, transfer: Transfer) -> Leaves:
     """Return the leaves of a transfer in the order of its closing, else of its instances."""
-    return _leaves(outbox, transfer)[0]
-
-
-def _leaves(outbox: Outbox, transfer: Transfer) -> tuple[list[dict[str, Any]], list[Digest]]:
     roles: dict[str, str] = {}
     found: list[Digest] = []
     for part in outbox.parts(transfer.id):
         for one in part:
-            roles[one.sop_uid] = str(getattr(one, "role", "") or "")
+            roles[one.sop_uid] = sys.intern(str(getattr(one, "role", "") or ""))
             found.append(Digest(one.sop_uid, one.length, one.d1 or "", one.d2, one.d3, one.root))
     closing = outbox.statement(transfer.id, "closing")
     if closing is not None:
         found = list(link.read_closing(jws.payload(closing, link.digests(found))).instances)
-    return [record.leaf(one, roles.get(one.uid, "")) for one in found], found
+    return Leaves(found, [roles.get(one.uid, "") for one in found])
 
 
 @dataclass(slots=True)
@@ -186,7 +184,7 @@ class Maker:
         self, transfer: Transfer, how: Ended, opens: bytes, clock: Clock | None
     ) -> dict[str, Any]:
         own, partner = self.node.institution, self.partner
-        found, digests = _leaves(self.outbox, transfer)
+        found = leaves(self.outbox, transfer)
         said = {
             kind: self.outbox.statement(transfer.id, kind)
             for kind in ("opening", "closing", "receipt")
@@ -194,7 +192,7 @@ class Maker:
         receipt = jws.payload(said["receipt"], lambda _one: None) if said["receipt"] else {}
         facts = json.loads(self.outbox.statement(transfer.id, "facts") or "{}")
         todoke = partner.kind == "todoke"
-        judged = settled(transfer, digests, receipted=bool(receipt), signs=todoke)
+        judged = settled(transfer, found.digests, receipted=bool(receipt), signs=todoke)
         known = establishing.Known(
             declaration=judged,
             todoke=todoke,

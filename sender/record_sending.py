@@ -162,7 +162,7 @@ class Recorder:
     def _send_one(self, client: LinkClient, row: Row) -> None:
         transfer = self.outbox.transfer(row.transfer)
         leaves = record_making.leaves(self.outbox, transfer)
-        words = {"record": row.statement, "roles": [one["role"] for one in leaves]}
+        words = {"record": row.statement, "roles": list(leaves.roles)}
         answer = client.ask("POST", f"/transfers/{row.transfer}/record", words)
         signed = _text(answer, "countersignature")
         signer = self.partner.signing_certificate

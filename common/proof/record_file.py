@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from common import durable
 from common.proof import merkle, record
+from common.proof.leaves import Leaves
 
 TYPE = "todoke-record"
 VERSION = 1
@@ -27,7 +28,7 @@ class Kept:
     sender, receiver : str, str or None
         Signing certificates (PEM) as they were pinned when the record was made: a key
         that is changed later does not touch it (EVD-07).
-    leaves : list of dict or None
+    leaves : sequence of dict or None
         Of every instance, in the order of the closing; None where this end does not know them.
     subject : dict or None
         ``key`` (hex), ``patient``, ``study`` and ``said``; only where it is known.
@@ -41,7 +42,7 @@ class Kept:
     countersignature: str | None
     sender: str
     receiver: str | None
-    leaves: list[dict[str, Any]] | None
+    leaves: Sequence[dict[str, Any]] | None
     count: int
     subject: dict[str, Any] | None = None
     timestamp: str | None = None
@@ -97,10 +98,27 @@ def anchor_entry(
 def save(path: Path, made: Mapping[str, Any]) -> None:
     """Write a record file, whole or not at all."""
     words = json.JSONEncoder(ensure_ascii=False, indent=1, sort_keys=True)
+    leaves = made["instances"]
+    if isinstance(leaves, Leaves):
+        made = {**made, "instances": _Passing(leaves)}
     text = bytearray()
     for part in words.iterencode(made):  # hundreds of thousands, which dumps would hold at once
         text += part.encode()
-    durable.save(path, bytes(text), private=made["view"] == "inside")
+    durable.save(path, text, private=made["view"] == "inside")
+
+
+class _Passing(list[Any]):
+    """A list to the encoder, which only goes through it; its items are never all there."""
+
+    def __init__(self, of: Sequence[Any]) -> None:
+        super().__init__()
+        self._of = of
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._of)
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -112,7 +130,21 @@ def read(path: Path) -> dict[str, Any] | None:
     return words if isinstance(words, dict) else None
 
 
-def read_folder(folder: Path) -> dict[int, dict[str, Any] | None]:
-    """Return the record files of a folder by number; None for one that cannot be read."""
-    paths = (path for path in sorted(folder.glob("*.json")) if path.stem.isdecimal())
-    return {int(path.stem): read(path) for path in paths}
+class Folder(Mapping[int, dict[str, Any] | None]):
+    """The record files of a folder by number, each read when asked for: years lie there.
+
+    None for one that cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        found = sorted(folder.glob("*.json"))
+        self._paths = {int(path.stem): path for path in found if path.stem.isdecimal()}
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._paths)
+
+    def __getitem__(self, number: int) -> dict[str, Any] | None:
+        return read(self._paths[number])

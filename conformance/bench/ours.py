@@ -112,22 +112,22 @@ class Ends:
         return first_object(process)
 
     def ready(self, compression: str = AUTO) -> None:
-        """Have a daemon of that setting, which has sent before and holds no connection to send by.
+        """Have a daemon of that setting, which has sent before and holds no connection of it.
 
-        One to the link stands as long as a daemon runs: by it the reading room is heard.
+        One stands at each receiver that is asked for news; what is sent goes by another.
 
         Raises
         ------
         VerbFailed
-            It keeps a connection: what is timed would not begin unconnected.
+            It keeps one more: what is timed would not begin unconnected.
         """
         if self._compression != compression:
             self.stop_sender()
             self._start_sender(compression)
             self.warm_up()
         end = time.monotonic() + PATIENCE
-        heard = Counter([self.pair.near["link"]])
-        while held := connections(self._pids["sender"], self.pair.near.values()) - heard:
+        news = Counter({self.pair.near["link"]: 1})
+        while held := connections(self._pids["sender"], self.pair.near.values()) - news:
             if time.monotonic() > end:
                 raise VerbFailed(verb="sender run", cause=f"still connected: {sorted(held)}")
             time.sleep(LOOKING)

@@ -232,12 +232,12 @@ def with_listener(sample: Sample, pid: int, before: float) -> Sample:
 
 
 def connections(pid: int, ports: Collection[int]) -> Counter[int]:
-    """Return how many TCP connections a process holds to ports (proc(5), net/tcp)."""
+    """Return how many TCP connections a process holds to each of the ports (proc(5), net/tcp)."""
     held = set()
     for link in Path(f"/proc/{pid}/fd").glob("*"):
         with contextlib.suppress(OSError):
             held.add(str(link.readlink()))
-    found: Counter[int] = Counter()
+    found = Counter[int]()
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
             for row in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:

@@ -285,6 +285,7 @@ class _Door:
             study = transfers.study_key(db, partner.code, opening.study)
             levels = self._levels(db, row, opening, {frame.instance for frame in batch})
         repeats = self.services.frames.take(row.id, study, levels, batch)
+        self.services.waiting.arrived(level.id for level in levels.values())
         asked = request.query_params.get("wanted") != "0"  # who listens has no use for it here
         wanted = self._wanted(self._places(row, opening)) if asked else []
         return words_of({"repeats": repeats, "wanted": wanted})

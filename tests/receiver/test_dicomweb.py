@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -280,6 +281,26 @@ def test_slide_frames_as_they_come(viewer_server: ViewerServer) -> None:
         assert bitmap == {"frames": 30, "bitmap": "QAEAAA=="}  # bits 6 and 8
         picture = page.get(big + "7/rendered")
         assert Image.open(io.BytesIO(picture.content)).size == (64, 64)
+
+
+@pytest.mark.requirement("WSI-10")
+def test_an_answer_waits_for_frames_as_long_as_is_preferred(viewer_server: ViewerServer) -> None:
+    """RFC 7240 section 4.3: it comes with the last of them, or says what it would have said."""
+    slide = viewer_server.filled.slide()
+    slide.lay_out(2)
+    path = f"{ROOT}/studies/{slide.study_uid}/series/{slide.series_uid}/instances/"
+    asked = f"{path}{slide.sop_uid(2)}/frames/7,9"
+    with client(viewer_server.url) as page, ThreadPoolExecutor(1) as reader:
+        answer = reader.submit(page.get, asked, headers={"Prefer": "respond-async, wait=5"})
+        wait_for_wanted(slide, {(slide.sop_uid(2), 6), (slide.sop_uid(2), 8)})
+        slide.send(2, [6])
+        assert not answer.done()
+        slide.send(2, [8])
+        both = answer.result(20)
+        assert [body for _, body in parts_of(both)] == [slide.tiles[2][6], slide.tiles[2][8]]
+        assert_not_here(
+            page.get(f"{path}{slide.sop_uid(2)}/frames/1", headers={"Prefer": "wait=0"})
+        )
 
 
 def assert_not_here(answer: httpx.Response) -> None:

@@ -144,7 +144,8 @@ def reference(script: Script) -> Transfers:
         )
     script.say("anchor")
     (sent,) = [script.show(held["id"])]
-    assert sent["direct"] is False
+    assert sent["judgement"]["direct"] is False
+    assert sent["direct_ja"].startswith("参考として送信 (山本)")
     return [sent]
 
 

@@ -164,10 +164,10 @@ def _held(ends: Ends, row: Row[Any]) -> set[int]:
         return transfers.held_frames(db, row.id)
 
 
-def _frame(browser: httpx.Client, row: Row[Any], number: int) -> httpx.Response:
+def _frame(browser: httpx.Client, row: Row[Any], number: int, wait: int = 0) -> httpx.Response:
     study, series = f"studies/{row.study_uid}", f"series/{row.series_uid}"
     path = f"/dicomweb/at/{SENDER_CODE}/{study}/{series}/instances/{row.sop_uid}/frames/{number}"
-    return browser.get(path)
+    return browser.get(path, headers={"Prefer": f"wait={wait}"} if wait else {})
 
 
 @pytest.mark.requirement("WSI-10")
@@ -197,6 +197,9 @@ def test_low_levels_are_seen_first_and_a_waiting_reader_is_served_next(
         assert waiting.headers["X-Todoke"] == "not-here-yet"
         until(lambda: last - 1 in _held(ends, largest), "the frame the reader waits for")
         at_arrival = len(_held(ends, largest))
+        brought = _frame(browser, largest, last - 2, wait=5)
+        assert (brought.status_code, brought.content[:2]) == (200, b"\xff\xd8"), "as it comes"
+        assert len(_held(ends, largest)) < last, "long before the end"
         midway = moment()
         said, _ = sending.communicate(timeout=60)
         assert sending.returncode == 0, said

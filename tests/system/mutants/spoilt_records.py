@@ -118,7 +118,7 @@ def spoil_receiver() -> None:
     def countersigning(self: Evidence, said: Record, name: str, own: Own) -> str:
         for what, change in LEAVES.items():
             if fault(f"countersigns-{what}"):
-                own = replace(own, leaves=change(own.leaves or []))
+                own = replace(own, leaves=change(list(own.leaves or [])))
         if fault("replays-a-countersignature"):
             return str(CHOSEN["countersignature"])
         lying = fault("countersigns-with-another-key")
@@ -133,25 +133,33 @@ def spoil_receiver() -> None:
 # -- a sender that records what was not ---------------------------------------
 
 
+class _Spoilt(list[dict[str, Any]]):
+    """Leaves that are others; the digests and roles beside them are what they were."""
+
+    def __init__(self, leaves: Leaves, of: Any) -> None:
+        super().__init__(leaves)
+        self.digests, self.roles = of.digests, of.roles
+
+
 def spoil_sender() -> None:
     """Let the verb that sends lie in the record that it makes and keeps."""
     from sender import record_making
     from sender.record_making import Maker
 
-    leaves, make = record_making._leaves, Maker.make
+    leaves, make = record_making.leaves, Maker.make
 
-    def changed(outbox: Outbox, transfer: Transfer) -> tuple[Leaves, Any]:
-        found, digests = leaves(outbox, transfer)
+    def changed(outbox: Outbox, transfer: Transfer) -> Any:
+        found = leaves(outbox, transfer)
         for what, change in LEAVES.items():
             if fault(f"records-{what}"):
-                return change(found), digests
-        return found, digests
+                return _Spoilt(change(list(found)), found)
+        return found
 
     def making(self: Maker, transfer: Transfer, when: str, clock: Clock | None) -> bool:
         lying = fault("signs-with-another-key")
         return make(replace(self, node=_other(self.node)) if lying else self, transfer, when, clock)
 
-    record_making._leaves = changed
+    record_making.leaves = changed
     Maker.make = making  # type: ignore[method-assign]
     _spoil_what_is_kept()
 

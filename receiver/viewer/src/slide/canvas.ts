@@ -1,8 +1,8 @@
 /** One slide on the screen: OpenSeadragon below, the hatch of what is missing above. */
 
 import OpenSeadragon from "openseadragon";
-import * as api from "../api";
-import { isCurrent, Late, within, type ReadingContext } from "../context";
+import { isCurrent, type ReadingContext } from "../context";
+import { Asking, type Place } from "./asking";
 import { Coverage } from "./coverage";
 import { Hatch, missing, type Gap, type Lie } from "./hatch";
 import { micrometres, Pyramid } from "./pyramid";
@@ -12,12 +12,7 @@ import type { Lut } from "./lut";
 import { forbidStyle, lookAgain, settings, tilesOf, type Dragged, type Scrolled, type TileMatrix } from "./renderer";
 import { SlideSource } from "./tile_source";
 
-const ASK_AT_ONCE = 256; // missing frames in view that one request asks for, so that they come first
-/** Of several frames, whatever they are coded in (PS3.18 8.7.3.3). */
-const PARTS = 'multipart/related; type="application/octet-stream"';
-const ASK_AGAIN_MS = 20_000;
 const REST_MS = 60; // after which the view stands still
-const WAITING_MS = 5000; // that one looks for what was asked for as often as one can
 const OVERVIEW_TILES = 4000;
 /** A magnification this near to the scan's own shows the scan's own pixels, unscaled. */
 const NEARLY_FULL = 0.02;
@@ -36,7 +31,7 @@ interface Options {
   readonly field: Field | null;
   /** The view has moved, or something in it has changed. */
   readonly changed: () => void;
-  /** A frame that was missing has been served: coverage has grown unheard. */
+  /** Frames that were missing have been served: coverage has grown unheard. */
   readonly grown: () => void;
   /** What the scanner's colours are here; null where, or as long as, they are as scanned. */
   readonly colours: () => Lut | null;
@@ -50,10 +45,10 @@ export class SlideCanvas {
   private readonly viewer: OpenSeadragon.Viewer;
   private readonly hatch = new Hatch();
   private readonly overviewHatch = new Hatch("hatch overview-hatch");
-  private readonly asked = new Map<string, number>();
+  private readonly asking: Asking;
   private readonly refusals: [sop: string, frame: number, why: "damaged" | "undecodable"][] = [];
   private coverage: Coverage;
-  private askedAt = -WAITING_MS;
+  private restedAt = -REST_MS;
   private exact = false;
   private resting = 0;
   private over = false;
@@ -63,12 +58,14 @@ export class SlideCanvas {
   constructor(private readonly options: Options) {
     forbidStyle();
     this.coverage = options.coverage;
+    this.asking = new Asking(options.context, options.address, (frames) => this.came(frames));
     const source = new SlideSource({
       context: options.context,
       pyramid: options.pyramid,
       coverage: () => this.coverage,
       address: options.address,
       colours: options.colours,
+      brought: (address) => this.asking.take(address),
       refused: (sop, frame, why) => {
         this.refusals.push([sop, frame, why]);
         this.coverage.refuse(sop, frame, why);
@@ -217,7 +214,7 @@ export class SlideCanvas {
 
   /** True while something in view was asked for a moment ago. */
   get waiting(): boolean {
-    return performance.now() - this.askedAt < WAITING_MS && this.gaps().some(({ why }) => why === "missing");
+    return this.asking.recently && this.gaps().some(({ why }) => why === "missing");
   }
 
   /** What is painted: the tiles, and above them the hatch of what is not shown. */
@@ -331,6 +328,9 @@ export class SlideCanvas {
     this.snap();
     window.clearTimeout(this.resting);
     this.resting = window.setTimeout(() => this.ask(), REST_MS);
+    const now = performance.now();
+    if (now - this.restedAt > REST_MS) this.ask(); // a jump; while it moves on, when it stands
+    this.restedAt = now;
     this.draw();
   }
 
@@ -354,17 +354,12 @@ export class SlideCanvas {
     this.coverage = coverage;
     // what could not be decoded never can; what was damaged is judged by the receiver
     for (const [sop, frame, why] of this.refusals) if (why === "undecodable") coverage.refuse(sop, frame, why);
-    const image = this.image();
-    if (!image) return;
-    const { pyramid } = this.options;
-    let come = false;
-    for (const tile of tilesOf(image)) {
-      if (tile.exists || !coverage.holds(pyramid.frame(tile.level, tile.x, tile.y))) continue;
-      tile.exists = true;
-      come = true;
+    for (const image of [this.image(), this.viewer.navigator?.world.getItemAt(0) ?? null]) {
+      if (!image) continue;
+      const come = [...tilesOf(image)].filter((tile) => !tile.exists && this.here(tile));
+      for (const tile of come) tile.exists = true;
+      if (come.length > 0) lookAgain(image);
     }
-    if (come) lookAgain(image);
-    if (come) this.viewer.navigator?.world.getItemAt(0)?.reset();
     this.viewer.forceRedraw();
     this.draw();
   }
@@ -384,41 +379,23 @@ export class SlideCanvas {
     return this.coverage.holds(pyramid.frame(tile.level, tile.x, tile.y));
   }
 
-  /**
-   * Ask for missing frames in view: the answer is "not yet", but the sender is told to hurry.
-   *
-   * All of them in one request: a browser has six connections, and what is beyond them would wait.
-   */
+  /** Ask for what is missing in view. */
   private ask(): void {
     if (this.over || !this.ready) return;
-    const { context, pyramid, address } = this.options;
+    const { pyramid } = this.options;
     const level = this.level();
     if (pyramid.at(level).of.derived !== undefined) return; // made here: it comes whole
-    const now = performance.now();
-    const wanted = new Map<string, number[]>();
-    this.gaps()
-      .filter(({ why }) => why === "missing")
-      .flatMap(({ x, y }) => pyramid.frame(level, x, y) ?? [])
-      .filter(({ sop, number }) => now - (this.asked.get(address(sop, number)) ?? -ASK_AGAIN_MS) >= ASK_AGAIN_MS)
-      .slice(0, ASK_AT_ONCE)
-      .forEach(({ sop, number }) => {
-        this.asked.set(address(sop, number), now);
-        wanted.set(sop, [...(wanted.get(sop) ?? []), number]);
-      });
-    if (wanted.size > 0) this.askedAt = now;
-    for (const [sop, numbers] of wanted) {
-      const url = [address(sop, numbers[0]!), ...numbers.slice(1).map((number) => number + 1)].join(",");
-      within(context, api.request(url, { headers: { Accept: PARTS }, signal: context.signal })).then(
-        (response) => {
-          void response.body?.cancel(); // they have come meanwhile, and are drawn one by one
-          this.options.grown();
-        },
-        (error: unknown) => {
-          if (error instanceof api.Refused || error instanceof Late) return;
-          for (const number of numbers) this.asked.delete(address(sop, number));
-        },
-      );
-    }
+    const gone = this.gaps().filter(({ why }) => why === "missing");
+    this.asking.ask(gone.flatMap(({ x, y }) => pyramid.frame(level, x, y) ?? []));
+  }
+
+  /** Frames that were asked for are here. */
+  private came(frames: readonly Place[]): void {
+    if (this.over) return;
+    if (frames.length === 0) return this.options.grown();
+    for (const { sop, number } of frames) this.coverage.hold(sop, number);
+    if (!frames.every(({ sop, number }) => this.coverage.has(sop, number))) this.options.grown(); // of a level just laid out
+    this.cover(this.coverage);
   }
 
   private draw(): void {

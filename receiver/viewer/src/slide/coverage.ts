@@ -30,6 +30,13 @@ export class Coverage {
     return frame !== null && this.has(frame.sop, frame.number);
   }
 
+  /** Take a frame as here: the receiver has just given it. */
+  hold(sop: string, frame: number): void {
+    const bytes = this.bits.get(sop);
+    const at = frame >> 3;
+    if (bytes?.[at] !== undefined) bytes[at] |= 1 << (frame & 7);
+  }
+
   /** Take a frame away: the receiver has just said that it is not there. */
   clear(sop: string, frame: number): void {
     const bytes = this.bits.get(sop);

@@ -67,6 +67,7 @@ export class Hatch {
   private pattern: CanvasPattern | null = null;
   private patternRatio = 0;
   private empty = true;
+  private drawn = "";
 
   constructor(name = "hatch") {
     this.canvas.className = name;
@@ -76,6 +77,9 @@ export class Hatch {
   /** Draw boxes (CSS pixels). Words are written where there is room for them. */
   draw(gaps: readonly Gap[], width: number, height: number, anchor: Lie, words: boolean): void {
     const ratio = devicePixelRatio;
+    const as = JSON.stringify([gaps, width, height, anchor, ratio, say("missing")]);
+    if (as === this.drawn) return; // to paint the same again costs a frame
+    this.drawn = as;
     const size = [Math.round(width * ratio), Math.round(height * ratio)] as const;
     if (this.canvas.width !== size[0] || this.canvas.height !== size[1]) {
       [this.canvas.width, this.canvas.height] = size; // takes all off it

@@ -66,7 +66,6 @@ export class Pane {
   private seenAs = "";
   /** Of what the facts speak now: under a hand that drags they stay the same. */
   private factsAs = "";
-  private footAs = "";
   private factsOf: SlideSeries | null = null;
   private walked: { key: string; fields: [number, number][] } = { key: "", fields: [] };
   private over = new AbortController();
@@ -104,7 +103,7 @@ export class Pane {
     this.viewed = around.viewed(series, this.pyramid);
     this.layer = new MarkLayer(this.pyramid.spacing);
     this.begun = null;
-    this.seenAs = this.footAs = "";
+    this.seenAs = "";
     this.findColours(series.slide);
     this.canvas = new SlideCanvas({
       field,
@@ -310,13 +309,9 @@ export class Pane {
     const facts = [um, canvas.devicePerFull(), canvas.derived, this.colour, inLanguage(), this.around.coverage().share(series.slide)].join(" ");
     if (facts !== this.factsAs || series !== this.factsOf) {
       [this.factsAs, this.factsOf] = [facts, series];
-      this.facts.replaceChildren(...this.factLine(series.slide, canvas, um));
+      replace(this.facts, this.factLine(series.slide, canvas, um));
     }
-    const foot = [this.step(), this.seenShare(), this.viewed?.found, this.pyramid?.plane, canvas.turned().degrees, inLanguage()].join(" ");
-    if (foot !== this.footAs) {
-      this.footAs = foot;
-      this.below.replaceChildren(...this.footLine(canvas));
-    }
+    replace(this.below, this.footLine(canvas));
     this.drawLabel(series);
     this.drawBar(um);
     this.drawChips(canvas);
@@ -400,6 +395,12 @@ export class Pane {
     put(this.chips, said);
     this.chips.hidden = said === "";
   }
+}
+
+/** Put other children in, where they are others: a page laid out anew costs a frame. */
+function replace(line: HTMLElement, children: readonly HTMLElement[]): void {
+  const same = children.length === line.children.length && children.every((one, place) => one.isEqualNode(line.children[place] ?? null));
+  if (!same) line.replaceChildren(...children);
 }
 
 /** What a pyramid is built of: by name, as a level may go in the moment in which another comes. */

@@ -18,6 +18,8 @@ export interface Frames {
   address(sop: string, frame: number): string;
   /** What the scanner's colours are here; null where, or as long as, they are as scanned. */
   colours(): Lut | null;
+  /** The bytes of a frame that have been given with others, once; null where they were not. */
+  brought(address: string): Blob | null;
   /** A frame that is here cannot be shown: it is not what came, or nothing decodes it. */
   refused(sop: string, frame: number, why: "damaged" | "undecodable"): void;
 }
@@ -104,7 +106,9 @@ export class SlideSource extends OpenSeadragon.TileSource {
     const { level, x, y } = job.tile;
     const { pyramid } = this.frames;
     const { of } = pyramid.at(level);
-    fetchFrame(of, job.src, signal, this.frames.colours()).then(
+    const here = this.frames.brought(job.src);
+    const bytes = here ? Promise.resolve(new Response(here)) : fetchFrame(of, job.src, signal);
+    bytes.then((body) => decode(of, body, this.frames.colours())).then(
       (bitmap) => {
         if (isCurrent(this.frames.context)) job.finish(bitmap, null, "imageBitmap");
         else job.fail("late", null);
@@ -131,11 +135,5 @@ function wrong(error: unknown): "damaged" | "undecodable" | null {
   return error instanceof Refused && error.number === DAMAGED ? "damaged" : null;
 }
 
-async function fetchFrame(
-  level: SlideLevel,
-  address: string,
-  signal: AbortSignal,
-  lut: Lut | null,
-): Promise<ImageBitmap> {
-  return decode(level, await request(address, { headers: { Accept: accepts(level) }, signal }), lut);
-}
+const fetchFrame = (level: SlideLevel, address: string, signal: AbortSignal): Promise<Response> =>
+  request(address, { headers: { Accept: accepts(level) }, signal });
