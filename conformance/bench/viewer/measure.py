@@ -33,6 +33,8 @@ SENDER_LINE = Quality(0.010, 100 * MBIT)  # between the hospitals
 #: Of the two slides of a case, in pixels.
 SIZES, QUICK_SIZES = ((40_000, 30_000), (38_000, 28_000)), ((14_000, 10_000), (12_000, 9_000))
 
+DRAWN = "drawn"  # folder of the slides
+
 CT, MEMORY, SLIDES, LINE, JOB = "ct", "memory", "slides", "line", "job"
 GROUPS = (CT, MEMORY, SLIDES, LINE, JOB)  # of which some may be asked for alone
 
@@ -106,7 +108,7 @@ class Bench:
         console.say("スライドを作っています", "making the slides")
         log = self.plan.folder / "make.log"
         sizes = QUICK_SIZES if self.plan.quick else SIZES
-        folder = self.plan.folder / "slides"
+        folder = self.plan.folder / DRAWN
         return mosaic.make_several(folder, log, sizes, quick=self.plan.quick)
 
     def count(self, group: str) -> Callable[[Case], int]:
@@ -187,5 +189,5 @@ def measure(plan: Plan, only: Sequence[str] = ()) -> dict[str, Any]:
             found[name] += made
     described["load"]["after"] = machine.load()
     if bench.slides:
-        shutil.rmtree(plan.folder / "slides")
+        shutil.rmtree(plan.folder / DRAWN)
     return {"machine": described, **found}
