@@ -8,6 +8,7 @@ hatch_build.py check`` runs the viewer's own type check and unit tests.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ SOURCE = Path("receiver/viewer")
 BUILT = Path("receiver/_viewer")
 FACTS = Path("common/_build")
 NOT_SOURCE = {"node_modules", "dist"}
+COMPRESSED = {".css", ".html", ".js", ".wasm"}
 FONTS = Path("common/fonts")
 #: From the package that the lock of FONTS names; with the licence beside them (OFL 1.1).
 FONT_FILES = {
@@ -105,13 +107,23 @@ def build_viewer(root: Path) -> bool:
     wanted = _fingerprint(root)
     current = stamp.read_text() if stamp.exists() else ""
     if current == wanted and (root / BUILT / "index.html").exists():
+        _compress(root / BUILT)
         return True
     _install(root / SOURCE)
     shutil.rmtree(root / BUILT, ignore_errors=True)
     _npm(root / SOURCE, "run", "build")
+    _compress(root / BUILT)
     stamp.parent.mkdir(exist_ok=True)
     stamp.write_text(wanted)
     return True
+
+
+def _compress(built: Path) -> None:
+    """Lay a gzipped copy beside each file of code: over a line of 50 Mbit/s it is half a second."""
+    for path in built.rglob("*"):
+        beside = path.with_name(f"{path.name}.gz")
+        if path.suffix in COMPRESSED and not beside.exists():
+            beside.write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
 
 
 def bill_of_materials(root: Path) -> dict[str, Any]:

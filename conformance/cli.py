@@ -118,7 +118,7 @@ def receiver(
 @app.command()
 def bench(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="dicom | slide | tiles | coding | table")
+        str, typer.Argument(metavar="NAME", help="dicom | slide | tiles | viewer | coding | table")
     ] = "",
     files: Annotated[
         list[Path] | None,
@@ -137,7 +137,9 @@ def bench(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="GROUP", help="loopback, start ... ; slide: push, zoom, urgent-beside-ct"
+            metavar="GROUP",
+            help="loopback, start ... ; slide: push, zoom, urgent-beside-ct; "
+            "viewer: ct, memory, slides, line, job",
         ),
     ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="回数 / rounds")] = None,
@@ -167,6 +169,8 @@ def bench(
         if _is_of_slides(name, files or [], only or []) and not slices:
             given = next(iter(files or []), None)
             words = _bench_of_slides(name, given, folder, quick, rounds, only or [])
+        elif name == "viewer" and not files:
+            words = _bench_of_viewer(only or [], folder, quick, rounds, slices)
         elif name == "dicom" and not files:
             words = _bench_of_series(only or [], folder, quick, rounds, slices)
         else:
@@ -190,6 +194,20 @@ def _bench_of_series(
     plan, *folders = dicom.plan_of(folder, only, quick=quick, rounds=rounds, slices=slices)
     with folders[0], folders[1]:
         return dicom.measure(plan, groups)
+
+
+def _bench_of_viewer(
+    only: list[str], folder: Path | None, quick: bool, rounds: int | None, slices: int | None
+) -> dict[str, Any]:
+    from conformance.bench import dicom
+    from conformance.bench.viewer import measure
+
+    groups = measure.groups_of(only)
+    plan, *folders = dicom.plan_of(
+        folder, only, quick=quick, rounds=rounds, slices=slices, name="viewer"
+    )
+    with folders[0], folders[1]:
+        return measure.measure(plan, groups)
 
 
 def _is_of_slides(name: str, files: list[Path], only: list[str]) -> bool:

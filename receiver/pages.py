@@ -18,6 +18,7 @@ _NOT_BUILT = """<!doctype html><html lang="ja"><meta charset="utf-8"><title>todo
 #: Paths that are no addresses of a page.
 _NO_PAGES = ("/assets/", "/api/", "/dicomweb/")
 
+PACKED = ".gz"
 _TYPES = {".js": "text/javascript", ".wasm": "application/wasm", ".woff2": "font/woff2"}
 
 
@@ -29,12 +30,18 @@ def routes(folder: Path) -> list[BaseRoute]:
     folder : Path
         Of the build.  A path is looked up in the list of its files, so none
         leads elsewhere; any other path is the application's own and gets
-        ``index.html``.
+        ``index.html``.  A file's gzipped copy beside it, of the same name with
+        ``.gz``, is sent to who takes it.
     """
     files = {
         f"/{path.relative_to(folder).as_posix()}": path
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.suffix != PACKED
+    }
+    packed = {
+        path: beside
+        for path in files.values()
+        if (beside := path.with_name(f"{path.name}{PACKED}")).is_file()
     }
 
     async def page(request: Request) -> Response:
@@ -48,6 +55,10 @@ def routes(folder: Path) -> list[BaseRoute]:
         hashed = request.url.path.startswith("/assets/")
         kept = "public, max-age=31536000, immutable" if hashed else "no-cache"
         media = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
-        return FileResponse(path, media_type=media, headers={"Cache-Control": kept})
+        headers = {"Cache-Control": kept, "Vary": "Accept-Encoding"}
+        small = packed.get(path)
+        if small is not None and "gzip" in request.headers.get("accept-encoding", ""):
+            path, headers["Content-Encoding"] = small, "gzip"
+        return FileResponse(path, media_type=media, headers=headers)
 
     return [Route("/{path:path}", page, methods=["GET"])]

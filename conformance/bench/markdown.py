@@ -70,6 +70,8 @@ def _machine(machine: dict[str, Any]) -> Iterator[str]:
         facts["slide"] = (
             f"{width} x {height}, {slide['tiles']} tiles of {slide['tile']} at level 0, {megabytes}"
         )
+    if browser := machine.get("browser"):
+        facts["browser"] = f"Chromium {browser['chromium']}; WebGL: {browser['webgl']}"
     if cores := machine.get("cores_of"):
         facts["cores"] = f"server {_cores(cores['server'])}, load {_cores(cores['load'])}"
     yield from ("| | |", "|---|---|")

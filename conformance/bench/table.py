@@ -8,7 +8,8 @@ from typing import Any
 from common.console import language
 
 ROLES = {"sender": "S", "receiver_dicom": "R"}  # of our processes, beside the largest
-COUNTED = {"ja": ("枚数", "タイル"), "en": ("slices", "tiles")}  # of series, of slides
+#: What rows count: of series, of slides, of what is read in the viewer.
+COUNTED = {"ja": ("枚数", "タイル", "画像"), "en": ("slices", "tiles", "images")}
 DETAIL = 0.1  # seconds: what takes less is told in tenths of a millisecond
 
 
@@ -19,7 +20,8 @@ def heads(words: dict[str, Any], lang: str) -> tuple[str, ...]:
     ----------
     lang : {'ja', 'en'}
     """
-    counted = COUNTED[lang]["bench" in words["machine"]]
+    bench = words["machine"].get("bench")
+    counted = COUNTED[lang][0 if bench is None else 1 + (bench == "viewer")]
     if lang == "ja":
         first = ("測定", "相手", f"{counted} x 回数", "こちら 秒", "相手 秒", "比", "目標")
         return (*first, "CPU 秒", "最大 MB (S 送信, R 受信)")
@@ -56,8 +58,8 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["case"],
         row["peer"],
         f"{row['slices']} x {len(row['ours_s'])}",
-        spread(row["ours_s"]),
-        spread(row["peer_s"]),
+        spread(row["ours_s"], row.get("unit")),
+        spread(row["peer_s"], row.get("unit")),
         f"{row['ratio']:.2f}{mark}",
         "-" if row["goal"] is None else f"{row['goal']:g}",
         _both(cpu),
@@ -76,8 +78,17 @@ def left_out(row: dict[str, Any], lang: str) -> str:
     return f"{words}: {row['case']}, {row['peer']}: {row['reason'][lang]}"
 
 
-def spread(seconds: list[float]) -> str:
-    """Return the median, and the fastest and the slowest beside it."""
+def spread(seconds: list[float], unit: str | None = None) -> str:
+    """Return the median, and the fastest and the slowest beside it.
+
+    Parameters
+    ----------
+    unit : str, optional
+        Of what is no time: the heads of the columns name seconds.
+    """
+    if unit is not None:
+        beside = f" ({min(seconds):.0f}-{max(seconds):.0f})" if len(seconds) > 1 else ""
+        return f"{statistics.median(seconds):.0f}{beside} {unit}"
     few = statistics.median(seconds) < DETAIL
     middle, least, most = (
         f"{one:.4f}" if few else f"{one:.2f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import statistics
 import time
@@ -127,6 +128,7 @@ def test_pages_are_open_and_carry_the_policy(viewer_server: ViewerServer, tmp_pa
     (built / "assets").mkdir(parents=True)
     (built / "index.html").write_text("<!doctype html>page", encoding="utf-8")
     (built / "assets" / "app-1a2b.js").write_text("1", encoding="utf-8")
+    (built / "assets" / "app-1a2b.js.gz").write_bytes(gzip.compress(b"1"))
     (tmp_path / "secret").write_text("secret", encoding="utf-8")
     with viewer_server.filled.serve(pages=built) as url, client(url, signed_in=False) as page:
         for path in ("/", "/study/abc", "/index.html"):
@@ -144,6 +146,10 @@ def test_pages_are_open_and_carry_the_policy(viewer_server: ViewerServer, tmp_pa
         script = page.get("/assets/app-1a2b.js")
         assert script.headers["content-type"].startswith("text/javascript")
         assert "immutable" in script.headers["cache-control"]
+        plain = page.get("/assets/app-1a2b.js", headers={"Accept-Encoding": "identity"})
+        codings = [one.headers.get("content-encoding") for one in (script, plain)]
+        assert (codings, script.text, plain.text) == (["gzip", None], "1", "1")
+        assert page.get("/assets/app-1a2b.js.gz").status_code == 404
         assert page.get("/assets/other.js").status_code == 404
         for trick in ("/..%2fsecret", "/assets/..%2f..%2fsecret", "/%2e%2e/secret", "//secret"):
             assert "secret" not in page.get(trick).text

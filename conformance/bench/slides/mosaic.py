@@ -10,7 +10,7 @@ that is measured looks at whether two tiles are equal.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,16 +111,36 @@ def make(folder: Path, log: Path, *, quick: bool = False, seed: int = SEED) -> S
     ------
     VerbFailed
     """
+    return make_several(folder, log, [QUICK_SIZE if quick else SIZE], quick=quick, seed=seed)[0]
+
+
+def make_several(
+    folder: Path,
+    log: Path,
+    sizes: Sequence[tuple[int, int]],
+    *,
+    quick: bool = False,
+    seed: int = SEED,
+) -> list[Slide]:
+    """Write slides of several sizes, all laid of the tiles of one; see :func:`make`.
+
+    Parameters
+    ----------
+    sizes : sequence of tuple of int
+        Width and height of each in pixels, none twice.
+    """
     folder.mkdir(parents=True)
-    base, size = (QUICK_BASE, QUICK_SIZE) if quick else (BASE, SIZE)
-    width, height = base
+    width, height = QUICK_BASE if quick else BASE
     options = ("--size", f"{width}x{height}", "--colour", "ycbcr", "--quality", QUALITY)
     made = verb("samples", "slide", folder / "base", *options, "--seed", seed, log=log)
     source = Path(made["path"])
-    path = folder / "bench.svs"
-    _lay(source, path, size)
+    slides = []
+    for number, size in enumerate(sizes):
+        path = folder / ("bench.svs" if number == 0 else f"bench-{number}.svs")
+        _lay(source, path, size)
+        slides.append(of_file(path))
     source.unlink()
-    return of_file(path)
+    return slides
 
 
 def _lay(source: Path, path: Path, size: tuple[int, int]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from conformance.bench.processes import PRODUCT
 from conformance.bench.slides.run import Outcome, Run
 
+SECONDS = "s"
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -23,6 +25,8 @@ class Case:
         An entrant, or a bound in seconds.
     goal : float or None
         Of the ratio, peer / ours; None where both only stand side by side.
+    unit : str
+        Of what was measured: seconds, unless it says otherwise.
     """
 
     name: str
@@ -30,22 +34,26 @@ class Case:
     time: str
     peer: str | float
     goal: float | None
+    unit: str = SECONDS
 
     @property
     def peer_name(self) -> str:
         """The peer as a row names it."""
-        return self.peer if isinstance(self.peer, str) else f"bound {self.peer:.3g} s"
+        if isinstance(self.peer, str):
+            return self.peer
+        figure = f"{self.peer:.3g}" if self.unit == SECONDS else f"{self.peer:.0f}"
+        return f"bound {figure} {self.unit}"
 
 
 def rows(
-    cases: Sequence[Case], outcomes: dict[str, Outcome], count: int
+    cases: Sequence[Case], outcomes: dict[str, Outcome], count: int | Callable[[Case], int]
 ) -> dict[str, list[dict[str, Any]]]:
     """Return ``cases``, every row with a ratio, and ``left_out`` with the reason of each other.
 
     Parameters
     ----------
-    count : int
-        Tiles of the slide.
+    count : int or callable
+        Tiles of the slide; of each row, where rows differ.
     """
     made, left_out = [], []
     for case in cases:
@@ -66,7 +74,7 @@ def rows(
         made.append(
             head
             | {
-                "slices": count,
+                "slices": count if isinstance(count, int) else count(case),
                 "ours_s": ours_s,
                 "peer_s": peer_s,
                 "ratio": round(statistics.median(peer_s) / statistics.median(ours_s), 3),
@@ -79,6 +87,7 @@ def rows(
                     "peer": None if bound else _megabytes(peer, lambda _role: True),
                 },
             }
+            | ({} if case.unit == SECONDS else {"unit": case.unit})
         )
     return {"cases": made, "left_out": left_out}
 

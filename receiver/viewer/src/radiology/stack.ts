@@ -40,6 +40,8 @@ export class Stack {
   private readonly id = `stack-${(viewports += 1)}`;
   private viewport: core.StackViewport | null = null;
   private ids: string[] = [];
+  /** Address of an image to its place: asked for many times a picture, of hundreds of slots. */
+  private places: ReadonlyMap<string, number> = new Map();
   private token = 0;
   private window: Window | null = null;
   private original = 0;
@@ -57,6 +59,7 @@ export class Stack {
     private slots: readonly Slot[],
     private readonly handlers: Handlers,
   ) {
+    this.update(slots);
     this.element.className = "viewport";
     this.element.addEventListener(core.Enums.Events.IMAGE_RENDERED, () => this.rendered());
     this.element.addEventListener(core.Enums.Events.STACK_NEW_IMAGE, () =>
@@ -79,6 +82,7 @@ export class Stack {
   /** Slots of the same series as they are now; places may only be added or filled. */
   update(slots: readonly Slot[]): void {
     this.slots = slots;
+    this.places = new Map(slots.map((slot, place) => [uriOf(this.data.imageId(slot)), place]));
   }
 
   /** Ask for a place. The picture on the screen stays, with its own text, until this one is here. */
@@ -95,20 +99,19 @@ export class Stack {
       if (this.window === null) await this.firstWindow(slot);
       const id = this.idOf(slot);
       await load(id);
-      if (this.alive() && token === this.token) await this.draw(slot, id);
+      if (this.alive() && token === this.token) await this.draw(id);
     } catch (error) {
       if (this.alive() && token === this.token) this.handlers.failed(place, error);
     }
   }
 
-  private async draw(slot: Slot, id: string): Promise<void> {
+  private async draw(id: string): Promise<void> {
     const viewport = this.viewport ?? this.enable();
-    const ids = this.slots.map((one) => (one === slot ? id : this.idOf(one)));
-    const place = ids.indexOf(id);
-    if (ids.length !== this.ids.length || this.ids[place] !== id) {
+    const place = this.places.get(uriOf(id)) ?? -1;
+    if (this.slots.length !== this.ids.length || this.ids[place] !== id) {
       const camera = this.ready ? viewport.getCamera() : null;
-      this.ids = ids;
-      await viewport.setStack(ids, place);
+      this.ids = this.slots.map((one, i) => (i === place ? id : this.idOf(one)));
+      await viewport.setStack(this.ids, place);
       if (camera) viewport.setCamera(camera);
     } else if (viewport.getCurrentImageIdIndex() !== place) {
       await viewport.setImageIdIndex(place);
@@ -139,8 +142,7 @@ export class Stack {
 
   drawn(): Drawn | null {
     const id = this.viewport?.getCornerstoneImage()?.imageId;
-    const uri = id === undefined ? "" : uriOf(id);
-    const place = id === undefined ? -1 : this.slots.findIndex((slot) => uriOf(this.data.imageId(slot)) === uri);
+    const place = id === undefined ? -1 : (this.places.get(uriOf(id)) ?? -1);
     const slot = this.slots[place];
     return slot ? { slot, place } : null;
   }

@@ -1,7 +1,7 @@
 /** The tool bar over the picture. */
 
 import { h } from "../dom";
-import { say, word, type Word } from "../words";
+import { inLanguage, say, word, type Word } from "../words";
 import type { Actions, Tool } from "./input";
 import { LAYOUTS, type Layout } from "./layout";
 import { PRESETS, UPTAKES } from "./presets";
@@ -40,6 +40,7 @@ export class ToolBar {
   private readonly buttons = new Map<Tool, HTMLButtonElement>();
   private readonly layouts = new Map<Layout, HTMLButtonElement>();
   private readonly switches = new Map<Switch, HTMLButtonElement>();
+  private print = "";
   private readonly presets = h("div", { class: "presets", role: "group" });
 
   constructor(home: () => void, private readonly actions: Actions) {
@@ -80,6 +81,9 @@ export class ToolBar {
   }
 
   draw(state: BarState): void {
+    const print = JSON.stringify([state, inLanguage()]);
+    if (print === this.print) return; // asked at every picture; its buttons would be made anew
+    this.print = print;
     const press = (button: HTMLElement, on: boolean): void => button.setAttribute("aria-pressed", String(on));
     for (const [name, button] of this.buttons) press(button, name === state.tool);
     for (const [layout, button] of this.layouts) press(button, layout === state.layout);

@@ -73,8 +73,8 @@ export class VolumeView {
     const data = this.of.of(this.series);
     const slots = this.of.at(this.series);
     const slices: Slice[] = [];
-    await data.fetchSeries();
     if (slots.some((slot) => !slot.here)) return this.refuse(); // a hole would be bridged over
+    if (slots.some((slot) => data.get(slot) === null)) await data.fetchSeries();
     for (const [i, slot] of slots.entries()) {
       if (this.over || !isCurrent(this.of.context)) return;
       await data.need(slot);

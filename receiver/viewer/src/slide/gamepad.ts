@@ -8,21 +8,26 @@ export interface Hands {
 }
 
 const DEAD = 0.15; // of the stick's way, in which it rests
+const NONE_MS = 500;
 const FIELDS_PER_SECOND = 0.9;
 const ZOOM_PER_SECOND = 2.5;
 /** Buttons of the standard mapping (W3C Gamepad, section 6). */
 const [MARK, BEFORE, NEXT, OUT, IN] = [0, 4, 5, 6, 7];
 
-/** Look at the first pad with each picture; the answer ends it. */
+/** Look at the first pad with each picture, now and then where there is none; the answer ends it. */
 export function watchGamepad(hands: Hands): () => void {
-  let [frame, last] = [0, performance.now()];
+  let [frame, later, last] = [0, 0, performance.now()];
   let held = new Set<number>();
+  const again = (): void => void (frame = requestAnimationFrame(look));
   const look = (now: number): void => {
-    frame = requestAnimationFrame(look);
     const seconds = Math.min(0.1, (now - last) / 1000);
     last = now;
     const pad = navigator.getGamepads().find((one) => one?.connected);
-    if (!pad) return;
+    if (!pad) {
+      later = window.setTimeout(again, NONE_MS);
+      return;
+    }
+    again();
     const [x, y] = [bent(pad.axes[0]), bent(pad.axes[1])];
     if (x || y) hands.pan(x * FIELDS_PER_SECOND * seconds, y * FIELDS_PER_SECOND * seconds);
     const pull = (pad.buttons[IN]?.value ?? 0) - (pad.buttons[OUT]?.value ?? 0);
@@ -34,8 +39,11 @@ export function watchGamepad(hands: Hands): () => void {
     if (pressed(NEXT)) hands.slide(1);
     held = down;
   };
-  frame = requestAnimationFrame(look);
-  return () => cancelAnimationFrame(frame);
+  again();
+  return () => {
+    cancelAnimationFrame(frame);
+    window.clearTimeout(later);
+  };
 }
 
 /** A stick's way without its rest, slow near the middle. */

@@ -66,6 +66,7 @@ export class Hatch {
   private readonly context = this.canvas.getContext("2d") as CanvasRenderingContext2D;
   private pattern: CanvasPattern | null = null;
   private patternRatio = 0;
+  private empty = true;
   private drawn = "";
 
   constructor(name = "hatch") {
@@ -81,8 +82,12 @@ export class Hatch {
     this.drawn = as;
     const size = [Math.round(width * ratio), Math.round(height * ratio)] as const;
     if (this.canvas.width !== size[0] || this.canvas.height !== size[1]) {
-      [this.canvas.width, this.canvas.height] = size;
+      [this.canvas.width, this.canvas.height] = size; // takes all off it
+      this.empty = true;
     }
+    // as large as the picture: to wipe what is clean at each one costs as much as a picture
+    if (gaps.length === 0 && this.empty) return;
+    this.empty = gaps.length === 0;
     const { context } = this;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, ...size);

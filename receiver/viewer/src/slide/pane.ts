@@ -6,7 +6,7 @@ import { h, put } from "../dom";
 import { roundLength } from "../measure";
 import { persist } from "../trouble";
 import type { Associated, Series, Slide } from "../types";
-import { say, word } from "../words";
+import { inLanguage, say, word } from "../words";
 import { SlideCanvas, type Field } from "./canvas";
 import type { Coverage } from "./coverage";
 import type { Lut } from "./lut";
@@ -64,6 +64,9 @@ export class Pane {
   private lut: Lut | null = null;
   private stood = 0;
   private seenAs = "";
+  /** Of what the facts speak now: under a hand that drags they stay the same. */
+  private factsAs = "";
+  private factsOf: SlideSeries | null = null;
   private walked: { key: string; fields: [number, number][] } = { key: "", fields: [] };
   private over = new AbortController();
 
@@ -302,12 +305,16 @@ export class Pane {
     const { series, canvas } = this;
     if (!series || !canvas?.ready) return;
     const um = canvas.umPerDevicePixel();
-    replace(this.facts, this.factLine(series.slide, canvas, um));
+    this.drawSeen(); // first: it asks for sizes, which after a change of the text are counted anew
+    const facts = [um, canvas.devicePerFull(), canvas.derived, this.colour, inLanguage(), this.around.coverage().share(series.slide)].join(" ");
+    if (facts !== this.factsAs || series !== this.factsOf) {
+      [this.factsAs, this.factsOf] = [facts, series];
+      replace(this.facts, this.factLine(series.slide, canvas, um));
+    }
     replace(this.below, this.footLine(canvas));
     this.drawLabel(series);
     this.drawBar(um);
     this.drawChips(canvas);
-    this.drawSeen();
     this.layer?.draw(canvas, this.around.marks.all.filter((mark) => mark.series === series.series_uid), this.begun, this.aim);
   }
 
