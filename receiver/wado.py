@@ -151,7 +151,7 @@ class Wado:
         tag = str(request.path_params["tag"]).upper()
         if not overlays.is_data(tag):
             raise NotFound(thing="bulkdata")  # pixels are asked for by their frames
-        row = (await asyncio.to_thread(self.stored.find, Address.of(request.path_params)))[0]
+        row = (await asyncio.to_thread(self.stored.find, Address.of(request)))[0]
         if row.state in _ON_THE_WAY:
             return _not_here_yet()
         chosen = _chosen(accepted(request.headers.get("accept")), OCTETS, EXPLICIT_LE)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,12 +23,8 @@ from common.errors import NotFound
 from common.link import pack_bits
 from common.states import ABSENT, INSTANCE_WORDS, WORDS, InstanceState, TransferState
 from receiver import (
-    escalation,
-    forward_recalls,
-    forwarding,
     index,
-    queries,
-    recalls,
+    list_marks,
     requests,
     rows_asked,
     slide_levels,
@@ -227,7 +223,7 @@ class Worklist:
         study.tiles = sum(slot.frames or 1 for slot in images)
         cases = db.execute(rows_asked.of_cases().where(mine))
         study.transfers = [(TransferState(case.state), case.priority) for case in cases]
-        _say_what_waits(db, {key: study})
+        list_marks.say_what_waits(db, {key: study})
         return study
 
     def _all(self, db: Connection) -> list[Study]:
@@ -247,7 +243,7 @@ class Worklist:
             study.tiles += series.tiles
             if series.one is not None:
                 of_number[series.one] = study
-        _leave_out_recalled(db, studies)
+        list_marks.leave_out_recalled(db, studies)
         names = (_instances.c.institution, _instances.c.study_uid)
         held = rows_asked.held().with_only_columns(*names, func.count().label("tiles"))
         for level in db.execute(held.group_by(None).group_by(*names)):
@@ -268,7 +264,7 @@ class Worklist:
             arrived = form.state not in ABSENT
             study.total, study.tiles = study.total - 1, study.tiles - 1
             study.here, study.tiles_here = study.here - arrived, study.tiles_here - arrived
-        _say_what_waits(db, {study.row.key: study for study in studies.values()})
+        list_marks.say_what_waits(db, {study.row.key: study for study in studies.values()})
         return [study for study in studies.values() if not _past(study)]
 
     @staticmethod
@@ -278,35 +274,6 @@ class Worklist:
             return pack_bits(range(frames), frames)
         here = db.execute(select(_frames.c.frame).where(_frames.c.instance == row.id)).scalars()
         return pack_bits((frame for frame in here if frame < frames), frames)
-
-
-def _leave_out_recalled(db: Connection, studies: Mapping[tuple[str, str], Study]) -> None:
-    """Take what was taken back out of the counts."""
-    for gone in db.execute(recalls.counted()):
-        if (study := studies.get((gone.institution, gone.study_uid))) is not None:
-            study.here, study.total = study.here - gone.here, study.total - gone.total
-            study.tiles_here -= gone.tiles_here
-            study.damaged, study.tiles = study.damaged - gone.damaged, study.tiles - gone.tiles
-
-
-def _say_what_waits(db: Connection, studies: Mapping[str, Study]) -> None:
-    """Put open questions and alarms with their studies."""
-    for key, number in queries.open_ones(db).items():
-        if key in studies:
-            studies[key].queries = number
-    for key, forward in forwarding.of_list(db).items():
-        if key in studies:
-            studies[key].forward = forward
-    of_study = {(study.row.institution, study.row.study_uid): study for study in studies.values()}
-    for known, recalled in recalls.said(db).items():
-        if known in of_study:
-            of_study[known].recalled = recalled
-    for key, handed in forward_recalls.open_ones(db).items():
-        if key in studies:
-            studies[key].handed = handed
-    for key, alarm in escalation.raised(db).items():
-        if key in studies and studies[key].row.reading is None:
-            studies[key].alarm = alarm
 
 
 def _turn(row: dict[str, Any]) -> int:
