@@ -396,6 +396,7 @@ def test_a_user_name_writes_no_line_of_its_own(standing: Standing) -> None:
     assert standing.logged("forged") == 0 or "\\x0a" in standing.log(standing.log_from)
 
 
+@pytest.mark.slow
 @pytest.mark.badinput(88, "Prometheus label explosion")
 def test_what_strangers_choose_makes_no_endless_kinds(standing: Standing) -> None:
     """No page of metrics is served; what is counted by address and cause is bounded besides."""
