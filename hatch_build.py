@@ -136,7 +136,8 @@ def bill_of_materials(root: Path) -> dict[str, Any]:
     lock_file = root / SOURCE / "package-lock.json"
     lock = json.loads(lock_file.read_text("utf-8")) if lock_file.exists() else {"packages": {}}
     for path, entry in sorted(lock["packages"].items()):
-        if not path or entry.get("dev"):
+        # what is optional is for Node alone, and in no page
+        if not path or entry.get("dev") or entry.get("optional"):
             continue
         name, version = path.rpartition("node_modules/")[2], entry["version"]
         part: dict[str, Any] = {

@@ -93,6 +93,14 @@ def main() -> None:
     app(args=rest, prog_name=f"todoke {room}")
 
 
+def run() -> None:
+    """Run :func:`main`; Ctrl-C while a room is still being loaded ends in words too."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        console.interrupted()
+
+
 def _room(name: str) -> Callable[..., Any] | None:
     if name in ALONE:
         alone: Callable[..., Any] = import_module(ALONE[name]).app
@@ -107,4 +115,4 @@ def _room(name: str) -> Callable[..., Any] | None:
 
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from common.errors import TodokeError
 
@@ -44,6 +44,12 @@ def emit(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=1, default=str), flush=True)
 
 
+def interrupted() -> NoReturn:
+    """Say that Ctrl-C ended a verb; without a traceback, and with the code of shells."""
+    say("中断しました", "Interrupted")
+    raise SystemExit(130) from None
+
+
 @contextmanager
 def verb(*, as_json: bool = False) -> Iterator[None]:
     """Turn an error of the tree into its words and its exit code."""
@@ -54,3 +60,5 @@ def verb(*, as_json: bool = False) -> Iterator[None]:
             emit({"error": error.as_json()})
         print(error.words(language()), file=sys.stderr, flush=True)
         raise SystemExit(error.exit_code) from error
+    except KeyboardInterrupt:
+        interrupted()

@@ -933,6 +933,21 @@ class OwnAccount(UsageError):
     en = "You cannot change your own role or disable yourself. Ask another administrator"
 
 
+class SignInServiceAway(TodokeError):
+    number = "E-1330"
+    exit_code = 2
+    http_status = 503
+    retryable = True
+    ja = (
+        "病院の認証サービスを使えません ({cause})。利用者名とパスワードでサインインするか、"
+        "管理者に連絡してください"
+    )
+    en = (
+        "The sign-in service cannot be used ({cause}). Sign in with name and password, or ask"
+        " the administrator"
+    )
+
+
 class Claimed(TodokeError):
     number = "E-4510"
     exit_code = 2
@@ -1023,3 +1038,25 @@ class NothingToForward(UsageError):
     http_status = 409
     ja = "転送する画像がありません (取消または消去済み)。依頼側に確かめてください"
     en = "There is no image to forward (recalled or purged). Ask the requesting side"
+
+
+class VideoNotPlayed(CannotDisplay):
+    number = "E-4570"
+    ja = (
+        "この動画はブラウザで再生できない形式です ({cause})。"
+        "そのままの形で診断用ビューアへ転送してください (Shift+F)"
+    )
+    en = (
+        "This video is in a form that browsers do not play ({cause})."
+        " Forward it as it is to the certified viewer (Shift+F)"
+    )
+
+
+class DocumentNotShown(CannotDisplay):
+    number = "E-4571"
+    ja = (
+        "この文書はこの画面では表示できません ({cause})。診断用ビューアへ転送してください (Shift+F)"
+    )
+    en = (
+        "This document cannot be shown here ({cause}). Forward it to the certified viewer (Shift+F)"
+    )

@@ -53,13 +53,38 @@ class ReadingRoom:
         "STARTTLSで暗号化する。できないサーバーには渡さない",
         "By STARTTLS; a server without it gets nothing",
     )
+    smtp_tls: bool = option(
+        False,
+        "最初からTLSで接続する (465番など)。そのときSTARTTLSは使わない",
+        "By TLS from the first byte (port 465); STARTTLS is not used then",
+    )
+    smtp_user: str = option(
+        "", "そのサーバーの利用者名。空なら認証しない", "User at that server; empty: no sign-in"
+    )
+    smtp_password_file: str = option(
+        "", "そのパスワードを書いたファイル", "File that holds the password"
+    )
+    alarm_ca: str = option(
+        "",
+        "メールサーバーとWebhookの証明書を信頼するCA (PEMファイル)。空ならOSの一覧",
+        "CA that mail server and webhook are trusted by (PEM file); empty: the system's list",
+    )
     alarm_webhook: str = option(
         "",
-        "未開封を知らせるWebhook (https)。患者の情報は送らない",
-        "Webhook that is told (https); without patient data",
+        "未開封を知らせるWebhook (https)。患者の情報は送らない。"
+        "データフォルダーの webhook.key の鍵で署名する (Standard Webhooks)",
+        "Webhook that is told (https); without patient data. Signed with the key in webhook.key of"
+        " the data directory (Standard Webhooks)",
     )
     alarm_tries: int = option(
         5, "メールとWebhookを試す回数", "How often mail and webhook are tried", check_not_negative
+    )
+    forward_report_port: int = option(
+        0,
+        "転送先が保管確約 (Storage Commitment) の結果を折り返して知らせるポート。0なら開かない",
+        "Port at which targets of the hand-off report Storage Commitment by dialling back;"
+        " 0: closed",
+        check_port,
     )
     advice_text: bool = option(
         False,

@@ -104,6 +104,7 @@ def check(said: Any) -> None:
         _require(isinstance(said["prior"], dict), "prior")
         of = said["prior"].get("of")
         _require(isinstance(of, list) and len(of) <= 64 and all(map(_is_uid, of)), "prior")
+    _require(type(said.get("intraoperative", False)) is bool, "intraoperative")
     if "forms" in said:
         _check_forms(said["forms"])
 

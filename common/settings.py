@@ -46,6 +46,8 @@ from common.setting_options import (
     option,
     second_factor,
 )
+from common.sign_in_settings import SignInService
+from common.slide_settings import SlideSettings
 
 VERSION = 1
 
@@ -78,7 +80,17 @@ class Settings:
             name = f"TODOKE_{cls.room}_{row.name}".upper()
             if name in environ:
                 values[row.name] = _checked(name, row, _from_text(name, row, environ[name]))
-        return cls(**values)
+        made = cls(**values)
+        made.agree(path)
+        return made
+
+    def agree(self, path: Path) -> None:
+        """Refuse values that do not go together.
+
+        Raises
+        ------
+        SettingsError
+        """
 
     def check(self, data: Path) -> None:
         """Refuse values out of their limits, before anything is written.
@@ -89,6 +101,7 @@ class Settings:
         """
         for row in fields(self):
             _checked(data / f"{self.room}.toml", row, getattr(self, row.name))
+        self.agree(data / f"{self.room}.toml")
 
     def save(self, data: Path) -> Path:
         """Write every option with its words to ``DATA/<room>.toml``.
@@ -113,7 +126,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Receiver(ReadingRoom, Settings):
+class Receiver(SignInService, ReadingRoom, Settings):
     """The supporting side."""
 
     room: ClassVar[str] = "receiver"
@@ -218,7 +231,7 @@ class Receiver(ReadingRoom, Settings):
 
 
 @dataclass(frozen=True)
-class Sender(Settings):
+class Sender(SlideSettings, Settings):
     """The requesting side."""
 
     room: ClassVar[str] = "sender"
@@ -270,22 +283,6 @@ class Sender(Settings):
         "Most associations at a time to a partner without the asynchronous operations window;"
         " a partner may have its own number",
         check_associations,
-    )
-    send_label: bool = option(
-        False,
-        "スライドのラベル画像を送る (患者名が写ることがある)",
-        "Send the label image of slides (it may show the patient's name)",
-    )
-    send_macro: bool = option(
-        False,
-        "スライドの全体写真を送る (ラベルが写ることがある)",
-        "Send the macro photograph of slides (the label may be in it)",
-    )
-    still_metadata: bool = option(
-        True,
-        "写真のファイルを元のまま添える (場所や人名を含むことがある)。falseなら画素だけ",
-        "Send the files of photographs as they are (they may name place and person);"
-        " false: their pixels alone",
     )
     legal_basis: str = option(
         "posted",

@@ -1,4 +1,4 @@
-"""What a receiver tells of its reading room: states, words, calls, alarms; checked here."""
+"""What a receiver tells of its reading room: states, words, calls, alarms, key images; checked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ KINDS = {
     "answer": ("回答", "Answer"),
 }
 LONG, SHORT = 2000, 200  # letters of a text, and of a name
+MOST_KEYS = 2000  # key images of one reader and study
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_READER = re.compile(r"[0-9a-f]{16}", re.ASCII)  # a digest: which account, not its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,14 @@ class Tiding:
     Attributes
     ----------
     kind : str
-        ``state``, ``message``, ``call`` or ``alarm``.
+        ``state``, ``message``, ``call``, ``alarm`` or ``keys``.
     study : str
         Study Instance UID.
     said : dict
         Of a state: state, by, moment, late; of a message: message, what, answers, text, by;
-        of a call: to, by, moment; of an alarm: minutes, telephone, moment.
+        of a call: to, by, moment; of an alarm: minutes, telephone, moment;
+        of keys: reader, by, and images: all that one reader has chosen now, each with
+        ``sop`` (SOP Instance UID) and ``frame`` (1-based).
     """
 
     kind: str
@@ -108,7 +112,17 @@ def _alarm(one: dict[str, Any]) -> dict[str, Any]:
     return {"minutes": _count(one["minutes"]), "telephone": telephone, "moment": moment}
 
 
-_READ = {"state": _state, "message": _message, "call": _call, "alarm": _alarm}
+def _keys(one: dict[str, Any]) -> dict[str, Any]:
+    images = one["images"]
+    if not isinstance(images, list) or len(images) > MOST_KEYS:
+        raise ValueError
+    chosen = [{"sop": check_uid(image["sop"]), "frame": _count(image["frame"])} for image in images]
+    if not _READER.fullmatch(one["reader"]):
+        raise ValueError
+    return {"reader": one["reader"], "by": _text(one["by"], SHORT), "images": chosen}
+
+
+_READ = {"state": _state, "message": _message, "call": _call, "alarm": _alarm, "keys": _keys}
 
 
 def _time(said: Any) -> str:

@@ -140,6 +140,30 @@ def client_context(
     return context
 
 
+def public_context(authority: str = "") -> ssl.SSLContext:
+    """Return the context of a connection to a server that is no partner: mail, a webhook.
+
+    Parameters
+    ----------
+    authority : str
+        File of CA certificates (PEM) that it is trusted by; empty: those of this system.
+
+    Raises
+    ------
+    SettingsError
+        The file holds none.
+    """
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, "dicom-b12")
+    if not authority:
+        context.load_default_certs()
+        return context
+    try:
+        context.load_verify_locations(cafile=authority)
+    except (OSError, ssl.SSLError) as failure:
+        raise SettingsError(path=authority, key="CA", cause=str(failure)) from failure
+    return context
+
+
 def unverified_context() -> ssl.SSLContext:
     """Return a context that believes anybody.
 

@@ -18,6 +18,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from common import children
+
 HEAD = struct.Struct("<BQ")  # 1 = good, 0 = a cause in words; bytes that follow
 MEMORY = 3 << 30  # bytes of address space
 MOST_ANSWER = 512 << 20  # bytes
@@ -109,12 +111,13 @@ class Worker:
         if self._process is not None and self._process.poll() is not None:
             self.stop()
         if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", self.module],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
+            with children.deaf():  # it dies with us, and not before our request is answered
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", self.module],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                )
         return self._process
 
 

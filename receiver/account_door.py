@@ -22,6 +22,7 @@ from common.refusals import Refusals
 from common.web import guard
 from common.web.accounts import ABSOLUTE_SECONDS, Accounts, User
 from common.web.hosts import host_of
+from common.web.vouched import Vouched
 from receiver import index
 from receiver.replies import body_of, reply
 from receiver.viewer_services import ViewerServices
@@ -85,6 +86,7 @@ class AccountDoor:
         self.accounts = accounts
         self.factors = accounts.factors
         self.sessions = accounts.sessions
+        self.vouched = Vouched(accounts)
         # a flood of guesses must not take the threads that read frames
         self._turns = asyncio.Semaphore(HASHES)
 
@@ -204,6 +206,9 @@ class AccountDoor:
             },
         }
         words["factors"] = await asyncio.to_thread(self.factors.kinds, user.name)
+        if (service := self.services.sign_in) is not None:
+            linked = await asyncio.to_thread(self.vouched.is_linked, user.name, service.issuer)
+            words |= {"oidc": self.services.sign_in_label} if linked else {}
         return reply(request, words)
 
     async def lock(self, request: Request) -> Response:

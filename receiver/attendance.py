@@ -23,10 +23,10 @@ class Attendance:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._pages: dict[str, tuple[float, bool]] = {}
+        self._pages: dict[str, tuple[float, bool, frozenset[str] | None]] = {}
         self._lock = threading.Lock()
 
-    def heard(self, page: str, *, sound: bool) -> None:
+    def heard(self, page: str, *, sound: bool, institutions: frozenset[str] | None = None) -> None:
         """Take it that a page is alive.
 
         Parameters
@@ -35,25 +35,38 @@ class Attendance:
             What tells it from others.
         sound : bool
             Whether its alarm can be heard.
+        institutions : frozenset of str or None
+            Whose studies it shows; None: of all.
         """
         with self._lock:
-            self._pages[page] = self._clock(), sound
+            self._pages[page] = self._clock(), sound, institutions
 
     def left(self, page: str) -> None:
         """Take it that a page is gone."""
         with self._lock:
             self._pages.pop(page, None)
 
-    def somebody(self) -> bool:
-        """Tell whether some page is alive."""
-        return bool(self._alive())
+    def somebody(self, institution: str | None = None) -> bool:
+        """Tell whether some page is alive.
+
+        Parameters
+        ----------
+        institution : str, optional
+            Whose studies it must be able to show.
+        """
+        limits = self.limits()
+        return any(one is None or institution is None or institution in one for one in limits)
+
+    def limits(self) -> frozenset[frozenset[str] | None]:
+        """Return to which institutions the pages that are alive are limited; None: to none."""
+        return frozenset(limit for _, limit in self._alive())
 
     def audible(self) -> bool:
         """Tell whether some page is alive whose alarm can be heard."""
-        return any(self._alive())
+        return any(sound for sound, _ in self._alive())
 
-    def _alive(self) -> list[bool]:
+    def _alive(self) -> list[tuple[bool, frozenset[str] | None]]:
         after = self._clock() - GONE_SECONDS
         with self._lock:
             self._pages = {k: one for k, one in self._pages.items() if one[0] > after}
-            return [sound for _, sound in self._pages.values()]
+            return [(sound, limit) for _, sound, limit in self._pages.values()]

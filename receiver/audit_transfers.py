@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64decode
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from common.audit.transfers import Half, Watch
+from common.proof import jws
 from common.states import ABSENT, TransferState
 from receiver import index, statements, transfers
 from receiver.attributes import first
@@ -64,19 +65,17 @@ def _begin(db: Connection, transfer: str) -> tuple[str, Half]:
         half = _here(db, row)
         return row.institution, Half(row.opened_at, half.patient, half.study_uid, None, {})
     slots = said.get("instances") or []
-    classes = Counter(str(one.get("sop_class")) for one in slots)
+    classes = Counter(slots)
     patient = str(first(said.get("attributes") or {}, _PATIENT) or "")
     study = str(said.get("study", ""))
     return row.institution, Half(row.opened_at, patient, study, len(slots), dict(classes))
 
 
 def _opening(statement: str | None) -> dict[str, Any] | None:
-    """Return the payload of an opening; its signature was checked when it came."""
+    """Return the payload of an opening, of its instances the SOP class alone; it was checked."""
     if not statement or statement.count(".") != 2:
         return None
-    part = statement.split(".")[1]
-    found = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    return found if isinstance(found, dict) else None
+    return jws.payload(statement, lambda one: sys.intern(str(one.get("sop_class"))))
 
 
 def _end(db: Connection, transfer: str) -> Half:

@@ -10,6 +10,7 @@ from receiver import (
     keep_verbs,
     marks_verbs,
     monitor_verbs,
+    oidc_verbs,
     record_verbs,
     reporting_verbs,
     run_verbs,
@@ -30,6 +31,7 @@ marks_verbs.register(app)
 reporting_verbs.register(app)
 audit_verbs.register(app)
 app.add_typer(user_verbs.app, name="user")
+app.add_typer(oidc_verbs.app, name="oidc")
 app.add_typer(study_verbs.app, name="study")
 app.add_typer(forward_verbs.app, name="forward")
 app.add_typer(monitor_verbs.app, name="monitor")

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, and_, func, or_, select
 from common import request
 from common.states import InstanceState
 from receiver import index
+from receiver.stored import NOT_RECALLED
 
 CAUSES = {
     "incomplete": ("揃っていません", "incomplete"),
@@ -33,9 +34,12 @@ class Counted:
 def count(db: Connection, study: Row[Any]) -> Counted:
     """Count the images of a study; request forms are none, and a slide level is one.
 
+    What its sender took back does not count.
+
     A level that is filled frame by frame counts as here once every frame is.
     """
     mine = and_(
+        NOT_RECALLED,
         _instances.c.institution == study.institution,
         _instances.c.study_uid == study.study_uid,
         _instances.c.sop_class != request.PDF,

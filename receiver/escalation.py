@@ -8,9 +8,9 @@ nothing is forgotten over a restart.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -20,8 +20,9 @@ from sqlalchemy import Connection, Row, insert, select, update
 from common import request
 from common.reading_settings import ReadingRoom
 from common.states import TransferState
-from receiver import index, tidings
+from receiver import index, requests, tidings
 from receiver.index import Index
+from receiver.rounds import Rounds
 from receiver.telling import Told
 
 log = logging.getLogger("todoke.escalation")
@@ -60,34 +61,35 @@ class Escalation:
         self.note = note
         self._clock = clock
         self._tries: dict[tuple[str, str, str], int] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="escalation", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End, waiting for the look under way."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(LOOK):
-            try:
-                self.look()
-            except Exception as failure:  # an alarm that fails must not end the next
-                log.error("escalation: %s", type(failure).__name__)
+        self.rounds = Rounds("escalation", self.look, LOOK, database, note)
 
     def look(self) -> None:
-        """Raise what is due, and tell what is owed."""
+        """Raise what is due, and tell what is owed; one that fails holds up no other.
+
+        Raises
+        ------
+        Exception
+            The first that came up, once all the others were seen to.
+        """
         moment = self._clock()
+        failures: list[Exception] = []
         with self.index.read() as db:
-            due = [one for row in db.execute(_waiting()) for one in self._due(db, row, moment)]
-        for row, step, minutes in due:
-            self._raise(row, step, minutes, moment)
-        self._tell_owed()
+            rows = db.execute(_waiting()).all()
+        for row in rows:
+            try:
+                with self.index.read() as db:
+                    due = self._due(db, row, moment)
+                for _, step, minutes in due:
+                    self._raise(row, step, minutes, moment)
+            except Exception as failure:
+                log.error("study %s: not escalated: %s", row.key, type(failure).__name__)
+                failures.append(failure)
+        try:
+            self._tell_owed()
+        except Exception as failure:
+            failures.append(failure)
+        if failures:
+            raise failures[0]
 
     def _due(
         self, db: Connection, row: Row[Any], moment: datetime
@@ -95,12 +97,14 @@ class Escalation:
         asked = json.loads(row.request)
         if request.is_prior(asked):
             return []
+        # more images of a study never make its alarm slower than what was asked of it
+        told = requests.of_studies(db, row.key).get((row.institution, row.study_uid), {})
         minutes = int((moment - datetime.fromisoformat(row.opened_at)).total_seconds() // 60)
         mine = (_alarms.c.study == row.key) & (_alarms.c.since == row.opened_at)
         raised = set(db.execute(select(_alarms.c.step).where(mine)).scalars())
         return [
             (row, step, minutes)
-            for step, bound in enumerate(self.bounds(asked), SECOND_READER)
+            for step, bound in enumerate(self.bounds(asked | told), SECOND_READER)
             if step not in raised and minutes >= bound
         ]
 
@@ -152,7 +156,8 @@ class Escalation:
         if tell is None:
             return True  # switched off since
         try:
-            tell(Told(row.study, row.minutes, self.settings.telephone))
+            number = hashlib.sha256(f"{row.study} {row.since}".encode()).hexdigest()[:32]
+            tell(Told(row.study, row.minutes, self.settings.telephone, number))
         except Exception as failure:  # a mail server may raise anything
             key = row.study, row.since, way
             self._tries[key] = self._tries.get(key, 0) + 1

@@ -35,7 +35,7 @@ from common.proof.identity import Node
 from common.proof.leaves import Leaves
 from common.proof.record import Anchor, AnchorCountersignature, Countersignature, Record
 from common.states import TransferState
-from receiver import evidence_files, index, statements, transfers
+from receiver import evidence_files, index, recalls, statements, transfers
 from receiver.index import Index
 
 _records, _anchors = index.evidence, index.anchors
@@ -347,21 +347,18 @@ class Evidence:
 
     # -- what else the link asks ----------------------------------------------
 
-    def recall(self, partner: Any, transfer: str) -> None:
+    def recall(self, partner: Any, transfer: str, by: str, reason: str = "") -> None:
         """Hide a transfer that its sender takes back; nothing is deleted."""
         with self.index.write() as db:
             row = transfers.owned(db, transfer, partner.code)
             if row.state == TransferState.RECALLED:
                 return
             try:
-                transfers.set_state(db, row, TransferState.RECALLED)
+                studies = recalls.recall(db, row, by, reason)
             except UsageError as failure:
                 raise ProtocolError(cause="state") from failure
-            table = index.studies
-            mine = select(table.c.key).where(table.c.transfer == row.id)
-            for key in db.execute(mine).scalars().all():
-                index.announce(db, "study", key)
-        self.note("recalled", institution=partner.code, transfer=transfer)
+        of = {"institution": partner.code, "transfer": transfer}
+        self.note("recalled", **of, studies=",".join(studies))
 
     def standing(self, institution: str) -> dict[str, Any]:
         """Return how many records of a sender are here, how many countersigned, and the last."""

@@ -29,7 +29,8 @@ _READ = """
 #: All that :func:`read` looks at.
 TAGS = _READ.split()
 
-ENCODED_AGAIN = "encoded again"  # as a sender of todoke puts it in DerivationDescription
+# as a sender of todoke puts it in DerivationDescription
+ENCODED_AGAIN, ENCODED_WITH_LOSS = "encoded again", "encoded again with loss"
 
 #: What a row of the index must hold here; never the blobs.
 LIGHT = (
@@ -74,6 +75,10 @@ class Facts:
         What the glass is called, of an image of a slide (0040,0512).
     planes : int or None
         Focal planes (0048,0303).
+    ratio : float or None
+        Of the last coding with loss (0028,2112).
+    reencoded, recoded : bool
+        A slide's tiles were coded again by the sender, and with loss.
     burned : str or None
         Text that may name the patient stands in the pixels: an id of
         `common.dicom.burned_in`.
@@ -100,6 +105,7 @@ class Facts:
     ratio: float | None = None
     scanner: str | None = None
     reencoded: bool = False
+    recoded: bool = False
     test: bool = False
     concatenation: str | None = None
     part: int | None = None
@@ -189,10 +195,11 @@ def read(model: dict[str, Any]) -> Facts:
         samples=_whole(model, "00280002"),
         bits=_whole(model, "00280101"),
         planar=_whole(model, "00280006"),
-        ratio=_number(_value(model, "00282112")),
+        ratio=_number(_value(model, "00282112", -1)),
         scanner=" ".join(filter(None, (_text(model, "00080070"), _text(model, "00081090"))))
         or None,
         reencoded=ENCODED_AGAIN in (_text(model, "00082111") or ""),
+        recoded=ENCODED_WITH_LOSS in (_text(model, "00082111") or ""),
         test=_text(model, "00110010") == "TODOKE 1.0",
         concatenation=_text(model, "00209161"),
         part=_whole(model, "00209162"),

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from common.errors import UsageError
-from receiver import forward_targets, forwarding
+from receiver import forward_recalls, forward_targets, forwarding
 from receiver.forwarding import Forwarding
 from receiver.reading_routes import address, person
 from receiver.replies import body_of, reply
@@ -46,9 +46,23 @@ def routes(services: ViewerServices) -> list[BaseRoute]:
         )
         return JSONResponse({"id": made}, 201)
 
+    async def settled(request: Request) -> Response:
+        """Keep that what was taken back is seen to at the target."""
+        await asyncio.to_thread(
+            forward_recalls.settle,
+            services.index,
+            request.path_params["forward"],
+            person(request),
+            services.note,
+            study=request.path_params["key"],
+            address=address(request),
+        )
+        return Response(status_code=204)
+
     one = "/api/studies/{key}/forwards"
     return [
         Route("/api/forward-targets", targets, methods=["GET"]),
         Route(one, of_study, methods=["GET"]),
         Route(one, ask, methods=["POST"]),
+        Route(one + "/{forward}/settled", settled, methods=["POST"]),
     ]

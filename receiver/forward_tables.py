@@ -44,8 +44,8 @@ def agreed(metadata: MetaData) -> tuple[Table, Table]:
     return targets, rules
 
 
-def forwards(metadata: MetaData) -> tuple[Table, Table, Table]:
-    """Return the tables of forwards, of their instances, and of their receipts."""
+def forwards(metadata: MetaData) -> tuple[Table, Table, Table, Table]:
+    """Return the tables of forwards, of their instances, receipts and commitments."""
     made = Table(
         "forwards",
         metadata,
@@ -88,4 +88,17 @@ def forwards(metadata: MetaData) -> tuple[Table, Table, Table]:
         Column("at", String(32), nullable=False),
         Index("forward_receipts_of", "forward"),
     )
-    return made, items, receipts
+    commits = Table(
+        "forward_commits",
+        metadata,
+        Column("uid", String(64), primary_key=True),  # Transaction UID
+        Column("forward", String(32), ForeignKey("forwards.id"), nullable=False),
+        Column("part", Integer, nullable=False),
+        Column("instances", Text, nullable=False),  # JSON: [SOP class, SOP instance] pairs
+        Column("at", String(32), nullable=False),
+        Column("refused", Integer),  # status of the response; -1: the service is not offered
+        Column("failed", Text),  # JSON: reason by instance; None: no report
+        Column("reported_at", String(32)),
+        Index("forward_commits_of", "forward"),
+    )
+    return made, items, receipts, commits

@@ -183,11 +183,39 @@ def list_(data: Data = None, as_json: Json = False) -> None:
         lang = console.language()
         for one in found:
             why = f"  {one['error'][lang]}" if one["error"] else ""
-            taken = ("  依頼側が取消済み" if lang == "ja" else "  recalled since") * one["recalled"]
+            count = one["recalled"]
+            gone = f"取消 {count}枚" if lang == "ja" else f"{count} recalled since"
+            taken = f"  {gone} {' '.join(filter(None, one['settled'] or ()))}" if count else ""
             console.tell(
                 f"{one['at'][:16]}  {one['study'][:8]}  {one['target']}"
-                f"  {one[f'state_{lang}']} {one['sent']}/{one['total']}{taken}{why}"
+                f"  {one[f'state_{lang}']} {one['sent']}/{one['total']}{_kept(one)}{taken}{why}"
             )
+
+
+def _kept(one: dict[str, Any]) -> str:
+    """Say what the target promised (PS3.4 annex J)."""
+    kept = one["commitment"]
+    if kept is None:
+        return ""
+    count = f" {kept['failed']}" if kept["failed"] else ""
+    return f"  {kept[f'state_{console.language()}']}{count}"
+
+
+@app.command()
+def settle(
+    forward: Annotated[str, typer.Argument(help="転送の番号 / id of the forward")],
+    by: By = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """取消済みの画像を転送先で処置したと記録する / what was recalled is seen to at the target."""
+    from receiver import forward_recalls
+    from receiver.standings import Person
+
+    with console.verb(as_json=as_json), _room(data) as (index, note):
+        forward_recalls.settle(index, forward, Person(operator(by)), note)
+        if as_json:
+            console.emit({"settled": forward})
 
 
 @app.command()

@@ -14,13 +14,13 @@ import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Row
 
 from common import durable, tls
-from common.dicom import digest
-from common.dicom.association import Context, Outgoing, Requestor
+from common.dicom import commitment, digest
+from common.dicom.association import Context, NormalizedRequestor, Outgoing, Requestor
 from common.dicom.outlay import Pieces
 from common.errors import (
     ForwardedDiffers,
@@ -34,6 +34,7 @@ from receiver.forward_targets import Target
 from receiver.store import Store
 
 log = logging.getLogger("todoke.forward")
+Kind = TypeVar("Kind", bound=Requestor)
 CONTEXTS = 128  # presentation contexts of one association, PS3.8 table 9-18
 
 
@@ -117,7 +118,7 @@ class ByDicom:
         for start in range(0, len(contexts), CONTEXTS):
             some = contexts[start : start + CONTEXTS]
             among = [r for r in rows if Context(r.sop_class, r.transfer_syntax) in some]
-            with self._associated(target, some) as association:
+            with self._associated(target, some, Requestor) as association:
                 facts |= {
                     "implementation": association.peer.implementation_version,
                     "tls": association.peer.tls_version,
@@ -129,18 +130,34 @@ class ByDicom:
                     asked = outcome.error is None or not isinstance(outcome.error, ImageDamaged)
                     yield Answer(row, outcome.status if asked else None, outcome.error)
 
-    def _associated(self, target: Target, contexts: Sequence[Context]) -> Requestor:
+    def commitment(self, target: Target) -> NormalizedRequestor:
+        """Return an association to ask for Storage Commitment on (PS3.4 annex J).
+
+        Raises
+        ------
+        PeerError
+        """
+        return self._associated(target, commitment.CONTEXTS, NormalizedRequestor, window=1)
+
+    def _associated(
+        self,
+        target: Target,
+        contexts: Sequence[Context],
+        kind: type[Kind],
+        window: int = 32,
+    ) -> Kind:
         context = None
         if target.ca is not None:
             own = self._node.credentials
             context = tls.client_context(own, [target.ca], profile=self._profile)
-        return Requestor.open(
+        return kind.open(
             (str(target.host), int(target.port or 0)),
             tls=context,
             server_hostname=target.host if context else None,
             calling_aet=self._aet,
             called_aet=str(target.aet),
             contexts=contexts,
+            window=window,
         )
 
     def _outgoing(self, row: Row[Any]) -> Outgoing:

@@ -7,7 +7,6 @@ has not answered for.  An instance may go out twice then, never not at all.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -30,13 +29,22 @@ from common.proof import jws
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Receiver
-from receiver import forward_rules, forward_targets, index, repairs, standings
+from receiver import (
+    forward_commits,
+    forward_recalls,
+    forward_rules,
+    forward_targets,
+    index,
+    repairs,
+    standings,
+)
 from receiver import forwarding as hand_off
 from receiver.changes import Changes
 from receiver.forward_targets import Target
 from receiver.forward_ways import Answer, ByDicom, ByFolder, Way, is_final
 from receiver.forwarding import DONE, FAILED, REFUSED, SENDING, SENT, WAITING, Forwarding, Item
 from receiver.index import Index
+from receiver.rounds import Rounds
 from receiver.store import Store
 
 log = logging.getLogger("todoke.forward")
@@ -80,9 +88,13 @@ class Forwarder:
         self.sign = sign
         self.note = note
         self.rules = rules
+        self.commits: forward_commits.Commits | None = None
+        self.trail: audit.Trail | None = None
         self._clock = clock
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="forwarder", daemon=True)
+        self._news = True
+        self._changes: list[Changes] = []
+        self.rounds = Rounds("forwarder", self._round, LOOK, database, self._said, ending=ENDING)
+        self._stop = self.rounds.stopping
 
     @classmethod
     def of(cls, database: Index, data: Path, settings: Receiver) -> Forwarder:
@@ -95,29 +107,27 @@ class Forwarder:
         }
         said = {"receiver": node.institution.code}
         rules = forward_rules.Rules(database, store.root, Forwarding(database, trail.note))
-        return cls(database, ways, lambda words: jws.sign(said | words, node), trail.note, rules)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+        made = cls(database, ways, lambda words: jws.sign(said | words, node), trail.note, rules)
+        dials = ByDicom(store, node, settings.aet, settings.profile).commitment
+        made.trail = trail
+        made.commits = forward_commits.Commits(database, dials, made.sign, made._said, made._stop)
+        return made
 
     def stop(self) -> None:
         """End after the instance under way, or leave it: what is not written goes out again."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(ENDING)
-
-    def _run(self) -> None:
-        changes = Changes(self.index)
-        try:
-            while not self._stop.is_set():
-                try:
-                    self.look(news=changes.seen())
-                except Exception as failure:  # one that fails must not end the next
-                    log.error("forwarder: %s", type(failure).__name__)
-                self._stop.wait(LOOK)
-        finally:
+        self.rounds.stop()
+        for changes in self._changes:
             changes.close()
+
+    def _said(self, event: str, **facts: Any) -> None:
+        self.note(event, **facts)
+
+    def _round(self) -> None:
+        if not self._changes:
+            self._changes.append(Changes(self.index))
+        self._news |= self._changes[0].seen()
+        self.look(news=self._news)
+        self._news = False  # after a look that failed it is looked at again
 
     def look(self, *, news: bool = True) -> None:
         """Ask for what rules say, and carry out what is due.
@@ -127,6 +137,8 @@ class Forwarder:
         news : bool
             Whether the index may have changed since the last look.
         """
+        if news:
+            forward_recalls.look(self.index, self.note)
         if news and self.rules is not None:
             self.rules.look()
         now = self._stamp()
@@ -138,6 +150,8 @@ class Forwarder:
             if self._stop.is_set():
                 return
             self._hand_off(row)
+        if self.commits is not None:
+            self.commits.look(self._clock())
 
     def _stamp(self, later: float = 0) -> str:
         moment = self._clock() + timedelta(seconds=later)
@@ -175,6 +189,7 @@ class Forwarder:
     ) -> TodokeError | None:
         """Send instances; return what ended it before its end, or a reason to try again."""
         kept: list[Item] = []
+        asked = {one.id for one in going}
         since = time.monotonic()
         error: TodokeError | None = None
         try:
@@ -189,6 +204,8 @@ class Forwarder:
                 if len(kept) >= TOGETHER or time.monotonic() - since > AT_MOST:
                     self._keep(row, kept)
                     kept, since = [], time.monotonic()
+                    if asked & forward_recalls.among(self.index, row.study):
+                        break  # its sender took some of it back meanwhile
                 if self._stop.is_set():
                     break
         except TodokeError as failure:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, or_,
 
 from common.errors import NoTestForwarded, NothingToForward, TodokeError
 from common.states import InstanceState, TransferState
-from receiver import forward_targets, index, standings
+from receiver import forward_commits, forward_recalls, forward_targets, index, standings
 from receiver.attributes import TEST
 from receiver.index import Index
 from receiver.standings import Person
@@ -79,6 +79,8 @@ class Item:
 def of_study(database: Index, key: str) -> list[dict[str, Any]]:
     """Return the hand-offs of a study, the newest first.
 
+    ``to_settle`` is the number of images that were taken back since, and are at the target.
+
     Raises
     ------
     NotFound
@@ -89,7 +91,14 @@ def of_study(database: Index, key: str) -> list[dict[str, Any]]:
         rows = db.execute(mine.order_by(_forwards.c.at.desc())).all()
         counted = select(_receipts.c.forward, func.count()).group_by(_receipts.c.forward)
         receipts = {name: count for name, count in db.execute(counted)}
-    return [words(row) | {"receipts": receipts.get(row.id, 0)} for row in rows]
+        commits = forward_commits.standings(db, rows)
+        back = {one["forward"]: one for one in forward_recalls.open_ones(db).get(key, ())}
+    return [
+        words(row)
+        | {"receipts": receipts.get(row.id, 0), "commitment": commits.get(row.id)}
+        | {"to_settle": back[row.id]["instances"] if row.id in back else 0}
+        for row in rows
+    ]
 
 
 def of_list(db: Connection) -> dict[str, dict[str, Any]]:
@@ -107,18 +116,31 @@ def of_list(db: Connection) -> dict[str, dict[str, Any]]:
 def every(database: Index) -> list[dict[str, Any]]:
     """Return every hand-off, the newest first, without patient data.
 
-    Of a study that its sender took back meanwhile ``recalled`` is true: the target still
-    has it, and somebody must see to it there.
+    ``recalled`` says how many of the images that the target took their sender took back
+    since: it still has them, and ``settled`` who saw to it there, and when.
     """
+    taken_back = (
+        select(func.count())
+        .select_from(_items)
+        .join(_instances, _instances.c.id == _items.c.instance)
+        .join(_transfers, _transfers.c.id == _instances.c.transfer)
+        .where(_items.c.forward == _forwards.c.id, _items.c.state == SENT)
+        .where(_transfers.c.state == TransferState.RECALLED)
+        .correlate(_forwards)
+        .scalar_subquery()
+    )
     with database.read() as db:
-        query = (
-            select(_forwards, _transfers.c.state.label("transfer_state"))
-            .outerjoin(_studies, _studies.c.key == _forwards.c.study)
-            .outerjoin(_transfers, _transfers.c.id == _studies.c.transfer)
-        )
+        query = select(_forwards, taken_back.label("taken_back"))
         rows = db.execute(query.order_by(_forwards.c.at.desc())).all()
-    recalled = TransferState.RECALLED
-    return [words(row) | {"recalled": row.transfer_state == recalled} for row in rows]
+        seen = db.execute(select(index.recalled_forwards).order_by(index.recalled_forwards.c.at))
+        settled = {row.forward: [row.settled_by, row.settled_at] for row in seen}
+        commits = forward_commits.standings(db, rows)
+    return [
+        words(row)
+        | {"recalled": row.taken_back, "settled": settled.get(row.id)}
+        | {"commitment": commits.get(row.id)}
+        for row in rows
+    ]
 
 
 def words(row: Row[Any]) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """The receiver's index: which partner sent what, and how far it has got.
 
-Tables in SQLAlchemy Core, so that the same statements run on SQLite (default)
-and PostgreSQL.  On SQLite every connection is in WAL with synchronous FULL, and
-SQLite's answers are checked.  A study is known by *institution and* Study
-Instance UID: two institutions never share a row, whatever their identifiers.
+Tables in SQLAlchemy Core, so that the same statements run on SQLite (default) and PostgreSQL.
+On SQLite every connection is in WAL with synchronous FULL, and SQLite's answers are checked.
+A study is known by *institution and* UID: two institutions never share a row.
 """
 
 from __future__ import annotations
@@ -264,11 +263,12 @@ requests = request_tables.define(metadata)
 reader_marks = marks_tables.define(metadata)
 standings, reading_steps = reading_tables.states(metadata)
 messages, calls, alarms, tidings = reading_tables.words(metadata)
-slide_marks, rescans = slide_tables.define(metadata)
+recalls, recalled_forwards = reading_tables.recalls(metadata)
+slide_marks, rescans, label_checks = slide_tables.define(metadata)
 purges = purge_tables.define(metadata)
 monitor_checks = monitor_tables.define(metadata)
 forward_targets, forward_rules = forward_tables.agreed(metadata)
-forwards, forward_items, forward_receipts = forward_tables.forwards(metadata)
+forwards, forward_items, forward_receipts, forward_commits = forward_tables.forwards(metadata)
 
 #: How far work has come that goes on after a restart, by its name.
 marks = Table(

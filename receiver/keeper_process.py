@@ -9,12 +9,14 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common import audit, console, logs
 from common.audit.minding import Minder
 from common.errors import StorageError
 from common.proof.identity import Node
 from common.proof.role import Role
+from common.refusals import Refusals
 from common.settings import Receiver
 from common.space import MIB
 from receiver import index
@@ -30,6 +32,9 @@ from receiver.record_watch import RecordWatch
 from receiver.records import Records
 from receiver.scrub import MARK, Pace, Scrub
 from receiver.store import Store
+
+if TYPE_CHECKING:
+    from receiver.doors.commit_reports import ReportDoor
 
 log = logging.getLogger("todoke.keeper")
 ROUND = 1.0  # seconds between two looks, where nothing is to be read
@@ -117,6 +122,27 @@ class Keeper:
         return True
 
 
+def report_door(
+    data: Path, known: Index, settings: Receiver, forwarder: Forwarder
+) -> ReportDoor | None:
+    """Open the door for targets that report by dialling back, where the site names a port."""
+    if not settings.forward_report_port or forwarder.commits is None or forwarder.trail is None:
+        return None
+    from receiver.doors.commit_reports import ReportDoor
+
+    door = ReportDoor(
+        known,
+        Node.load(data, Role.SUPPORTER),
+        forwarder.commits,
+        Refusals(forwarder.trail, door="forward-report"),
+        (settings.bind, settings.forward_report_port),
+        aet=settings.aet,
+        profile=settings.profile,
+    )
+    door.start()
+    return door
+
+
 def serve(data: Path) -> None:
     """Keep until told to stop."""
     stop = threading.Event()
@@ -131,9 +157,12 @@ def serve(data: Path) -> None:
     minder = Minder(Node.load(data, Role.SUPPORTER), settings, transfers.look)
     minder.start()
     forwarder = Forwarder.of(known, data, settings)
-    forwarder.start()
+    forwarder.rounds.start()
+    door = report_door(data, known, settings, forwarder)
     console.tell("ready")
     keeper.run()
+    if door is not None:
+        door.stop()
     forwarder.stop()
     minder.stop()
     transfers.close()

@@ -31,19 +31,25 @@ class Live:
 
     def __init__(self, database: Index) -> None:
         self.index = database
-        self._listeners: set[asyncio.Queue[str | None]] = set()
+        self._listeners: dict[asyncio.Queue[str | None], Callable[[str], bool]] = {}
         self._task: asyncio.Task[None] | None = None
 
-    async def listen(self, still_welcome: Callable[[], object]) -> AsyncIterator[str]:
+    async def listen(
+        self,
+        still_welcome: Callable[[], object],
+        sees: Callable[[str], bool] = lambda _key: True,
+    ) -> AsyncIterator[str]:
         """Yield the lines of one event stream.
 
         Parameters
         ----------
         still_welcome : callable
             Asked at each heartbeat; raises a TodokeError when the session has ended.
+        sees : callable
+            Whether news of a study, by its key, is for this listener.
         """
         queue: asyncio.Queue[str | None] = asyncio.Queue(WAITING)
-        await self._join(queue)
+        await self._join(queue, sees)
         try:
             yield _event("heartbeat", {"server_time": index.now()})
             while True:
@@ -61,14 +67,14 @@ class Live:
         finally:
             self._leave(queue)
 
-    async def _join(self, queue: asyncio.Queue[str | None]) -> None:
-        self._listeners.add(queue)
+    async def _join(self, queue: asyncio.Queue[str | None], sees: Callable[[str], bool]) -> None:
+        self._listeners[queue] = sees
         if self._task is None or self._task.done():
             last = self._last_id()
             self._task = asyncio.create_task(self._watch(last))
 
     def _leave(self, queue: asyncio.Queue[str | None]) -> None:
-        self._listeners.discard(queue)
+        self._listeners.pop(queue, None)
         if not self._listeners and self._task is not None:
             self._task.cancel()
             self._task = None
@@ -95,9 +101,9 @@ class Live:
             rows = db.execute(query).all()
         for row in rows:
             news = _event(row.kind, {"key": row.study, **json.loads(row.data)})
-            for queue in list(self._listeners):
-                if not _put(queue, news):
-                    self._listeners.discard(queue)
+            for queue, sees in list(self._listeners.items()):
+                if sees(row.study) and not _put(queue, news):
+                    del self._listeners[queue]
         return rows[-1].id if rows else last
 
 

@@ -2,7 +2,8 @@
 
 They belong to the account and to the patient.  A row is read by reader *and*
 study; and where the study says another patient than when the marks were made,
-they are not given out: they are not of these images.
+they are not given out: they are not of these images.  Which images a reader has
+chosen as key images is told to the requesting side; marks are not.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from starlette.routing import Route
 
 from common.errors import NotFound, UsageError
 from common.web import guard
-from receiver import index
+from receiver import index, tidings
 from receiver.index import Index
 from receiver.replies import body_of, reply
 from receiver.viewer_services import ViewerServices
@@ -77,8 +78,16 @@ class ReaderMarks:
         content: dict[str, Any] = json.loads(row.content)
         return content
 
-    def keep(self, reader: str, key: str, given: dict[str, Any]) -> Kept:
+    def keep(self, reader: str, key: str, given: dict[str, Any], display: str = "") -> Kept:
         """Keep what a reader has marked, in the place of what was kept before.
+
+        Key images other than before are news for the requesting side, in the same
+        transaction.
+
+        Parameters
+        ----------
+        display : str
+            The reader's name on screens, which the requesting side is told.
 
         Raises
         ------
@@ -95,6 +104,7 @@ class ReaderMarks:
         at = index.now()
         with self.index.write() as db:
             mine = (_table.c.reader == reader) & (_table.c.study == key)
+            before = db.execute(select(_table.c.content).where(mine)).scalar()
             db.execute(delete(_table).where(mine))
             db.execute(
                 insert(_table).values(
@@ -106,10 +116,19 @@ class ReaderMarks:
                     at=at,
                 )
             )
+            if content["keys"] != json.loads(before or '{"keys": []}')["keys"]:
+                of = study["institution"]["code"], study["study_uid"]
+                said = {"reader": _account(reader), "by": display or reader}
+                tidings.tell(db, *of, "keys", **said, images=content["keys"])
         return Kept(reader, key, len(content["marks"]), len(content["keys"]), at)
 
     def _patient(self, key: str) -> str:
         return _digest(self.worklist.study(key))
+
+
+def _account(reader: str) -> str:
+    """Return which account it is for a side that need not know how it signs in."""
+    return hashlib.sha256(f"reader {reader}".encode()).hexdigest()[:16]
 
 
 def kept(known: Index) -> list[Kept]:
@@ -186,14 +205,14 @@ def routes(services: ViewerServices, worklist: Worklist) -> list[Route]:
         return reply(request, found)
 
     async def write(request: Request) -> Response:
-        reader = guard.signed_in(request.scope).name
+        user = guard.signed_in(request.scope)
         body = await body_of(request, BODY_LIMIT)
         key = request.path_params["key"]
-        told = await asyncio.to_thread(marks.keep, reader, key, body)
+        told = await asyncio.to_thread(marks.keep, user.name, key, body, user.display)
         address = request.client.host if request.client else ""
         services.note(
             "marks-saved",
-            user=reader,
+            user=user.name,
             address=address,
             outcome="ok",
             **{name: part for name, part in asdict(told).items() if name not in ("reader", "at")},

@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from common.errors import OwnAccount
+from common.errors import OwnAccount, UsageError
 from common.web import guard
 from common.web.accounts import Accounts
+from receiver import sight
 from receiver.account_door import address_of, text
 from receiver.replies import body_of, reply
 from receiver.viewer_services import ViewerServices
@@ -26,6 +27,7 @@ def routes(services: ViewerServices, accounts: Accounts) -> list[BaseRoute]:
         rows = await asyncio.to_thread(accounts.names)
         sessions = await asyncio.to_thread(accounts.sessions.of)
         words = {"people": rows, "sessions": sessions, "least": accounts.least}
+        words["partners"] = await asyncio.to_thread(sight.partners, services.index)
         return reply(request, words)
 
     async def add(request: Request) -> Response:
@@ -44,8 +46,8 @@ def routes(services: ViewerServices, accounts: Accounts) -> list[BaseRoute]:
             if not own and name == guard.signed_in(request.scope).name:
                 raise OwnAccount
             await asyncio.to_thread(to, name, body)
-            role = {"role": body["role"]} if what == "role" else {}
-            await noted(request, name, what, **role)
+            said = {what: body[what]} if what in ("role", "institutions") else {}
+            await noted(request, name, what, **said)
             return Response(status_code=204)
 
         return answer
@@ -55,8 +57,12 @@ def routes(services: ViewerServices, accounts: Accounts) -> list[BaseRoute]:
         words = {"user": user, "address": address_of(request), "of": of, "what": what}
         await asyncio.to_thread(services.note, "account", **words, **facts, outcome="ok")
 
+    def limited(name: str, body: dict[str, Any]) -> None:
+        sight.limit(accounts, services.index, name, _codes(body))
+
     table = {
         "role": change("role", lambda name, body: accounts.set_role(name, text(body, "role"))),
+        "institutions": change("institutions", limited),
         "disable": change("disabled", lambda name, _: accounts.disable(name)),
         "reset": change("reset", lambda name, _: accounts.reset(name), own=True),
         "password": change(
@@ -72,3 +78,18 @@ def routes(services: ViewerServices, accounts: Accounts) -> list[BaseRoute]:
             for what, to in table.items()
         ),
     ]
+
+
+def _codes(body: dict[str, Any]) -> list[str] | None:
+    """Return the institutions that a request names; None, said so, for no limit.
+
+    Raises
+    ------
+    UsageError
+    """
+    given = body.get("institutions", "")
+    if given is None:
+        return None
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise UsageError(cause="institutions")
+    return given

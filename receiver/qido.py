@@ -57,7 +57,7 @@ class Qido:
         return await self._answer(request, self._instances)
 
     async def _answer(self, request: Request, search: Search) -> Response:
-        address = Address.of(request.path_params)
+        address = Address.of(request)
         query = read_query(request.query_params.multi_items())
         base = f"{request.url.scheme}://{request.url.netloc}/dicomweb/at/"
         found = await asyncio.to_thread(search, address, query, base)
@@ -82,6 +82,8 @@ class Qido:
         asked = select(_studies).order_by(_studies.c.changed_at.desc(), _studies.c.key)
         if address.institution is not None:
             asked = asked.where(_studies.c.institution == address.institution)
+        if address.among is not None:
+            asked = asked.where(_studies.c.institution.in_(address.among))
         if address.study is not None:
             asked = asked.where(_studies.c.study_uid == address.study)
         rows: list[Any] = list(db.execute(asked))

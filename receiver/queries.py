@@ -81,17 +81,12 @@ class Queries:
             raise UsageError(cause="kind")
         if kind == "advice" and not self.advice:
             raise AdviceSwitchedOff
-        said = {"kind": kind, "text": checked(text), "by": who.name, "display": who.shown}
         with self.index.write() as db:
-            study = standings.known(db, key)
             if (kind == "answer") != (answers is not None):
                 raise UsageError(cause="answers")
             if answers is not None:
                 _asked(db, key, answers, "in")
-            made = _keep(db, study, "out", secrets.token_hex(16), answers, said)
-            told = {"message": made, "what": kind, "text": said["text"], "by": who.shown}
-            told |= {"answers": answers or ""}
-            tidings.tell(db, study.institution, study.study_uid, "message", **told)
+            made = say(db, key, who, kind, text, answers)
         event = EVENTS.get(kind, "query-sent")
         facts = {"study": key, "outcome": "ok", "message": made, "what": kind}
         self.note(event, user=who.name, address=address, **facts)
@@ -104,6 +99,24 @@ class Queries:
             mine = _messages.c.study == key
             rows = db.execute(select(_messages).where(mine).order_by(_messages.c.at)).all()
         return [dict(row._mapping) for row in rows]
+
+
+def say(
+    db: Connection, key: str, who: Person, kind: str, text: str, answers: str | None = None
+) -> str:
+    """Keep words of a reader and tell its sender, in a transaction of the caller; their id.
+
+    Raises
+    ------
+    NotFound, UsageError
+    """
+    said = {"kind": kind, "text": checked(text), "by": who.name, "display": who.shown}
+    study = standings.known(db, key)
+    made = _keep(db, study, "out", secrets.token_hex(16), answers, said)
+    told = {"message": made, "what": kind, "text": said["text"], "by": who.shown}
+    told |= {"answers": answers or ""}
+    tidings.tell(db, study.institution, study.study_uid, "message", **told)
+    return made
 
 
 def take(db: Connection, institution: str, said: Any) -> None:

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from common.errors import CallNotSaid, SecondAnswer, UsageError
 from common.web import guard
-from receiver import index
+from receiver import index, sight
 from receiver.attendance import Attendance
 from receiver.queries import Queries
 from receiver.replies import body_of, reply
@@ -137,5 +137,6 @@ class _Door:
         if said.get("gone") is True:
             self.attendance.left(page)
         else:
-            self.attendance.heard(page, sound=said.get("sound") is True)
+            sound, limit = said.get("sound") is True, sight.institutions(request.scope)
+            self.attendance.heard(page, sound=sound, institutions=limit)
         return JSONResponse({"server_time": index.now()})

@@ -1,4 +1,4 @@
-"""The index's tables of what readers do: how far each study is, what is said both ways."""
+"""The index's tables of what readers do, what is said both ways, and what was taken back."""
 
 from __future__ import annotations
 
@@ -37,6 +37,31 @@ def states(metadata: MetaData) -> tuple[Table, Table]:
         RowIndex("reading_steps_of", "study"),
     )
     return standings, steps
+
+
+def recalls(metadata: MetaData) -> tuple[Table, Table]:
+    """Return the table of what senders took back, and that of targets that have it already."""
+    taken = Table(
+        "recalls",
+        metadata,
+        Column("transfer", String(32), ForeignKey("transfers.id"), primary_key=True),
+        Column("by", Text, nullable=False),  # a person of the requesting side
+        Column("reason", Text, nullable=False),  # empty from a sender that says none
+        Column("at", String(32), nullable=False),
+    )
+    handed = Table(
+        "recalled_forwards",
+        metadata,
+        Column("forward", String(32), ForeignKey("forwards.id"), primary_key=True),
+        Column("transfer", String(32), ForeignKey("transfers.id"), primary_key=True),
+        Column("study", String(32), nullable=False),  # key of the study
+        Column("instances", Integer, nullable=False),  # of the transfer, that the target took
+        Column("at", String(32), nullable=False),
+        Column("settled_by", Text),  # who saw to it there
+        Column("settled_at", String(32)),
+        RowIndex("recalled_forwards_of", "study"),
+    )
+    return taken, handed
 
 
 def words(metadata: MetaData) -> tuple[Table, Table, Table, Table]:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pydicom import dcmread
-from sqlalchemy import Connection, Row, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, insert, or_, select, tuple_, update
 
 from common import request
 from common.errors import NotFound, ProtocolError
 from common.link import Opening
 from common.states import ABSENT, TransferState, move
-from receiver import index, statements
+from receiver import differences, index, statements
 from receiver.stored import NOT_RECALLED
 
 _transfers, _studies, _instances = index.transfers, index.studies, index.instances
@@ -99,10 +99,53 @@ def reopen(db: Connection, known: Row[Any], opening: Opening, jws: str) -> None:
             "expected": len(opening.instances),
             "state": move(old, state_of(opening)),
         }
+        _name_anew(db, known, opening)
         _drop_placeholder(db, known, opening)
     db.execute(update(_transfers).where(_transfers.c.id == known.id).values(**said))
     statements.write(db, known.id, "opening", jws)
     note(db, known.institution, opening)
+
+
+def _name_anew(db: Connection, known: Row[Any], opening: Opening) -> None:
+    """Let the line of an announcement be that of its images, which came as another study.
+
+    It keeps its key, and with it who claimed it and what was said of it.  The line of images
+    that overtook their opening gives way to it; that of a study which was here before does not.
+    """
+    mine = (_studies.c.institution == known.institution) & (_studies.c.transfer == known.id)
+    of_images = (_studies.c.institution == known.institution) & (
+        _studies.c.study_uid == opening.study
+    )
+    row = db.execute(select(_studies).where(mine, _studies.c.study_uid != opening.study)).first()
+    ahead = db.execute(select(_studies).where(of_images)).first()
+    if row is None or (ahead is not None and _has_begun(db, ahead)):
+        return
+    arrived = (_instances.c.institution == known.institution) & (
+        _instances.c.study_uid == row.study_uid
+    )
+    if db.execute(select(_instances.c.id).where(arrived).limit(1)).first() is not None:
+        return
+    said: dict[str, Any] = {"study_uid": opening.study}
+    if ahead is not None:
+        here = differences.kept(json.loads(row.attributes), json.loads(ahead.attributes))
+        said |= {"attributes": json.dumps(here, ensure_ascii=False)}
+        db.execute(delete(_studies).where(_studies.c.key == ahead.key))
+        index.announce(db, "study", ahead.key)
+    db.execute(update(_studies).where(_studies.c.key == row.key).values(**said))
+    news = index.tidings  # what was not heard yet is heard of the study that it is now
+    old = (news.c.institution == known.institution) & (news.c.study_uid == row.study_uid)
+    db.execute(update(news).where(old).values(study_uid=opening.study))
+    index.announce(db, "study", row.key)
+
+
+def _has_begun(db: Connection, study: Row[Any]) -> bool:
+    """Whether a study was sent before, or a reader has come to it: its line stays."""
+    if study.transfer is not None or study.reading is not None:
+        return True
+    return any(
+        db.execute(select(table.c.study).where(table.c.study == study.key).limit(1)).first()
+        for table in (index.standings, index.messages, index.reader_marks, index.forwards)
+    )
 
 
 def _drop_placeholder(db: Connection, known: Row[Any], opening: Opening) -> None:
@@ -146,6 +189,8 @@ def subordinate(db: Connection, institution: str, opening: Opening) -> bool:
 def of_studies(db: Connection, key: str | None = None) -> dict[tuple[str, str], dict[str, Any]]:
     """Return what is asked, by institution and Study Instance UID; the newest of each.
 
+    Images that were taken back ask nothing any more; a withdrawn announcement says so.
+
     Parameters
     ----------
     key : str, optional
@@ -155,6 +200,7 @@ def of_studies(db: Connection, key: str | None = None) -> dict[tuple[str, str], 
         select(_asked.c.institution, _asked.c.study_uid, _transfers.c.request)
         .join(_transfers, _transfers.c.id == _asked.c.transfer)
         .where(_asked.c.told.is_(True), _asked.c.prior.is_(False))
+        .where(or_(_transfers.c.state != TransferState.RECALLED, _transfers.c.expected == 0))
         .order_by(_asked.c.at)
     )
     if key is not None:

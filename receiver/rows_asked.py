@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import case, func, select
 
-from common.states import ABSENT, InstanceState
+from common.states import ABSENT, InstanceState, TransferState
 from receiver import index
+from receiver.stored import NOT_RECALLED
 
 _studies, _transfers, _partners = index.studies, index.transfers, index.partners
 _instances, _frames, _standings = index.instances, index.frames, index.standings
@@ -46,7 +47,9 @@ def held() -> Any:
     return (
         select(_frames.c.instance, func.count())
         .join(_instances, _instances.c.id == _frames.c.instance)
-        .where(_instances.c.state.in_((InstanceState.RECEIVED, InstanceState.DAMAGED)))
+        .where(
+            _instances.c.state.in_((InstanceState.RECEIVED, InstanceState.DAMAGED)), NOT_RECALLED
+        )
         .group_by(_frames.c.instance)
     )
 
@@ -57,13 +60,17 @@ def of_cases() -> Any:
     return (
         select(*of_case, _transfers.c.state, _transfers.c.priority)
         .join(_transfers, _transfers.c.id == _instances.c.transfer)
-        .where(_transfers.c.kind == "slide")
+        .where(_transfers.c.kind == "slide", _transfers.c.state != TransferState.RECALLED)
         .distinct()
     )
 
 
 def counted() -> Any:
-    """Ask for the counts of every series, and for one arrived instance of each."""
+    """Ask for the counts of every series, and for one arrived instance of each.
+
+    What was taken back is among them, see :func:`receiver.recalls.counted`: to look at the
+    transfer of every instance would take the list past its index.
+    """
     by_series = (_instances.c.institution, _instances.c.study_uid, _instances.c.series_uid)
     arrived = _instances.c.state.not_in(ABSENT)
     damaged = _instances.c.state == InstanceState.DAMAGED

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common import durable
+from common import children, durable
 from common.errors import DatabaseDamaged, IndexLost, StorageError, SyncFailed
 from common.proof.identity import Node
 from common.proof.role import Role
@@ -38,6 +38,8 @@ PROCESSES = {
 }
 QUICK = 5.0  # seconds; a door that dies sooner ends the receiver
 BROKEN = {kind.exit_code: kind for kind in (SyncFailed, DatabaseDamaged)}
+ENDING = 15.0  # seconds that a process has to end
+WANTED = 0.8  # seconds that all have where a person wants it: nothing hangs on an orderly end
 PAUSE = 30.0  # seconds between two starts of the filler, whatever ends it
 #: Seconds after the doors have opened until the keeper begins: the first belong to who waits.
 LATER = {"keeper": 4.0}
@@ -67,12 +69,13 @@ class _Process:
         """Start the process."""
         self.stop()
         self.started = time.monotonic()
-        running = subprocess.Popen(
-            [sys.executable, "-m", self.module, str(self.data)],
-            stdin=subprocess.PIPE,  # its end tells the process that we are gone
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        with children.deaf():  # Ctrl-C is ours: we end them
+            running = subprocess.Popen(
+                [sys.executable, "-m", self.module, str(self.data)],
+                stdin=subprocess.PIPE,  # its end tells the process that we are gone
+                stdout=subprocess.PIPE,
+                text=True,
+            )
         self.running = [running]
 
     def wait(self) -> None:
@@ -92,8 +95,13 @@ class _Process:
         """Return the exit code of a process that has ended, None while it runs."""
         return self.running[0].poll() if self.running else 0
 
-    def again(self) -> None:
+    def again(self, ending: threading.Event | None = None) -> None:
         """Start the process, which has ended or was never started.
+
+        Parameters
+        ----------
+        ending : threading.Event, optional
+            Set where everything ends: what does not begin then is no failure.
 
         Raises
         ------
@@ -108,19 +116,31 @@ class _Process:
             self.start()
         elif lived > PAUSE if self.started else time.monotonic() >= self.due:
             try:
-                self.start()
+                self.launch()
+                if ending is not None and ending.is_set():
+                    self.ask()  # Ctrl-C fell between its start and our knowing of it
+                self.wait()
             except StorageError as failure:
+                if ending is not None and ending.is_set():
+                    return
                 log.error("process %s cannot be started: %s", self.name, failure)
 
-    def stop(self) -> None:
+    def ask(self) -> None:
+        """Ask it to end."""
+        for running in self.running:
+            running.terminate()
+
+    def stop(self, seconds: float = ENDING) -> None:
         """Ask it to end, then make it."""
         for running in self.running:
             running.terminate()
             try:
-                running.wait(15)
+                running.wait(seconds)
             except subprocess.TimeoutExpired:
                 running.kill()
-                running.wait()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    # what yields the processor takes long to die where others want it
+                    running.wait(None if seconds >= ENDING else WANTED / 4)
             for stream in (running.stdin, running.stdout):
                 if stream is not None:
                     stream.close()
@@ -132,6 +152,15 @@ class Supervisor:
 
     data: Path
     stop: threading.Event = field(default_factory=threading.Event)
+    hurried: bool = False
+    _processes: list[_Process] = field(default_factory=list)
+
+    def end(self, *, hurried: bool) -> None:
+        """End, from a handler of signals; `hurried` by Ctrl-C, within a second."""
+        self.hurried = self.hurried or hurried
+        self.stop.set()
+        for process in self._processes:
+            process.ask()
 
     def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
         """Run until stopped.
@@ -153,6 +182,7 @@ class Supervisor:
             with contextlib.closing(Index.at(self.data)) as known:
                 upkeep.prepare(node, known)
             processes = [_Process(name, module, self.data) for name, module in PROCESSES.items()]
+            self._processes = processes
             try:
                 doors = [process for process in processes if process.door]
                 for process in doors:  # side by side: each takes a second to begin
@@ -163,9 +193,16 @@ class Supervisor:
                     process.due = time.monotonic() + LATER.get(process.name, 0.0)
                 ready(self._words(node, settings, processes))
                 self._watch(processes)
+            except StorageError:
+                if not self.stop.is_set():  # else a door ended while it opened, as it was asked
+                    raise
             finally:
+                for process in processes:  # side by side
+                    process.ask()
+                until = time.monotonic() + WANTED
                 for process in processes:
-                    process.stop()
+                    left = until - time.monotonic()
+                    process.stop(max(0.0, left) if self.hurried else ENDING)
 
     def _mend(self) -> None:
         """Bring index and store together while no process of a killed supervisor writes there."""
@@ -195,11 +232,13 @@ class Supervisor:
         while not self.stop.wait(0.2):
             for process in processes:
                 code = process.ended()
+                if self.stop.is_set():
+                    return
                 if code in BROKEN:
                     self._begin_clean(processes, process, BROKEN[code])
                     break
                 if code is not None:
-                    process.again()
+                    process.again(self.stop)
 
     def _begin_clean(
         self, processes: list[_Process], ended: _Process, kind: type[StorageError]
@@ -227,7 +266,8 @@ class Supervisor:
 def run(data: Path, ready: Callable[[dict[str, Any]], None]) -> None:
     """Run a receiver in this process's foreground until Ctrl-C or a service manager's signal."""
     supervisor = Supervisor(data)
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+    signal.signal(signal.SIGINT, lambda *_: supervisor.end(hurried=True))
+    for name in ("SIGTERM", "SIGBREAK"):
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: supervisor.stop.set())
+            signal.signal(getattr(signal, name), lambda *_: supervisor.end(hurried=False))
     supervisor.run(ready)

@@ -27,9 +27,9 @@ def register(app: typer.Typer) -> None:
 
 def run(data: Data = None, as_json: AsJson = False) -> None:
     """受信を始める / open the doors and serve until Ctrl-C."""
-    from receiver import run as running
-
     with console.verb(as_json=as_json):
+        from receiver import run as running
+
         logs.begin()
 
         def ready(words: dict[str, Any]) -> None:
@@ -40,6 +40,7 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
                             f"Ready. Viewer: {words['viewer']}")  # fmt: skip
 
         running.run(data_folder("receiver", data).absolute(), ready)
+        console.say("受信を終えました", "The receiver has ended")
 
 
 _MARKS = {"prior": ("過去画像", "prior"), "withdrawn": ("取り消された予告", "withdrawn")}
@@ -77,6 +78,9 @@ def _say(kept: dict[str, Any]) -> None:
             f"照会: {refused['ja']}", f"inquiry: {refused['en']}")  # fmt: skip
         console.say(f"破損 1枚 ({(one['transfer'] or '-')[:8]}): {again[0]}",
                     f"1 damaged ({(one['transfer'] or '-')[:8]}): {again[1]}")  # fmt: skip
+    for one in kept["troubles"]:
+        console.say(f"見張りが働いていません {one['at']}: {one['cause']}",
+                    f"a watch does not work {one['at']}: {one['cause']}")  # fmt: skip
     if kept["aside"]:
         console.say(f"別に置いた画像 {kept['aside']} 枚", f"{kept['aside']} images kept aside")
     for one in kept["alarms"]:
@@ -140,7 +144,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
     from common.proof.role import Role
     from common.settings import Receiver
     from common.states import ABSENT
-    from receiver import index, repairs, upkeep
+    from receiver import index, repairs, rounds, upkeep
     from receiver.index import Index
 
     with console.verb(as_json=as_json):
@@ -163,6 +167,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
             damaged = repairs.listed(db)
             kept = {
                 "damaged": damaged,
+                "troubles": rounds.troubles(db),
                 "aside": sum(1 for _ in (folder / "store" / "aside").glob("*")),
                 "alarms": audit.last(folder / "audit", "alarm", ALARMS),
                 "derived": made_here(folder),

@@ -60,6 +60,7 @@ def slide(
         "ratio": whole.ratio,
         "scanner": whole.scanner,
         "reencoded": whole.reencoded,
+        "recoded": whole.recoded,
     }
 
 

@@ -11,18 +11,24 @@ import json
 import math
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, and_, delete, func, insert, select
 
 from common.errors import NotFound, UsageError
-from receiver import index
+from receiver import index, queries
+from receiver.attributes import first, read_instance
 from receiver.index import Index
+from receiver.standings import Person
 
 KINDS = {"point": 1, "length": 2}  # points of each
 UNITS = ("um", "px")
-#: 焦点, 欠け, 標本違い.
-REASONS = ("focus", "cut-off", "wrong-slide")
+#: Why a slide is to be scanned again, as the requesting side reads it.
+REASONS = {
+    "focus": "焦点 / focus",
+    "cut-off": "欠け / cut off",
+    "wrong-slide": "標本違い / wrong slide",
+}
 MOST = 500  # marks of one user on one study
-_marks, _rescans = index.slide_marks, index.rescans
+_marks, _rescans, _checks = index.slide_marks, index.rescans, index.label_checks
 
 
 def of(database: Index, user: str, key: str) -> list[dict[str, Any]]:
@@ -79,8 +85,8 @@ def take_away(database: Index, user: str, key: str, number: int) -> None:
             raise NotFound(thing="mark")
 
 
-def rescan(database: Index, user: str, key: str, series: Any, reason: Any) -> None:
-    """Note that a reader asks for a slide to be scanned again.
+def rescan(database: Index, who: Person, key: str, series: Any, reason: Any) -> str:
+    """Ask the requesting side to scan a slide again; return the id of the message.
 
     Raises
     ------
@@ -90,9 +96,10 @@ def rescan(database: Index, user: str, key: str, series: Any, reason: Any) -> No
         raise UsageError(cause="/".join(REASONS))
     with database.write() as db:
         uid = _series(db, key, series)
-        values = {"user": user, "study": key, "series_uid": uid, "reason": reason}
+        values = {"user": who.name, "study": key, "series_uid": uid, "reason": reason}
         db.execute(insert(_rescans).values(**values, at=index.now()))
-        index.announce(db, "study", key)
+        text = f"{REASONS[reason]}: {_slide(db, key, uid)}"
+        return queries.say(db, key, who, "rescan", text)
 
 
 def rescans(database: Index, key: str) -> list[dict[str, str]]:
@@ -101,6 +108,52 @@ def rescans(database: Index, key: str) -> list[dict[str, str]]:
     with database.read() as db:
         rows = db.execute(query).all()
     return [{"series": row.series_uid, "reason": row.reason, "at": row.at} for row in rows]
+
+
+def check_label(database: Index, user: str, key: str, series: Any, same: Any) -> None:
+    """Keep that a reader has compared a slide's label with the request (術中, VIEWING 1d).
+
+    Parameters
+    ----------
+    same : bool
+        Whether they are of one another.
+
+    Raises
+    ------
+    UsageError, NotFound
+    """
+    if not isinstance(same, bool):
+        raise UsageError(cause="same")
+    with database.write() as db:
+        uid = _series(db, key, series)
+        mine = and_(_checks.c.study == key, _checks.c.series_uid == uid, _checks.c.user == user)
+        db.execute(delete(_checks).where(mine))
+        values = {"study": key, "series_uid": uid, "user": user, "same": same}
+        db.execute(insert(_checks).values(**values, at=index.now()))
+
+
+def labels_checked(database: Index, user: str, key: str) -> dict[str, bool]:
+    """Return by series what one reader said of the labels of a study."""
+    mine = (_checks.c.study == key) & (_checks.c.user == user)
+    with database.read() as db:
+        return {row.series_uid: row.same for row in db.execute(select(_checks).where(mine))}
+
+
+def _slide(db: Connection, key: str, series: str) -> str:
+    """Return by what a slide is known on its glass: container identifier, and description."""
+    studies, instances = index.studies.c, index.instances.c
+    same = (studies.institution == instances.institution) & (
+        studies.study_uid == instances.study_uid
+    )
+    query = select(instances.attributes).join(index.studies, same).order_by(instances.id)
+    mine = (studies.key == key) & (instances.series_uid == series)
+    model = read_instance(
+        db.execute(query.where(mine, instances.attributes.is_not(None)).limit(1)).scalar()
+    )
+    words = [str(first(model, tag) or "") for tag in ("00400512", "0008103E", "00200011")]
+    container, description, number = words
+    named = f"標本番号 / container {container}" if container else f"Series {number or series}"
+    return f"{named} {description}".strip()
 
 
 def _is_place(point: Any) -> bool:

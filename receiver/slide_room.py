@@ -14,6 +14,7 @@ from common.errors import NotFound
 from common.web import guard
 from receiver import index, slide_marks
 from receiver.decoding import Decoders
+from receiver.reading_routes import person
 from receiver.replies import body_of, reply
 from receiver.stored import Stored
 from receiver.viewer_services import ViewerServices
@@ -49,11 +50,12 @@ def routes(services: ViewerServices, decoders: Decoders, stored: Stored) -> list
         return Response(status_code=204)
 
     async def rescan(request: Request) -> Response:
-        user, key = guard.signed_in(request.scope).name, request.path_params["key"]
+        who, key = person(request), request.path_params["key"]
         body = await body_of(request)
         asked = body.get("series"), body.get("reason")
-        await asyncio.to_thread(slide_marks.rescan, database, user, key, *asked)
-        await asyncio.to_thread(noted, request, "rescan-asked", user, what=str(asked[1]))
+        made = await asyncio.to_thread(slide_marks.rescan, database, who, key, *asked)
+        facts = {"what": str(asked[1]), "message": made}
+        await asyncio.to_thread(noted, request, "rescan-asked", who.name, **facts)
         return Response(status_code=204)
 
     async def rescans(request: Request) -> Response:

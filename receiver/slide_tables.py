@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table, Text
 
 
-def define(metadata: MetaData) -> tuple[Table, Table]:
-    """Return the tables of marks and of rescans, see :mod:`receiver.slide_marks`."""
+def define(metadata: MetaData) -> tuple[Table, Table, Table]:
+    """Return the tables of marks, rescans and label checks, see :mod:`receiver.slide_marks`."""
     marks = Table(
         "slide_marks",
         metadata,
@@ -29,4 +29,13 @@ def define(metadata: MetaData) -> tuple[Table, Table]:
         Column("at", String(32), nullable=False),
         Index("rescans_of", "study"),
     )
-    return marks, rescans
+    checks = Table(
+        "label_checks",
+        metadata,
+        Column("study", String(32), primary_key=True),
+        Column("series_uid", String(64), primary_key=True),
+        Column("user", String(64), primary_key=True),
+        Column("same", Boolean, nullable=False),  # the label is of the request
+        Column("at", String(32), nullable=False),
+    )
+    return marks, rescans, checks

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, exists, select, tuple_
+from starlette.requests import Request
 
 from common import durable
 from common.errors import ImageDamaged, NotFound, SeveralInstitutions, StorageError
 from common.states import InstanceState, TransferState
-from receiver import attributes, descriptions, index
+from receiver import attributes, descriptions, index, sight
 from receiver.facts import LIGHT
 from receiver.index import Index
 
@@ -44,22 +45,30 @@ class Address:
     study: str | None = None
     series: str | None = None
     instance: str | None = None
+    among: frozenset[str] | None = None  # the institutions that who asks may see
 
     @classmethod
-    def of(cls, params: dict[str, Any]) -> Address:
-        """Read the parts of a path.
+    def of(cls, request: Request) -> Address:
+        """Read the parts of a request's path, within what who asks may see.
 
         Raises
         ------
         NotFound
             A part is no UID.
         """
+        params = request.path_params
         for level in ("study", "series", "instance"):
             if level in params and not _UID.fullmatch(params[level]):
                 raise NotFound(thing="UID")
         if "institution" in params and not _CODE.fullmatch(params["institution"]):
             raise NotFound(thing="institution")
-        return cls(*(params.get(k) for k in ("institution", "study", "series", "instance")))
+        return cls(
+            params.get("institution"),
+            params.get("study"),
+            params.get("series"),
+            params.get("instance"),
+            sight.institutions(request.scope),
+        )
 
     def where(self) -> Any:
         """Return the condition on the table of instances; what was recalled does not meet it."""
@@ -70,6 +79,8 @@ class Address:
             _instances.c.sop_uid: self.instance,
         }
         named = [column == value for column, value in columns.items() if value is not None]
+        if self.among is not None:
+            named.append(_instances.c.institution.in_(self.among))
         return and_(NOT_RECALLED, *named)
 
 
@@ -189,7 +200,7 @@ class Stored:
         ImageDamaged
             The file is not there, or not as long as the index says.
         """
-        fd = self._open(row)
+        fd = self.open(row)
         try:
             parts = [durable.read_at(fd, size, offset) for offset, size in spans]
         finally:
@@ -208,7 +219,7 @@ class Stored:
             what it has got for the whole.
         """
         end = row.prefix_length + row.length
-        fd = self._open(row)
+        fd = self.open(row)
         try:
             for at in range(0, end, PIECE):
                 piece = durable.read_at(fd, min(PIECE, end - at), at)
@@ -218,7 +229,14 @@ class Stored:
         finally:
             os.close(fd)
 
-    def _open(self, row: Row[Any]) -> int:
+    def open(self, row: Row[Any]) -> int:
+        """Open the file of an instance for reading; the caller closes it.
+
+        Raises
+        ------
+        ImageDamaged
+            It is not there.
+        """
         path = self.path(row)
         try:
             return durable.open_file(path)

@@ -42,7 +42,10 @@ def list_(data: Data = None, as_json: Json = False) -> None:
 
     with console.verb(as_json=as_json), _room(data) as room:
         rows = Worklist(room.index, KnownFacts(room.store)).rows()
-        names = ("key", "priority", "state", "reading", "arrived", "expected", "queries", "alarm")
+        names = (
+            *("key", "priority", "state", "reading", "arrived", "expected", "queries", "alarm"),
+            *("recalled", "recalled_at_targets"),
+        )
         found = [{name: row[name] for name in names} for row in rows]  # no patient on a console
         if as_json:
             console.emit({"studies": found})

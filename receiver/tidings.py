@@ -34,7 +34,7 @@ def tell(db: Connection, institution: str, study_uid: str, kind: str, **data: An
     Parameters
     ----------
     kind : str
-        ``state``, ``message``, ``call`` or ``alarm``.
+        ``state``, ``message``, ``call``, ``alarm`` or ``keys``.
     """
     db.execute(
         insert(_tidings).values(
@@ -100,7 +100,7 @@ class Tidings:
             # of an index that was made again: its numbers began anew
             found = since(db, institution, last if last <= newest else 0)
         until = found[-1]["id"] if found else min(last, newest)
-        return {"news": found, "until": until, "listening": self.attendance.somebody()}
+        return {"news": found, "until": until, "listening": self.attendance.somebody(institution)}
 
     async def wait(self, institution: str, last: int, knows: bool | None) -> dict[str, Any]:
         """Return as :meth:`now` does, as soon as there is something new or time is up.
@@ -130,12 +130,12 @@ class Tidings:
 
     async def _watch(self) -> None:
         """Wake all who wait when something was written, or when listeners came or went."""
-        changes, listening = Changes(self.index), self.attendance.somebody()
+        changes, listening = Changes(self.index), self.attendance.limits()
         changes.seen()
         try:
             while self._waiting:
                 await asyncio.sleep(POLL)
-                before, listening = listening, self.attendance.somebody()
+                before, listening = listening, self.attendance.limits()
                 if changes.seen() or before != listening:
                     woken, self._woken = self._woken, asyncio.Event()
                     woken.set()

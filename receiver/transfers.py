@@ -23,7 +23,7 @@ from common.errors import (
 )
 from common.link import Opening, Slot
 from common.states import InstanceState, TransferState, move
-from receiver import differences, index, requests, statements
+from receiver import differences, index, requests, statements, stops
 from receiver.attributes import instance_attributes, study_attributes, told_attributes
 from receiver.facts import LIGHT
 from receiver.store import Store
@@ -76,6 +76,9 @@ def open_transfer(db: Connection, institution: str, opening: Opening, jws: str) 
     known = find(db, opening.transfer)
     if known is not None and known.institution != institution:
         raise RequestForbidden(cause="transfer")
+    if known is not None and opening.instances:
+        stops.lift(db, known)
+        known = find(db, opening.transfer)
     if known is None:
         db.execute(
             insert(_transfers).values(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -27,6 +26,7 @@ from common.settings import Receiver
 from receiver import registry, revocation, setup
 from receiver.index import Index
 from receiver.revocation import Clock, Lists, utc
+from receiver.rounds import Rounds
 
 log = logging.getLogger("todoke.upkeep")
 LOOK = 5.0  # seconds between two looks
@@ -166,24 +166,7 @@ class Upkeep:
         self._contexts = contexts
         self._clock = clock
         self._said: set[tuple[str, ...]] = set()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End, waiting for the look under way."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            self.look()
-            if self._stop.wait(LOOK):
-                return
+        self.rounds = Rounds("upkeep", self.look, LOOK, db_index, trail.note)
 
     def look(self) -> None:
         """Renew what is due, and say once what cannot be."""

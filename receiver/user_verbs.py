@@ -18,6 +18,7 @@ from common.settings import Receiver, data_folder
 if TYPE_CHECKING:
     from common.audit import Trail
     from common.web.accounts import Accounts
+    from receiver.index import Index
 
 app = typer.Typer(no_args_is_help=True, help="利用者 / people who may sign in")
 
@@ -38,9 +39,10 @@ FromStdin = Annotated[
 
 @dataclass
 class _Desk:
-    """Accounts of a receiver, and its audit trail of the console."""
+    """Accounts of a receiver, its index, and its audit trail of the console."""
 
     accounts: Accounts
+    index: Index
     trail: Trail
 
     def note(self, of: str, what: str, **facts: Any) -> None:
@@ -81,6 +83,7 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
             factors = "+".join(one["factors"]) or "-"
             words = f"{one['name']}  {one['display']}  {one['role']}  {factors}"
             words += f"  {one['seal']}" if "seal" in one else ""
+            words += "  " + ",".join(one["institutions"]) if "institutions" in one else ""
             console.say(words + stopped[0], words + stopped[1])
 
 
@@ -94,6 +97,42 @@ def role(name: Name, role: Annotated[str, typer.Argument(help="reader | administ
         console.say(f"{name} の役割を {role} にしました", f"{name} is {role} now")
         if as_json:
             console.emit({"name": name, "role": role})
+
+
+@app.command()
+def institutions(
+    name: Name,
+    codes: Annotated[
+        list[str] | None, typer.Argument(help="医療機関コード / codes of partners", metavar="CODE")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="制限をやめる / lift the limit")] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """見られる依頼元を限る / limit a person to the studies of some institutions.
+
+    コードも --all もなければ、いまの設定を示す。変えるとサインインし直しになる。
+    / Without codes or --all it says what is set. A change ends the person's sessions.
+    """
+    from receiver import sight
+
+    with console.verb(as_json=as_json), _desk(data) as desk:
+        known = desk.accounts.known(name)
+        if codes or every:
+            chosen = None if every else codes
+            limit = sight.limit(desk.accounts, desk.index, known, chosen)
+            desk.note(known, "institutions", institutions=limit)
+        else:
+            limit = next(
+                one.get("institutions") for one in desk.accounts.names() if one["name"] == known
+            )
+        if as_json:
+            console.emit({"name": known, "institutions": limit})
+            return
+        words = ("全ての依頼元", "every institution")
+        if limit is not None:
+            words = (", ".join(limit),) * 2
+        console.say(f"{known} が見られるのは: {words[0]}", f"{known} may see: {words[1]}")
 
 
 @app.command()
@@ -244,7 +283,7 @@ def _desk(data: Path | None) -> Iterator[_Desk]:
         contextlib.closing(Index.at(folder)) as index,
         contextlib.closing(Trail(folder / "audit", "console")) as trail,
     ):
-        yield _Desk(Accounts(index, second_factor=settings.second_factor), trail)
+        yield _Desk(Accounts(index, second_factor=settings.second_factor), index, trail)
 
 
 def _password(*, from_stdin: bool) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.refusals import Refused
+from common.web.oidc_provider import Service
 from receiver.attendance import Attendance
 from receiver.index import Index
 from receiver.waiting import Waiting
@@ -53,6 +54,10 @@ class ViewerServices:
         Which pages listen; the link's door shares it.
     advice : bool
         Whether advice in words may be sent from this site.
+    sign_in : Service, optional
+        Through which people may sign in, besides name and password.
+    sign_in_label : str
+        What the sign-in page calls it.
     """
 
     index: Index
@@ -73,3 +78,5 @@ class ViewerServices:
     lock_seconds: int = 15 * 60
     attendance: Attendance = field(default_factory=Attendance)
     advice: bool = False
+    sign_in: Service | None = None
+    sign_in_label: str = ""

@@ -59,7 +59,7 @@ class Wado:
 
     async def objects(self, request: Request) -> Response:
         """Retrieve whole instances, byte by byte as they are stored."""
-        address = Address.of(request.path_params)
+        address = Address.of(request)
         rows = await asyncio.to_thread(self.stored.find, address)
         rows = [row for row in rows if row.state not in _ON_THE_WAY]
         if not rows:
@@ -88,7 +88,7 @@ class Wado:
 
     async def metadata(self, request: Request) -> Response:
         """Retrieve the DICOM JSON model, pixels as a BulkDataURI."""
-        address = Address.of(request.path_params)
+        address = Address.of(request)
         rows = await asyncio.to_thread(self.stored.find, address)
         base = f"{request.url.scheme}://{request.url.netloc}/dicomweb/at/"
 
@@ -197,7 +197,7 @@ class Wado:
             row, numbers = await self._place(request)
             number = numbers[0]
         else:
-            rows = await asyncio.to_thread(self.stored.find, Address.of(request.path_params))
+            rows = await asyncio.to_thread(self.stored.find, Address.of(request))
             row = _middle(rows)
             number = (row.frames or 1) // 2 if row.state not in _UNSEEN else 0
         if await asyncio.to_thread(self.stored.missing, row, [number]):
@@ -213,7 +213,7 @@ class Wado:
         ------
         NotFound, UsageError
         """
-        address = Address.of(request.path_params)
+        address = Address.of(request)
         found = await asyncio.to_thread(lambda: self.stored.find(address, expected=True))
         row = found[0]
         count = row.frames if row.frames is not None else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,7 +18,7 @@ from common.errors import TodokeError
 from common.refusals import Refusals
 from common.web import guard
 from common.web.accounts import Accounts
-from common.web.headers import SecurityHeaders
+from common.web.headers import DOCUMENT_POLICY, SecurityHeaders
 from common.web.hosts import KnownHosts
 from receiver import (
     account_door,
@@ -25,13 +26,16 @@ from receiver import (
     dicomweb,
     forward_routes,
     index,
+    label_room,
     marks,
     monitor_routes,
     pages,
+    paper_routes,
     people_door,
     reading_routes,
     requests,
     roles,
+    sign_in_door,
     slide_levels,
     slide_room,
 )
@@ -41,6 +45,7 @@ from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
 from receiver.live import Live
 from receiver.replies import failed, left, not_served, reply
+from receiver.sight import Sight, WithinSight
 from receiver.stored import Stored
 from receiver.tiles import Tiles, TilesFirst
 from receiver.viewer_services import ViewerServices
@@ -62,7 +67,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
     changes = Changes(services.index)
     accounts = account_door.accounts_of(services, changes.version)
     known = KnownFacts(services.store)
-    worklist = Worklist(services.index, known)
+    worklist, sight = Worklist(services.index, known), Sight(services.index)
     decoders = Decoders()
     stored = Stored(services.index, services.store)
     accesses = Accesses(services.index, services.note)
@@ -80,14 +85,17 @@ def viewer_app(services: ViewerServices) -> Starlette:
 
     routes: list[BaseRoute] = [
         *account_door.routes(services, accounts, wrong),
+        *sign_in_door.routes(services, accounts, wrong),
         *people_door.routes(services, accounts),
-        *_list_routes(services, accounts, worklist),
+        *_list_routes(services, accounts, worklist, sight),
         *reading_routes.routes(services),
         *forward_routes.routes(services),
         *monitor_routes.routes(services),
         *marks.routes(services, worklist),
         *audit_routes.routes(services),
+        *paper_routes.routes(services, stored),
         *slide_room.routes(services, decoders, stored),
+        *label_room.routes(services),
         *dicomweb.routes(services, known, decoders, stored),
         *pages.routes(services.pages),
     ]
@@ -101,11 +109,12 @@ def viewer_app(services: ViewerServices) -> Starlette:
                 accounts=accounts,
                 https=services.https,
                 guarded=("/api", "/dicomweb"),
-                open_paths=("/api/sign-in",),
+                open_paths=("/api/sign-in", *sign_in_door.OPEN),
                 passive=PASSIVE,
                 permitted=roles.check,
                 refused=services.refused,
             ),
+            Middleware(WithinSight, sight=sight, refused=services.refused),
             Middleware(Accessed, accesses=accesses, https=services.https),
             Middleware(TilesFirst, tiles=tiles),
         ],
@@ -119,14 +128,15 @@ def viewer_app(services: ViewerServices) -> Starlette:
 
 
 def _list_routes(
-    services: ViewerServices, accounts: Accounts, worklist: Worklist
+    services: ViewerServices, accounts: Accounts, worklist: Worklist, sight: Sight
 ) -> list[BaseRoute]:
     live = Live(services.index)
 
-    async def rows(request: Request) -> Response:
+    async def listed(request: Request) -> Response:
         sought = request.query_params.get("request", "")[:200]
         found = await asyncio.to_thread(worklist.rows, sought)
-        return reply(request, {"server_time": index.now(), "rows": found})
+        rows = sight.only(request.scope, found)
+        return reply(request, {"server_time": index.now(), "rows": rows})
 
     async def study(request: Request) -> Response:
         found = await asyncio.to_thread(worklist.study, request.path_params["key"])
@@ -149,15 +159,17 @@ def _list_routes(
         where = services.index, services.store, words["key"], words["uid"]
         data = await asyncio.to_thread(requests.form, *where)
         saved = 'attachment; filename="request-form.pdf"'  # opened in no page of ours
-        return Response(data, media_type="application/pdf", headers={"Content-Disposition": saved})
+        headers = {"Content-Disposition": saved, "Content-Security-Policy": DOCUMENT_POLICY}
+        return Response(data, media_type="application/pdf", headers=headers)
 
     async def events(request: Request) -> Response:
         number = guard.session_number(request.headers, https=services.https) or ""
-        stream = live.listen(lambda: accounts.session(number))
+        sees = partial(sight.sees, guard.signed_in(request.scope))
+        stream = live.listen(lambda: accounts.session(number), sees)
         return StreamingResponse(stream, media_type="text/event-stream")
 
     return [
-        Route("/api/worklist", rows, methods=["GET"]),
+        Route("/api/worklist", listed, methods=["GET"]),
         Route("/api/studies/{key}", study, methods=["GET"]),
         Route("/api/studies/{key}/coverage", coverage, methods=["GET"]),
         Route(

@@ -22,7 +22,7 @@ from common.proof.role import Role
 from common.refusals import Refusals
 from common.settings import Receiver
 from common.web.peer import Listener
-from receiver import queries, telling, upkeep
+from receiver import queries, sign_in_service, telling, upkeep
 from receiver.attendance import Attendance
 from receiver.child import attended
 from receiver.doors import pairing
@@ -37,6 +37,8 @@ from receiver.store import Store
 from receiver.viewer_names import by_https, viewer_names
 from receiver.waiting import Waiting
 from receiver.web_app import ViewerServices, viewer_app
+
+GRACE = 0.5  # seconds that open requests have at the end: questions for news stand for 20
 
 
 def viewer_tls(node: Node, settings: Receiver) -> tls.Credentials | None:
@@ -123,7 +125,7 @@ async def serve(data: Path) -> None:
     lists, refusals = Lists(index, node.ca, node.revocation_list), Refusals(trail)
     waiting, attendance = Waiting(index), Attendance()
     queries.switched(index, trail.note, advice=settings.advice_text)
-    escalation = Escalation(index, settings, telling.ways(settings), trail.note)
+    escalation = Escalation(index, settings, telling.ways(settings, data), trail.note)
     services = LinkServices(
         index,
         Frames(index, store, settings.max_instance_gb),
@@ -146,6 +148,8 @@ async def serve(data: Path) -> None:
         note=trail.note,
         waiting=waiting,
         attendance=attendance,
+        sign_in=sign_in_service.of(settings, data),
+        sign_in_label=settings.oidc_label,
     )
     contexts = _contexts(node, settings, lists, shown, trail)
     kept_up = upkeep.Upkeep(node, index, lists, trail, list(contexts.values()))
@@ -157,10 +161,10 @@ async def serve(data: Path) -> None:
     listeners = _listeners(settings, doors, contexts, refusals)
     _end_by_signals(listeners)
     console.tell(json.dumps({name: one.address[1] for name, one in listeners.items()}))
-    for running in (kept_up, escalation):
+    for running in (kept_up.rounds, escalation.rounds):
         running.start()
     await asyncio.gather(*(one.serve() for one in listeners.values()))
-    for running in (kept_up, escalation):
+    for running in (kept_up.rounds, escalation.rounds):
         running.stop()
     for held in (receipts, index, refusals):
         held.close()
@@ -181,7 +185,9 @@ def _listeners(
         "viewer": (settings.viewer_bind, settings.viewer_port),
     }
     return {
-        name: Listener(door, *places[name], tls=contexts.get(name), refused=refusals.at(name))
+        name: Listener(
+            door, *places[name], tls=contexts.get(name), refused=refusals.at(name), grace=GRACE
+        )
         for name, door in doors.items()
     }
 

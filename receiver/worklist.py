@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,9 +24,11 @@ from common.link import pack_bits
 from common.states import ABSENT, INSTANCE_WORDS, WORDS, InstanceState, TransferState
 from receiver import (
     escalation,
+    forward_recalls,
     forwarding,
     index,
     queries,
+    recalls,
     requests,
     rows_asked,
     slide_levels,
@@ -37,6 +39,7 @@ from receiver.attributes import TEST, first
 from receiver.derived import Shape, Shelf
 from receiver.facts import LIGHT, NOTHING, Facts, KnownFacts
 from receiver.index import Index
+from receiver.stored import NOT_RECALLED
 
 _studies = index.studies
 _instances, _frames = index.instances, index.frames
@@ -49,7 +52,8 @@ _READ = {
     TransferState.READING: 1,
     TransferState.OPENED: 1,
 }
-_ORDER = list(TransferState)  # as a transfer goes through them
+#: As a transfer goes through them; what is stopped has come least far, whatever else is whole.
+_ORDER = sorted(TransferState, key=lambda one: one is not TransferState.HELD)
 _WHOLE = rows_asked.WHOLE
 #: States of a transfer under which a reader's own state is what the list shows.
 _READER_SPEAKS = {
@@ -85,6 +89,10 @@ class Study:
         How far it has escalated, see :mod:`receiver.escalation`.
     forward : dict or None
         How far it was handed off, see :mod:`receiver.forwarding`.
+    recalled : dict or None
+        What its sender took back, see :mod:`receiver.recalls`.
+    handed : list of dict
+        Targets that have what was taken back, see :mod:`receiver.forward_recalls`.
     """
 
     row: Row[Any]
@@ -102,6 +110,8 @@ class Study:
     queries: int = 0
     alarm: dict[str, Any] | None = None
     forward: dict[str, Any] | None = None
+    recalled: dict[str, Any] | None = None
+    handed: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def state(self) -> TransferState:
@@ -154,6 +164,7 @@ class Worklist:
             ]
         rows.sort(key=lambda row: str(row["arrived_at"]), reverse=True)
         rows.sort(key=lambda row: (_READ.get(row["state"], 0), _turn(row)))
+        rows.sort(key=lambda row: not row["recalled_at_targets"])  # an alarm, until it is settled
         return rows
 
     def study(self, key: str) -> dict[str, Any]:
@@ -192,13 +203,13 @@ class Worklist:
         if not re.fullmatch(r"[0-9a-f]{8,64}", key):
             raise NotFound(thing="study")
         row = db.execute(rows_asked.studies().where(_studies.c.key == key)).one_or_none()
-        if row is None or (row.opening and row.expected and row.state == TransferState.RECALLED):
+        if row is None or _all_recalled(row):
             raise NotFound(thing="study")
         study = Study(row)
         mine = (_instances.c.institution == row.institution) & (
             _instances.c.study_uid == row.study_uid
         )
-        slots: list[Any] = list(db.execute(select(*LIGHT).where(mine)))
+        slots: list[Any] = list(db.execute(select(*LIGHT).where(mine, NOT_RECALLED)))
         study.instances = slots
         study.facts = self.known.of(db, slots)
         study.held = {number: count for number, count in db.execute(rows_asked.held().where(mine))}
@@ -236,6 +247,7 @@ class Worklist:
             study.tiles += series.tiles
             if series.one is not None:
                 of_number[series.one] = study
+        _leave_out_recalled(db, studies)
         names = (_instances.c.institution, _instances.c.study_uid)
         held = rows_asked.held().with_only_columns(*names, func.count().label("tiles"))
         for level in db.execute(held.group_by(None).group_by(*names)):
@@ -268,6 +280,15 @@ class Worklist:
         return pack_bits((frame for frame in here if frame < frames), frames)
 
 
+def _leave_out_recalled(db: Connection, studies: Mapping[tuple[str, str], Study]) -> None:
+    """Take what was taken back out of the counts."""
+    for gone in db.execute(recalls.counted()):
+        if (study := studies.get((gone.institution, gone.study_uid))) is not None:
+            study.here, study.total = study.here - gone.here, study.total - gone.total
+            study.tiles_here -= gone.tiles_here
+            study.damaged, study.tiles = study.damaged - gone.damaged, study.tiles - gone.tiles
+
+
 def _say_what_waits(db: Connection, studies: Mapping[str, Study]) -> None:
     """Put open questions and alarms with their studies."""
     for key, number in queries.open_ones(db).items():
@@ -276,6 +297,13 @@ def _say_what_waits(db: Connection, studies: Mapping[str, Study]) -> None:
     for key, forward in forwarding.of_list(db).items():
         if key in studies:
             studies[key].forward = forward
+    of_study = {(study.row.institution, study.row.study_uid): study for study in studies.values()}
+    for known, recalled in recalls.said(db).items():
+        if known in of_study:
+            of_study[known].recalled = recalled
+    for key, handed in forward_recalls.open_ones(db).items():
+        if key in studies:
+            studies[key].handed = handed
     for key, alarm in escalation.raised(db).items():
         if key in studies and studies[key].row.reading is None:
             studies[key].alarm = alarm
@@ -286,10 +314,20 @@ def _turn(row: dict[str, Any]) -> int:
     return len(_URGENCY) if row["prior"] else _URGENCY.get(row["priority"], 2)
 
 
+def _all_recalled(row: Row[Any]) -> bool:
+    """Whether images were sent and all taken back; a withdrawn announcement had none."""
+    return bool(row.opening and row.expected and row.state == TransferState.RECALLED)
+
+
 def _past(study: Study) -> bool:
-    """Whether this was recalled, or is an announcement that was withdrawn a day ago."""
-    if study.state is not TransferState.RECALLED or study.total:
-        return study.state is TransferState.RECALLED
+    """Whether nothing of this stands, or it is an announcement that was withdrawn a day ago.
+
+    What a target still has stays listed until somebody has seen to it there.
+    """
+    if _all_recalled(study.row):
+        return not study.handed
+    if study.state is not TransferState.RECALLED:
+        return False
     age = datetime.now(UTC) - datetime.fromisoformat(study.row.changed_at)
     return age > timedelta(hours=requests.WITHDRAWN_HOURS)
 
@@ -334,14 +372,28 @@ def study_row(study: Study) -> dict[str, Any]:
         "changed_at": row.changed_at,
         "test": bool(row.test) or bool(model.get(TEST)) or any(one.test for one in facts),
         "burned_in": max((one.burned for one in facts if one.burned), key=_BURNED, default=None),
+        "encoded_again": _encoded_again(facts),
         **requests.words(json.loads(row.request or "{}"), study.asked, row.key),
         "dicomweb": f"/dicomweb/at/{row.institution}",
         "reading": _reading(study),
-        "intraoperative": request.intraoperative(json.loads(row.request or "{}")),
+        "intraoperative": any(
+            request.intraoperative(said)
+            for said in (json.loads(row.request or "{}"), study.asked or {})
+        ),
         "queries": study.queries,
         "alarm": study.alarm,
         "forward": study.forward,
+        "recalled": study.recalled,
+        "recalled_at_targets": study.handed,
     }
+
+
+def _encoded_again(facts: Iterable[Facts]) -> str | None:
+    """Return how the levels of a study's slides were coded again by the sender, if they were."""
+    levels = [one for one in facts if one.reencoded and one.flavor == "VOLUME"]
+    if not levels:
+        return None
+    return "lossy" if any(one.recoded for one in levels) else "lossless"
 
 
 def _reading(study: Study) -> dict[str, Any]:

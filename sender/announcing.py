@@ -28,6 +28,7 @@ from common.errors import (
 )
 from common.link import check_uid
 from common.states import TransferState
+from sender import correspondence_tables
 from sender.patient import PATIENT_ID, contradict, disagree, first
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def joined(
         if row is not None:
             ids[place] = row["id"]
             _take_over(row, values, job.options)
+            correspondence_tables.rename(db, values["partner"], row["study"], values["study"])
     return ids
 
 

@@ -52,6 +52,8 @@ class Part:
         It is sent.
     may_name : bool
         It can show the patient's name.
+    coded : str
+        Of a slide: ``stored``, ``joined``, ``reencoded`` (without loss) or ``recoded`` (with).
     """
 
     what: str
@@ -59,6 +61,7 @@ class Part:
     goes: bool
     may_name: bool
     why: str = ""
+    coded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,9 @@ def _image(made: Checked, options: dict[str, Any], blocked: Blocked | None) -> N
 def _parts(slide: Slide) -> Iterator[Part]:
     for one in slide.instances:
         what = one.flavor if one.level is None else f"{one.flavor} {one.level}"
-        yield Part(what, f"{one.columns} x {one.rows}", True, one.flavor in _WSI_PICTURES)
+        named, coded = one.flavor in _WSI_PICTURES, "recoded" if one.recoded else one.encoding
+        why = one.recoded.words if one.recoded else ""
+        yield Part(what, f"{one.columns} x {one.rows}", True, named, why, coded)
     for words in slide.omitted:
         what, _, why = words.partition(": ")
         yield Part(what, "", False, True, why)

@@ -28,6 +28,11 @@ UNTRIED = (
     "実物で試していない形式。受信側で画像を確かめてください",
     "a format never tried on a real file: look at the picture at the receiver",
 )
+#: Of a picture that does not go as it is stored.
+_CODED = {
+    "reencoded": ("再符号化 (可逆)", "encoded again (lossless)"),
+    "recoded": ("再符号化・非可逆", "encoded again, lossy"),
+}
 _KINDS = {
     "slide": ("スライド", "slide"),
     "dicom": ("DICOM", "DICOM"),
@@ -73,6 +78,7 @@ def check(
             "send_label": settings.send_label if label is None else label,
             "send_macro": settings.send_macro if macro is None else macro,
             "spacing_um": spacing,
+            **settings.recoding(),
         }
         options = {
             "slide": slide,
@@ -129,7 +135,8 @@ def _tell(one: Checked) -> None:
     goes, stays = ("送る    ", "送らない") if ja else ("sent    ", "kept    ")
     named = "  氏名が写ることがある" if ja else "  may show a name"
     for part in one.parts:
-        words = f"{part.what}  {part.size}  {part.why}".rstrip()
+        coded = _CODED.get(part.coded, ("", ""))[0 if ja else 1]
+        words = "  ".join(one for one in (part.what, part.size, coded, part.why) if one)
         console.tell(f"  {goes if part.goes else stays}  {words}{named if part.may_name else ''}")
     for tag in one.tags:
         if tag.may_name or tag.goes:

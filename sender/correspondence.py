@@ -1,4 +1,4 @@
-"""What the outbox knows of a reading room: states of studies, queries, calls, alarms.
+"""What the outbox knows of a reading room: states, queries, calls, alarms, key images.
 
 Studies are known by partner and Study Instance UID: a receiver speaks of studies, and only
 of those that it was sent; what it says of any other is passed over.
@@ -7,6 +7,7 @@ of those that it was sent; what it says of any other is passed over.
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 import sqlite3
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from common.errors import NotFound, UsageError
 from common.request import forbidden
 from common.states import TransferState, move
 from common.tidings import Answer, Tiding
-from sender.heard import Heard
 from sender.outbox_file import now
+from sender.stopped import Stopped
 
 _STATES = {
     "unopened": TransferState.RECEIPTED,
@@ -50,7 +51,7 @@ class Letter:
     refused: str | None
 
 
-class Correspondence(Heard):
+class Correspondence(Stopped):
     """The part of the outbox that keeps what is said both ways."""
 
     def heard_to(self, partner: str) -> tuple[int, bool | None]:
@@ -142,6 +143,37 @@ class Correspondence(Heard):
         rows = self._rows("SELECT partner, listening, telephone, at FROM ears")
         return [dict(row) | {"listening": bool(row["listening"])} for row in rows]
 
+    def key_images(self, partner: str, study: str) -> list[dict[str, Any]]:
+        """Return the images that readers have chosen, by reader, each with our own file of it.
+
+        Returns
+        -------
+        list of dict
+            ``by``, ``at``, and ``images``: ``sop``, ``frame`` (1-based), ``series``,
+            ``number`` and ``path``, None of an image that is not in the outbox.
+        """
+        key = partner, study
+        files = {
+            row["sop_uid"]: {name: row[name] for name in ("series", "number", "path")}
+            for row in self._rows(
+                "SELECT i.sop_uid, i.series, i.number, i.path FROM instances i"
+                " JOIN transfers t ON t.id=i.transfer WHERE t.partner=? AND t.study=?",
+                *key,
+            )
+        }
+        none = {"series": None, "number": None, "path": None}
+        rows = self._rows(
+            "SELECT by, images, at FROM key_images WHERE partner=? AND study=? ORDER BY at", *key
+        )
+        return [
+            {
+                "by": row["by"],
+                "at": row["at"],
+                "images": [one | files.get(one["sop"], none) for one in json.loads(row["images"])],
+            }
+            for row in rows
+        ]
+
     def reader(self, partner: str, study: str) -> dict[str, Any] | None:
         """Return how far readers are with a study, None where nothing was heard of it."""
         key = partner, study
@@ -149,7 +181,9 @@ class Correspondence(Heard):
         alarms = self._rows("SELECT * FROM unopened WHERE partner=? AND study=?", *key)
         calls = self._rows("SELECT * FROM calls WHERE partner=? AND study=? ORDER BY at", *key)
         waiting = [one for one in self.unanswered() if (one.partner, one.study) == key]
-        if not (rows or alarms or calls or waiting):
+        counted = "SELECT images FROM key_images WHERE partner=? AND study=?"
+        keys = sum(len(json.loads(row["images"])) for row in self._rows(counted, *key))
+        if not (rows or alarms or calls or waiting or keys):
             return None
         state = rows[0]["state"] if rows else "unopened"
         ja, en = tidings.STATES[state]
@@ -165,6 +199,7 @@ class Correspondence(Heard):
             and {"minutes": alarm["minutes"], "telephone": alarm["telephone"], "at": alarm["at"]},
             "told": [{"to": r["told"], "by": r["by"], "at": r["at"]} for r in calls],
             "queries": len(waiting),
+            "key_images": keys,
         }
 
 
@@ -191,6 +226,8 @@ def words(reader: dict[str, Any] | None, lang: str) -> str:
         )
     if count := reader["queries"]:
         said.append(f"照会 {count}件" if ja else f"queries: {count}")
+    if count := reader["key_images"]:
+        said.append(f"★ キー画像 {count}枚" if ja else f"key images: {count}")
     return "  ".join(one for one in said if one)
 
 
@@ -211,6 +248,12 @@ def _keep(db: sqlite3.Connection, partner: str, one: Tiding) -> None:
     elif one.kind == "call":
         called = *key, said["to"], said["by"], said["moment"]
         db.execute("INSERT OR REPLACE INTO calls VALUES(?,?,?,?,?)", called)
+    elif one.kind == "keys":
+        gone = "DELETE FROM key_images WHERE partner=? AND study=? AND reader=?"
+        db.execute(gone, (*key, said["reader"]))
+        if said["images"]:
+            chosen = *key, said["reader"], said["by"], json.dumps(said["images"]), one.at
+            db.execute("INSERT INTO key_images VALUES(?,?,?,?,?,?)", chosen)
     else:
         alarm = *key, said["minutes"], said["telephone"], said["moment"]
         db.execute("INSERT OR REPLACE INTO unopened VALUES(?,?,?,?,?)", alarm)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from common import request
@@ -187,7 +187,8 @@ def of_slide(slide: Slide) -> list[Facts]:
         values, raw = (
             (found.values, found.raw) if found else ({"SOPClassUID": uids.WHOLE_SLIDE}, {})
         )
-        made.append(facts.of_values(values, raw, level.transfer_syntax_uid))
+        one = facts.of_values(values, raw, level.transfer_syntax_uid)
+        made.append(replace(one, recoded=level.recoded is not None))
     return made
 
 

@@ -41,7 +41,7 @@ from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Sender
 from common.states import TransferState
-from sender import again, declaring, ingest, routing, upkeep
+from sender import again, declaring, ingest, routing, stopped, upkeep
 from sender.ahead import Ahead
 from sender.bell import Bell
 from sender.delivery import WARM, Delivery
@@ -367,6 +367,7 @@ class Engine:
                 if transfer.state is not TransferState.DELIVERED:  # then it has all gone
                     self._blocked.check(transfer.attributes)
                 work.deliver(transfer)
+                stopped.tell_now(work)  # of what ended while its slide was taken anew
             finally:
                 ready.close()
         except (GaveWay, SyncFailed, DatabaseDamaged):
@@ -411,6 +412,10 @@ class Engine:
         except DiskFull:  # it ends the same way when there is room to say so
             self._due[transfer.id] = time.monotonic() + LONGEST_WAIT / 4
         log.error("transfer %s: %s", transfer.id, _words(error))
+        with contextlib.suppress(TodokeError, OSError):  # owed till its receiver has heard of it
+            partner = find_partner(self.data, transfer.partner)
+            ours = self.outbox, self.node, self.settings
+            stopped.tell_now(Delivery(*ours, partner, self.stop))
 
 
 def _goes_on(transfer: Transfer) -> bool:

@@ -71,6 +71,8 @@ class Facts:
         Its JPEG codestream holds what a camera writes.
     irreversible : bool
         Its JPEG 2000 codestream says that it was made with loss, whatever else is said.
+    recoded : bool
+        A slide's level that is coded again with loss here, by the site's setting.
     """
 
     sop_class: str
@@ -90,6 +92,7 @@ class Facts:
     pixels: bool = True
     exif: bool = False
     irreversible: bool = False
+    recoded: bool = False
 
 
 def of_values(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from common.errors import NoNewsThere, NotFound, PeerRefused, SettingsError, TodokeError
 from common.proof.identity import Node
 from common.settings import Sender
+from sender import stopped
 from sender.correspondence import Letter
 from sender.delivery import Delivery
 from sender.outbox import Outbox
@@ -61,6 +62,7 @@ class Hearing:
         """End; questions that stand are broken off."""
         self._stop.set()
         for client in list(self._clients.values()):
+            client.break_off()
             client.close()
         for thread in list(self._threads.values()):
             thread.join(ENDING)
@@ -82,6 +84,10 @@ class Hearing:
                 for letter in self._outbox.unsent():
                     with contextlib.closing(self._delivery(letter.partner).connect()) as client:
                         send(self._outbox, client, letter)
+                for key in list(self._threads):
+                    if key and self._outbox.untold(key):
+                        with contextlib.closing(self._delivery(key).connect()) as client:
+                            stopped.tell_all(self._outbox, client, key)
                 tries = 0
             except Exception as failure:  # whatever one peer brings about ends nothing here
                 tries += 1
@@ -166,6 +172,7 @@ def exchange(data: Path, outbox: Outbox) -> list[TodokeError]:
                 for letter in outbox.unsent():
                     if letter.partner == partner.key:
                         send(outbox, client, letter)
+                stopped.tell_all(outbox, client, partner.key)
                 hear(outbox, client, partner.key, wait=False)
         except TodokeError as failure:
             failures.append(failure)

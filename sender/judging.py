@@ -222,6 +222,8 @@ def _plausible(facts: Facts, rules: RuleSet) -> str:
 
 
 def _lossy(facts: Facts, of: SetName, site: Site, rules: RuleSet) -> str:
+    if facts.recoded:
+        return "recoded"
     flagged, loses = facts.lossy == "01", facts.transfer_syntax in rules.lossy
     strict = of == "radiology" and (
         facts.sop_class in rules.plausible or facts.sop_class in rules.enhanced

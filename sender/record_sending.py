@@ -24,6 +24,7 @@ from common.errors import (
     TodokeError,
 )
 from common.proof import jws, record, record_file
+from common.request import forbidden
 from common.states import TransferState
 from sender import record_making
 from sender.links.http import LinkClient, OutOfOrder
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("todoke.records")
 FOLDER = "evidence"
+REASON = 200  # letters of why something is taken back
 
 
 @dataclass(slots=True)
@@ -131,9 +133,11 @@ class Recorder:
             transfer = self.outbox.transfer(name)
             opened = self.outbox.statement(name, "opening") is not None
             if transfer.state is TransferState.RECALLED and opened:
-                by = transfer.request["recalled"]["by"]
+                said = transfer.request["recalled"]
+                reason = str(said.get("reason", ""))[:REASON]
+                words = {"by": said["by"], "reason": "" if forbidden(reason) else reason}
                 with contextlib.suppress(NotFound):  # it never heard of it
-                    client.ask("POST", f"/transfers/{name}/recall", {"by": by})
+                    client.ask("POST", f"/transfers/{name}/recall", words)
 
     def _send(self, client: LinkClient) -> int:
         """Send every record that is not answered, in order; the receiver may ask for older ones."""

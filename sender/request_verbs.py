@@ -20,7 +20,11 @@ Data = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="JSONで出す / print JSON")]
 Urgency = Annotated[
     str | None,
-    typer.Option("--urgency", "--priority", help="緊急 | 至急 | 通常 / urgent | soon | routine"),
+    typer.Option(
+        "--urgency",
+        "--priority",
+        help="術中 | 緊急 | 至急 | 通常 / intraoperative | urgent | soon | routine",
+    ),
 ]
 Purpose = Annotated[str | None, typer.Option(help="診断 | 助言 / diagnosis | advice")]
 Requester = Annotated[str | None, typer.Option(help="依頼医 / requesting doctor")]
@@ -293,6 +297,7 @@ def _work(
     import threading
 
     from sender import bell, sending
+    from sender.leaving import INTERRUPTED, Leaving, interruptible
     from sender.outbox import Outbox
 
     def rests(outbox: Outbox) -> bool:
@@ -302,16 +307,18 @@ def _work(
         owe(outbox)
         bell.ring(data)
         if wait:
-            watching = threading.Event()
+            watching, leaving = threading.Event(), Leaving(130, INTERRUPTED)
             try:
-                with sending.engine_here(data, rests, watching) as ended:
+                with (
+                    interruptible(leaving) as asked,
+                    sending.engine_here(data, rests, watching) as ended,
+                ):
                     while not (rests(outbox) or ended()):
                         watching.wait(0.1)
+                        if asked.is_set():
+                            raise KeyboardInterrupt
             except KeyboardInterrupt:
-                console.say(
-                    "中断しました。送信箱に残っています。todoke sender run で送ります",
-                    "Interrupted. It stays in the outbox; todoke sender run sends it",
-                )
+                leaving.say()
                 raise SystemExit(130) from None
         row = outbox.transfer(transfer)
         _tell(row, as_json)

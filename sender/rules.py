@@ -240,6 +240,15 @@ _R6 = Rule(
             "The pixels are coded with loss (JPEG 2000) and nothing marks it. Send the original,"
             " or send it as reference",
         ),
+        "recoded": outcome(
+            "warn", None,
+            "そのまま送れない形式のスライドを、施設の設定 (reencode_codec) により非可逆で符号化し"
+            "直します (再符号化・非可逆)。方式・画質・決めた人は各画像の DerivationDescription に"
+            "あります",
+            "A slide whose tiles cannot go as stored is encoded again with loss, by the site's"
+            " setting (reencode_codec); Derivation Description of each image names codec, quality"
+            " and who decided",
+        ),
         "unclear": outcome(
             "warn", "pass",
             "可逆とも非可逆ともとれる転送構文で、印がありません",

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -404,10 +403,3 @@ def begin_again(begun: float) -> Callable[[StorageError], None]:
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
     return again
-
-
-def interrupted_by_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` on Ctrl-C and on the signal that a service manager sends."""
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: stop())

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +15,7 @@ from common.errors import DiskFull, UsageError
 from common.setting_checks import check_legal_basis
 from common.settings import data_folder
 from sender.checking_verbs import Gross, Label, Macro, Micro, photographs, preview
+from sender.leaving import INTERRUPTED, Leaving, by_signals, interruptible
 from sender.request_verbs import (
     BodyPart,
     Clinical,
@@ -136,6 +134,7 @@ def send(
             "container_id": container,
             "send_label": settings.send_label if label is None else label,
             "send_macro": settings.send_macro if macro is None else macro,
+            **settings.recoding(),
         }
         stills = photographs(micro, gross)
         if not (paths or stills or prior):
@@ -195,36 +194,13 @@ def _wait(folder: Path, job: int) -> None:
                 words = "送信中" if ja else "sending"
                 bar.update(task, description=words, total=progress.total, completed=progress.held)
 
+        leaving = Leaving(130, INTERRUPTED)
         try:
-            with _interrupt() as asked:
+            with interruptible(leaving) as asked:
                 sending.work(folder, job, watch, asked)
         except KeyboardInterrupt:
-            console.say(
-                "中断しました。送信箱に残っています。todoke sender run で続きから送ります",
-                "Interrupted. It stays in the outbox; todoke sender run goes on where it was",
-            )
+            leaving.say()
             raise SystemExit(130) from None
-
-
-@contextlib.contextmanager
-def _interrupt() -> Iterator[threading.Event]:
-    """Give what Ctrl-C sets; the second one is as ever.
-
-    An exception out of nowhere is lost where Python calls back into Python (a finalizer,
-    the collector), and with it the wish.
-    """
-    asked = threading.Event()
-
-    def pressed(_signal: int, _frame: object) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    before = signal.signal(signal.SIGINT, pressed)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _report(folder: Path, job: int, as_json: bool) -> None:
@@ -259,11 +235,11 @@ def _tell_notes(row: dict[str, Any]) -> None:
 
 def run(data: Data = None, as_json: AsJson = False) -> None:
     """送信を続ける常駐 / the daemon that works off the outbox."""
-    from common import memory
-    from sender import routing, sending
-    from sender.engine import Engine
-
     with console.verb(as_json=as_json):
+        from common import memory
+        from sender import routing, sending
+        from sender.engine import Engine
+
         folder = data_of(data)
         routing.load(folder)  # what is wrong is said to whoever starts it
         logs.begin()
@@ -272,13 +248,15 @@ def run(data: Data = None, as_json: AsJson = False) -> None:
         with durable.lock(folder / "lock"):
             durable.end_on_failure(sending.begin_again(time.monotonic()))
             engine = Engine(folder, asks=True)
-            sending.interrupted_by_signals(engine.end)
+            leaving = by_signals(engine.end)
             with contextlib.closing(engine), _doors(engine) as words:
                 if as_json:
                     console.emit(words)
                 else:
                     console.say("送信を始めました", "The sender is running")
                 engine.run()
+            if leaving.begun:
+                leaving.say()
 
 
 @contextlib.contextmanager
@@ -406,6 +384,7 @@ def show(
             words = sending.describe(outbox, row)
             letters = outbox.letters(row.study, row.partner)
             words["correspondence"] = [asdict(one) for one in letters]
+            words["key_images"] = outbox.key_images(row.partner, row.study)
             words["records"] = [one.number for one in outbox.records_of(row.id)]
             words["patient"] = reading.of(row.attributes)
             words["receipt"] = outbox.statement(row.id, "receipt")
@@ -427,6 +406,10 @@ def show(
             console.tell(correspondence.words(words["reader"], lang))
         for said in words["correspondence"]:
             console.tell(f"  {said['at'][:16]}  {said['by']}: {said['text']}")
+        for chosen in words["key_images"]:
+            for one in chosen["images"]:
+                number = "-" if one["number"] is None else one["number"]
+                console.tell(f"  ★ {chosen['by']}  {number}  {one['path'] or one['sop']}")
         if words["judgement"]:
             console.tell(words[f"direct_{lang}"])
             for rule in words["judgement"]["rules"]:

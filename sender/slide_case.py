@@ -20,6 +20,7 @@ from common.errors import (
 )
 from common.states import TransferState
 from sender.outbox import fault
+from sender.safety import notes
 from sender.slides import Slide, SlideCase, open_slide
 
 #: Fields of the case that a verb may give, see :class:`sender.slides.SlideCase`.
@@ -36,6 +37,9 @@ GIVEN = (
     "send_label",
     "send_macro",
     "spacing_um",
+    "lossy_codec",
+    "lossy_quality",
+    "lossy_by",
     "study_uid",
     "study_date",
     "study_time",
@@ -108,9 +112,13 @@ def decided(
     AlreadySent, SourceChanged
     """
     made: dict[str, Any] = {}
+    said: dict[str, Any] = {}
     if attested := _attested(options, case, slide):
-        request = json.loads(values["request"]) | {"spacing": attested}
-        made["request"] = json.dumps(request, ensure_ascii=False)
+        said["spacing"] = attested
+    if noted := notes.made(_encoded_again(slide)):
+        said[notes.KEY] = noted
+    if said:
+        made["request"] = json.dumps(json.loads(values["request"]) | said, ensure_ascii=False)
     watched = options.get("watched")
     if watched is None:
         return made
@@ -133,6 +141,15 @@ def _held_for(watched: dict[str, Any], case: SlideCase, slide: Slide) -> TodokeE
     if watched.get("patients", 1) > 1:
         return MixedPatients(count=watched["patients"])
     return None
+
+
+def _encoded_again(slide: Slide) -> list[str]:
+    """Return for each picture that is coded again, and not as it is stored, which way that is."""
+    return [
+        notes.ENCODED_WITH_LOSS if one.recoded is not None else notes.ENCODED_AGAIN
+        for one in slide.instances
+        if one.encoding == "reencoded"
+    ]
 
 
 def _attested(options: dict[str, Any], case: SlideCase, slide: Slide) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sender.outbox import Outbox
 
 #: Columns that are told to the reader with the opening (RAD-01, WSI-09).
-TOLD = tuple(request.MOST)
+TOLD = (*request.MOST, "intraoperative")
 #: Columns that go into the headers as they are.
 HEADER = (
     "patient_id", "birth_date", "sex", "accession_number", "container_id", "specimen_description",
@@ -98,5 +98,5 @@ def typed(given: Mapping[str, str | float | None]) -> dict[str, Any]:
         except values.Wrong as failure:
             raise UsageError(cause=f"--{key.replace('_', '-')}: {failure}") from failure
         if read is not None:
-            words[key] = read
+            words |= {key: read} | values.more(column, str(value))
     return words

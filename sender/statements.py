@@ -8,7 +8,8 @@ from __future__ import annotations
 import sqlite3
 
 #: `facts`: JSON of how the connections were, for the record; not signed by itself.
-KINDS = ("opening", "closing", "receipt", "facts")
+#: `stopped`: at which stop its receiver was told (:mod:`sender.stopped`).
+KINDS = ("opening", "closing", "receipt", "facts", "stopped")
 TABLE = """
 CREATE TABLE statements(
   transfer TEXT NOT NULL REFERENCES transfers, kind TEXT NOT NULL, part INTEGER NOT NULL,

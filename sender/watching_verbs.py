@@ -63,8 +63,9 @@ def watch(
     from common.errors import UsageError
     from common.link import PRIORITIES, PURPOSES
     from common.settings import Sender
-    from sender import sending, watching
+    from sender import watching
     from sender.doors.way import Way
+    from sender.leaving import REPORTING, by_signals
     from sender.sending_verbs import data_of
 
     with console.verb(as_json=as_json):
@@ -86,11 +87,12 @@ def watch(
             send_label=settings.send_label if label is None else label,
             send_macro=settings.send_macro if macro is None else macro,
             case_from=case_from or settings.watch_case_from,
+            recoding=settings.recoding(),
             hurried=once,
         )
         logs.quiet_pydicom()
         run = watching.Watch(where, way, once=once)
-        sending.interrupted_by_signals(run.stop.set)
+        by_signals(run.stop.set, REPORTING)
         with _shown(as_json) as tell:
             words = run.run(tell)
         _report(words, as_json)

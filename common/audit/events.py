@@ -97,6 +97,8 @@ EVENTS: dict[str, Event] = {
                             "DICOMweb で検索", "Searched by DICOMweb"),
     "study-opened": Event(ACCESSED, _ours("OPEN", "Study opened"), "R",
                           "検査を開いた", "Study opened"),
+    "paper-opened": Event(ACCESSED, _ours("PAPER", "Document or video opened"), "R",
+                          "文書・動画を開いた", "Document or video opened"),
     "study-looked": Event(ACCESSED, _ours("LOOK", "Study looked at without a claim"), "R",
                           "担当せずに参照", "Looked at without a claim"),
     "study-claimed": Event(ACCESSED, _ours("CLAIM", "Study claimed"), "U",
@@ -110,6 +112,8 @@ EVENTS: dict[str, Event] = {
                                  "未完了のまま参照", "Read while incomplete"),
     "query-sent": Event(ACCESSED, _ours("INQUIRY", "Inquiry to the requesting side"), "U",
                         "照会", "Inquiry sent"),
+    "label-checked": Event(ACCESSED, _ours("LABEL", "Label compared with the request"), "U",
+                           "ラベルと依頼の照合", "Label compared with the request"),
     "rescan-asked": Event(ACCESSED, _ours("RESCAN", "Rescan asked for"), "U",
                           "再走査依頼", "Rescan asked for"),
     "prior-asked": Event(ACCESSED, _ours("PRIOR", "Prior images asked for"), "U",
@@ -169,6 +173,8 @@ EVENTS: dict[str, Event] = {
                             "証跡の封の食い違い", "Evidence anchor differs"),
     "recalled": Event(TRANSFERRED, _ours("RECALL", "Transfer recalled"), "U",
                       "送信の取り消し", "Transfer recalled"),
+    "stopped-by-sender": Event(TRANSFERRED, _ours("STOP", "Transfer stopped by its sender"), "U",
+                               "送信側で停止", "Transfer stopped by its sender"),
 }  # fmt: skip
 
 

@@ -33,6 +33,8 @@ users = Table(
     Column("short", Boolean, nullable=False, server_default="0"),
     Column("seal", String(8)),  # sealed | open: an account for emergencies (AUT-05)
     Column("open_until", Float),  # seconds since 1970, of one that was opened
+    # JSON list of the institution codes that the account is limited to; null: no limit
+    Column("institutions", Text),
 )
 sessions = Table(
     "sessions",
@@ -75,6 +77,16 @@ old_passwords = Table(
     Column("id", Integer, primary_key=True),
     Column("user", String(MAX_NAME), ForeignKey("users.name"), nullable=False, index=True),
     Column("password", Text, nullable=False),  # Argon2id, PHC string
+)
+#: Who a sign-in service knows, and which account that is (OpenID Connect Core 2: iss and sub).
+vouchers = Table(
+    "vouchers",
+    metadata,
+    Column("issuer", String(255), primary_key=True),
+    Column("subject", String(255), primary_key=True),
+    Column("user", String(MAX_NAME), ForeignKey("users.name"), nullable=False, index=True),
+    Column("made_at", Float, nullable=False),
+    Column("used_at", Float),
 )
 
 

@@ -6,11 +6,12 @@ opaque number of 256 bits: who reads the database can become nobody.
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -163,6 +164,7 @@ class Accounts:
                 "factors": self.factors.kinds(row.name),
             }
             | ({"seal": self._seal(row)} if row.seal else {})
+            | ({"institutions": json.loads(row.institutions)} if row.institutions else {})
             for row in rows
         ]
 
@@ -191,6 +193,21 @@ class Accounts:
         """
         _check_role(role)
         self._change(name, role=role)
+
+    def limit(self, name: str, institutions: Iterable[str] | None) -> None:
+        """Let an account see the studies of some institutions alone, and end its sessions.
+
+        Parameters
+        ----------
+        institutions : iterable of str or None
+            Their codes; None: of all.
+
+        Raises
+        ------
+        NotFound
+        """
+        codes = None if institutions is None else json.dumps(sorted(set(institutions)))
+        self._change(name, institutions=codes)
 
     def set_password(self, name: str, password: str, *, keep: str | None = None) -> None:
         """Give an account another password, and end its sessions.
@@ -329,13 +346,14 @@ class Accounts:
             what = "opened" if first else "used"
             self._note("break-glass", user=name, what=what, address=address, outcome="ok")
             self._note("alarm", of=name, cause="非常時アカウント / emergency account " + what)
-        number = self.sessions.begin(name, self._stage(row), address)
-        return User(row.name, row.display, row.role, row.seal is not None), number
+        number = self.sessions.begin(name, self.stage(row), address)
+        return User.of(row), number
 
     def _sealed_off(self, row: Any) -> bool:
         return row.seal == "open" and bool(self.clock() >= row.open_until)
 
-    def _stage(self, row: Any) -> str:
+    def stage(self, row: Any) -> str:
+        """Return how far a session of a person goes whose password, or voucher, was right."""
         if row.seal is not None:
             return "full"
         if self.factors.of(row.name):
@@ -347,6 +365,10 @@ class Accounts:
         user = self.sessions.standing(number).user
         self._second.forget(user.name)
         return self.sessions.begin(user.name, "full", address, number)
+
+    def held(self, name: str) -> bool:
+        """Whether a person's second factor was guessed at too often just now."""
+        return self._second.blocked(name)
 
     def wrong(self, number: str) -> SignInFailed:
         """Count a second factor that was wrong, and return what is to be raised."""

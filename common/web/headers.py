@@ -15,6 +15,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "worker-src 'self'",
         "style-src 'self'",
         "img-src 'self' data:",
+        "media-src 'self'",
         "connect-src 'self'",
         "font-src 'self'",
         "frame-ancestors 'none'",
@@ -22,6 +23,10 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "form-action 'self'",
     )
 )
+
+#: Of a document that a study brought: opened by itself it is nobody's page and runs nothing.
+DOCUMENT_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
+_DOCUMENT = (b"content-security-policy", DOCUMENT_POLICY.encode())
 
 _ALWAYS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -35,6 +40,8 @@ _ALWAYS = {
 
 class SecurityHeaders:
     """ASGI middleware; an answer that says nothing about caching is not kept anywhere.
+
+    The policy is the pages' own; of an answer that carries :data:`DOCUMENT_POLICY` it is that.
 
     Parameters
     ----------
@@ -59,10 +66,14 @@ class SecurityHeaders:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = [pair for pair in message.get("headers", ()) if pair[0] not in self._names]
+                said = message.get("headers", ())
+                own = [pair for pair in said if pair[0] not in self._names]
                 if not any(name == b"cache-control" for name, _ in own):
                     own.append((b"cache-control", b"private, no-store"))
-                message["headers"] = own + self._raw
+                ours = self._raw
+                if _DOCUMENT in said:
+                    ours = [_DOCUMENT, *(pair for pair in ours if pair[0] != _DOCUMENT[0])]
+                message["headers"] = own + ours
             await send(message)
 
         await self.app(scope, receive, with_headers)

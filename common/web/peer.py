@@ -15,7 +15,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -309,6 +309,29 @@ class _Server(uvicorn.Server):
         self.started = True
 
 
+def _ending(app: ASGIApp) -> ASGIApp:
+    """Answer what still stands when the server ends with 503, and not with a traceback."""
+
+    async def answered(scope: Any, receive: Any, send: Any) -> None:
+        begun = False
+
+        async def told(message: Any) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await app(scope, receive, told)
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            if not begun:
+                await send({"type": "http.response.start", "status": 503, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+    return answered
+
+
 class Listener:
     """One application on one port; several run in one event loop.
 
@@ -353,7 +376,7 @@ class Listener:
         self._socket = socket.create_server((host, port), family=family, backlog=512)
         self._socket.setblocking(False)
         config = uvicorn.Config(
-            app,
+            _ending(app),
             http=protocol,
             ws="none",
             lifespan="auto",
@@ -362,7 +385,8 @@ class Listener:
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=max(1, round(grace)),
+            # whole seconds by its name, and any number for what it is given to
+            timeout_graceful_shutdown=cast("int", grace),
         )
         config.load()
         self._server = _Server(config, tls, refused)

@@ -8,6 +8,7 @@ A session is kept as the SHA-256 of an opaque number of 256 bits.  It is of a st
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
@@ -51,17 +52,28 @@ class User:
         ``reader``, ``administrator`` or ``auditor`` (AUT-04).
     emergency : bool
         An account for emergencies that was opened (AUT-05).
+    institutions : frozenset of str or None
+        Codes of the requesting institutions whose studies the account may see; None: all.
     """
 
     name: str
     display: str
     role: str = "reader"
     emergency: bool = False
+    institutions: frozenset[str] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as the web API names them."""
-        words = {"name": self.name, "display": self.display, "role": self.role}
+        words: dict[str, Any] = {"name": self.name, "display": self.display, "role": self.role}
+        if self.institutions is not None:
+            words["institutions"] = sorted(self.institutions)
         return words | ({"emergency": True} if self.emergency else {})
+
+    @classmethod
+    def of(cls, row: Any) -> User:
+        """Return the person of a row of the table of users."""
+        limit = None if row.institutions is None else frozenset(json.loads(row.institutions))
+        return cls(row.name, row.display, row.role, row.seal is not None, limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +167,7 @@ class Sessions:
         # a use in the future is one before the clock was set back
         elif row.locked_at is not None or abs(now - row.used_at) > self.idle_seconds:
             stage = "locked"
-        user = User(row.name, row.display, row.role, row.seal is not None)
-        return Standing(user, stage, now - row.used_at > TOUCH_SECONDS, row.id or "")
+        return Standing(User.of(row), stage, now - row.used_at > TOUCH_SECONDS, row.id or "")
 
     def _row(self, of: str) -> Any:
         """Return the row of a session and its user, from memory while nothing was written."""
@@ -169,7 +180,7 @@ class Sessions:
                 select(
                     *(users.c.name, users.c.display, users.c.role, users.c.seal),
                     *(users.c.open_until, sessions.c.made_at, sessions.c.used_at, sessions.c.id),
-                    *(sessions.c.stage, sessions.c.locked_at),
+                    *(sessions.c.stage, sessions.c.locked_at, users.c.institutions),
                 )
                 .join(users, users.c.name == sessions.c.user)
                 .where(sessions.c.digest == of, users.c.disabled.is_(False))

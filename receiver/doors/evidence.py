@@ -12,6 +12,8 @@ from starlette.routing import Route
 
 from common import link
 from common.errors import NotFound, ProtocolError
+from common.request import forbidden
+from receiver import recalls
 from receiver.doors.answers import words_of
 from receiver.evidence import OutOfOrder
 
@@ -67,10 +69,13 @@ class _Door:
 
     def recall(self, request: Request, partner: Any, body: bytearray) -> Response:
         """Hide a transfer that its sender takes back; idempotent."""
-        by = _object(body).get("by")
+        said = _object(body)
+        by, reason = said.get("by"), said.get("reason", "")
         if not isinstance(by, str) or not 0 < len(by) <= LONGEST:
             raise ProtocolError(cause="by")
-        self.evidence.recall(partner, request.path_params["transfer"])
+        if not isinstance(reason, str) or len(reason) > recalls.LONGEST or forbidden(reason):
+            raise ProtocolError(cause="reason")
+        self.evidence.recall(partner, request.path_params["transfer"], by, reason)
         return Response(status_code=204)
 
     def records(self, _request: Request, partner: Any, _body: bytearray) -> Response:

@@ -52,7 +52,7 @@ from receiver import (
 )
 from receiver.attendance import Attendance
 from receiver.doors import evidence as records
-from receiver.doors import news
+from receiver.doors import news, stops
 from receiver.doors.answers import body_of, text, words_of
 from receiver.evidence import Evidence
 from receiver.frames import Frames, Level
@@ -111,6 +111,7 @@ def link_app(services: LinkServices) -> Starlette:
             Route(one + "/receipt", door.answer(door.receipt)),
             Route(one + "/gone", door.answer(door.gone), methods=["POST"]),
             Route(link.ROOT + "/wanted", door.answer(door.wanted)),
+            *stops.routes(door.answer, services.index, services.note),
             *records.routes(door.answer, services.evidence),
             *news.routes(door.answer, services.index, tidings, services.telephone),
         ],

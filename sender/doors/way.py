@@ -30,6 +30,8 @@ class Way:
         ``sidecar``, ``folder`` or ``name:REGEX``.
     hurried : bool
         Slides that cannot be read are refused at once, not waited for.
+    recoding : dict
+        How slides are encoded again, as fields of their case.
     """
 
     root: Path
@@ -42,6 +44,7 @@ class Way:
     send_macro: bool = False
     case_from: str = "sidecar"
     hurried: bool = False
+    recoding: dict[str, Any] = field(default_factory=dict, hash=False)
     pattern: re.Pattern[str] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +74,8 @@ class Way:
     def options(self) -> dict[str, Any]:
         """Return what every job of this folder has in its options."""
         pictures = {"send_label": self.send_label, "send_macro": self.send_macro}
-        options: dict[str, Any] = {"source": f"folder:{self.root.name}", "slide": pictures}
+        slide = pictures | self.recoding
+        options: dict[str, Any] = {"source": f"folder:{self.root.name}", "slide": slide}
         if self.priority:
             options["priority"] = self.priority
         if self.purpose:
@@ -88,6 +92,7 @@ def of_settings(settings: Sender) -> list[Way]:
             send_label=settings.send_label,
             send_macro=settings.send_macro,
             case_from=settings.watch_case_from,
+            recoding=settings.recoding(),
         )
         for folder in settings.watch
     ]

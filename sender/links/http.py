@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -52,6 +54,16 @@ _NO_HTTP = ("illegal status line", "illegal request line")
 #: How long a receiver says that it worked (https://www.w3.org/TR/server-timing/).
 _TIMING = re.compile(r"\bwork;dur=(\d{1,9}(?:\.\d{1,9})?)", re.ASCII)
 PIECE = 1 << 20  # bytes of a request that are written at a time
+
+
+#: Those of this process, for Ctrl-C.
+_clients: weakref.WeakSet[LinkClient] = weakref.WeakSet()
+
+
+def break_off() -> None:
+    """End whatever waits for an answer of a receiver in this process."""
+    for one in list(_clients):
+        one.break_off()
 
 
 class Incomplete(Exception):
@@ -114,6 +126,8 @@ class LinkClient:
         self._pace = pace
         self.line: dict[str, Any] | None = None
         self._to_warm = 0  # connections
+        self._sockets: weakref.WeakSet[ssl.SSLSocket] = weakref.WeakSet()
+        _clients.add(self)
         self._client = httpx.Client(
             base_url=f"https://{address}:{port}{link.ROOT}",
             verify=context,
@@ -138,6 +152,13 @@ class LinkClient:
         """Close the connections."""
         self._client.close()
 
+    def break_off(self) -> None:
+        """End what waits for an answer, in whatever thread; closing would not wake it."""
+        for one in list(self._sockets):
+            with contextlib.suppress(OSError):
+                # the socket's own: the TLS object stays for the thread that reads from it
+                socket.socket.shutdown(one, socket.SHUT_RDWR)
+
     def hello(self) -> dict[str, Any]:
         """Ask who is there and what time it has."""
         return self._words("GET", "/hello")
@@ -150,7 +171,9 @@ class LinkClient:
         """
         self._to_warm = connections
 
-    def _trace(self, event: str, _facts: object) -> None:
+    def _trace(self, event: str, facts: Mapping[str, Any]) -> None:
+        if event == "connection.start_tls.complete":
+            self._sockets.add(facts["return_value"].get_extra_info("socket"))
         if event == "connection.connect_tcp.complete":
             connections, self._to_warm = self._to_warm, 0
             for number in range(connections):
@@ -230,6 +253,11 @@ class LinkClient:
     def gone(self, transfer: str, uids: list[str]) -> None:
         """Say that wanted instances are no longer at their source as they were."""
         self._words("POST", f"/transfers/{transfer}/gone", link.dumps({"instances": uids}))
+
+    def stopped(self, transfer: str, number: str) -> None:
+        """Say that a transfer is stopped here by an error; raises as :meth:`tidings`."""
+        with _newer():
+            self._words("POST", f"/transfers/{transfer}/stopped", link.dumps({"number": number}))
 
     def lengths(self, transfer: str, place: int, packed: bytes) -> None:
         """Tell the frame lengths of a level, uint32 LE."""
@@ -323,9 +351,8 @@ class LinkClient:
         self, method: str, path: str, body: bytes | Said | None
     ) -> tuple[int, bytearray, httpx.Headers]:
         """Return an answer; neither way is anything large held twice."""
-        said: dict[str, Any] = {"extensions": {"sni_hostname": self._host}}
-        if self._to_warm:
-            said["extensions"]["trace"] = self._trace
+        extensions = {"sni_hostname": self._host, "trace": self._trace}
+        said: dict[str, Any] = {"extensions": extensions}
         if callable(body):
             body = body()
         if body is not None:

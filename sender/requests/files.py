@@ -219,7 +219,7 @@ def _row(path: Path, place: str, pairs: Iterable[tuple[values.Column, str]]) -> 
         for column, cell in pairs:
             try:
                 if (value := values.read(column, cell)) is not None:
-                    words[column.key] = value
+                    words |= {column.key: value} | values.more(column, cell)
             except values.Wrong as failure:
                 wrong = wrong or RequestUnreadable(
                     place=place, cause=f"{_heads(column.key)}: {failure}"

@@ -127,8 +127,11 @@ def _one_of(words: Mapping[str, str]) -> Callable[[str], str]:
 _SEX = {"男": "M", "女": "F", "男性": "M", "女性": "F", "m": "M", "f": "F", "male": "M",
         "female": "F", "その他": "O", "other": "O", "o": "O"}  # fmt: skip
 _PRIORITY = {one: one for one in PRIORITIES} | {
-    "術中迅速": "urgent", "迅速": "urgent", "緊急": "urgent", "至急": "soon", "通常": "routine",
+    "術中迅速": "urgent", "術中": "urgent", "迅速": "urgent", "intraoperative": "urgent",
+    "緊急": "urgent", "至急": "soon", "通常": "routine",
 }  # fmt: skip
+#: Words of urgency that say more: a patient lies on the table.
+_ON_THE_TABLE = {"術中迅速", "術中", "迅速", "intraoperative"}
 _PURPOSE = {one: one for one in PURPOSES} | request.PURPOSE
 
 
@@ -231,6 +234,16 @@ def read(known: Column, value: str) -> Any:
     if request.forbidden(value):
         raise Wrong("制御文字があります / has control characters")
     return known.read(re.sub(r"\r\n?", "\n", value))
+
+
+def more(known: Column, value: str) -> dict[str, Any]:
+    """Return what a cell says besides the value of its own column, by key.
+
+    An urgency of 術中 is urgent, and its alarms come after minutes (WSI-11).
+    """
+    folded = unicodedata.normalize("NFKC", value).strip().lower()
+    on_the_table = known.key == "priority" and folded in _ON_THE_TABLE
+    return {"intraoperative": True} if on_the_table else {}
 
 
 def person_name(words: Mapping[str, Any]) -> str | None:

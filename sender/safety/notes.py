@@ -18,6 +18,7 @@ from common.dicom.person_name import GUESSED, PATIENT_NAME
 KEY = "notes"
 NAME_GUESSED, TEXT_GUESSED = "name-guessed", "text-guessed"
 TIFF_TOO = "tiff-too"
+ENCODED_AGAIN, ENCODED_WITH_LOSS = "encoded-again", "encoded-again-lossy"
 
 WORDS = {
     burned_in.DECLARED: (
@@ -43,6 +44,18 @@ WORDS = {
     TIFF_TOO: (
         "先頭がTIFFでもあるファイルです ({count}件)。DICOMの部分だけを送ります",
         "{count} file(s) are TIFF files too; only their DICOM part is sent",
+    ),
+    ENCODED_AGAIN: (
+        "再符号化 (可逆): そのままの符号では送れない形式で、一度だけ符号化し直します ({count}枚)。"
+        "画素は等しいまま",
+        "Encoded again without loss: of a kind that cannot go as it is stored"
+        " ({count} image(s)); pixels stay equal",
+    ),
+    ENCODED_WITH_LOSS: (
+        "再符号化・非可逆: 施設の設定により、一度だけ非可逆で符号化し直します ({count}枚)。"
+        "方式・画質・決めた人は画像の DerivationDescription に",
+        "Encoded again with loss, by the site's setting ({count} image(s));"
+        " codec, quality and who decided stand in Derivation Description",
     ),
 }
 

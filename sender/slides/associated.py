@@ -12,11 +12,11 @@ import numpy as np
 from common.errors import SlideUnreadable, SlideUnsupported
 from sender.slides import encoded, jpeg, segments
 from sender.slides.case import SlideCase
+from sender.slides.coding import JPEG_BASELINE
 from sender.slides.header import Picture, Scanner, build, instance_uid
 from sender.slides.segments import LARGEST, Pixels
 from sender.slides.slide import Encoding, Flavor, SourceFile, VirtualInstance
 from sender.slides.tiff import Page
-from sender.slides.tiles import JPEG_BASELINE
 
 _MOST_BYTES = 1 << 28
 

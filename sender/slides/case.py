@@ -51,6 +51,9 @@ class SlideCase:
     spacing_um : float or None
         Pixel size attested by a person, in micrometres; used only where the
         file holds none.
+    lossy_codec, lossy_quality, lossy_by : str, int, str
+        The site's decision to code again with loss what cannot go as it is stored, and
+        who made it (:mod:`common.slide_settings`); "", 0 and "": without loss.
     """
 
     patient_name: str
@@ -77,6 +80,9 @@ class SlideCase:
     send_macro: bool = False
     test: bool = False
     spacing_um: float | None = None
+    lossy_codec: str = ""
+    lossy_quality: int = 0
+    lossy_by: str = ""
 
     def marked(self, description: str) -> SlideCase:
         """Return the case, with the mark 試験 if the file's description carries it."""

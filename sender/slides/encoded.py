@@ -52,11 +52,19 @@ class Encoded:
     tiles : callable
         Gives the pixels of every frame in order, rows x columns x 3; called at
         most once, unless it failed.
+    code : callable
+        Makes a stream of them.
     """
 
-    def __init__(self, count: int, tiles: Callable[[], Iterator[Pixels]]) -> None:
+    def __init__(
+        self,
+        count: int,
+        tiles: Callable[[], Iterator[Pixels]],
+        code: Callable[[Pixels], bytes] = encode,
+    ) -> None:
         self._count = count
         self._tiles = tiles
+        self._code = code
         self._lock = threading.Lock()
         self._file: IO[bytes] | None = None
         self._lengths: npt.NDArray[np.int64] | None = None
@@ -116,7 +124,7 @@ class Encoded:
         at = number = 0
         workers = min(_WORKERS, max(1, (os.cpu_count() or 1) - 1))
         with ThreadPoolExecutor(workers, thread_name_prefix="encode") as pool:
-            for stream in _in_order(pool, self._tiles(), 2 * workers):
+            for stream in _in_order(pool, self._tiles(), self._code, 2 * workers):
                 if number == self._count:
                     raise SlideUnreadable(cause="more tiles than frames")
                 write_at(file.fileno(), stream, at)
@@ -128,11 +136,16 @@ class Encoded:
         return lengths
 
 
-def _in_order(pool: ThreadPoolExecutor, tiles: Iterator[Pixels], window: int) -> Iterator[bytes]:
+def _in_order(
+    pool: ThreadPoolExecutor,
+    tiles: Iterator[Pixels],
+    code: Callable[[Pixels], bytes],
+    window: int,
+) -> Iterator[bytes]:
     """Encode side by side, at most `window` tiles in memory, and give the streams in order."""
     waiting: deque[Future[bytes]] = deque()
     for pixels in tiles:
-        waiting.append(pool.submit(encode, pixels))
+        waiting.append(pool.submit(code, pixels))
         if len(waiting) >= window:
             yield waiting.popleft().result()
     while waiting:

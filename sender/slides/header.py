@@ -24,7 +24,7 @@ from sender.slides.elements import code, item, number_text, put, written
 from sender.slides.icc import NAME as ASSUMED_PROFILE
 from sender.slides.icc import assumed_srgb
 from sender.slides.light import Fluorescence, illumination
-from sender.slides.slide import WSI_SOP_CLASS, Encoding, Flavor
+from sender.slides.slide import WSI_SOP_CLASS, Encoding, Flavor, Loss
 
 HEADER_VERSION = "2"  # of what this page writes; a change of bytes is a new number
 _UID_ROOT = uuid.UUID("6a2f6f8e-0d53-5b0b-9c5e-5a7f0f4f9c11")
@@ -132,6 +132,8 @@ class Picture:
         Focal planes, all of them in this instance.
     handling : str
         How the pixels came from the file, where the words for `encoding` say too little.
+    recoded : Loss or None
+        The last step of those that lost something, where it was taken here.
     """
 
     flavor: Flavor
@@ -149,6 +151,7 @@ class Picture:
     lossy_ratio: float | None = None
     planes: int = 1
     handling: str = ""
+    recoded: Loss | None = None
 
     @property
     def samples(self) -> int:
@@ -158,6 +161,8 @@ class Picture:
     @property
     def handled(self) -> str:
         """How the pixels came from the file, in words."""
+        if self.recoded is not None:
+            return self.recoded.words
         return self.handling or _HANDLING[self.encoding]
 
 
@@ -211,6 +216,8 @@ def _image_type(picture: Picture) -> list[str]:
         first, last = ("DERIVED", "RESAMPLED") if picture.level else ("ORIGINAL", "NONE")
     else:
         first, last = _FLAVORS[picture.flavor]
+    if picture.recoded is not None:  # a compressed version of another image (C.7.6.1.1.5)
+        first = "DERIVED"
     return [first, "PRIMARY", picture.flavor, last]
 
 
@@ -303,17 +310,25 @@ def _pixels(picture: Picture) -> _Pairs:
     shows_label = picture.flavor in {"LABEL", "OVERVIEW"}
     yield "BurnedInAnnotation", "YES" if shows_label else "NO"
     yield "SpecimenLabelInImage", "YES" if shows_label else "NO"
-    ratio = _ratio(picture)
-    yield "LossyImageCompression", "00" if ratio is None else "01"
-    if ratio is not None:
-        yield "LossyImageCompressionRatio", number_text(round(ratio, 2))
-        yield "LossyImageCompressionMethod", picture.lossy_method
+    losses = list(_losses(picture))
+    yield "LossyImageCompression", "01" if losses else "00"
+    if losses:  # each step, in the order in which they were taken (C.7.6.1.1.5.2)
+        yield "LossyImageCompressionRatio", [number_text(round(ratio, 2)) for ratio, _ in losses]
+        yield "LossyImageCompressionMethod", [method for _, method in losses]
     if picture.encoding != "stored" or picture.handling:
         yield "DerivationDescription", picture.handled
 
 
+def _losses(picture: Picture) -> Iterator[tuple[float, str]]:
+    """Yield ratio and method of each coding with loss that is known (C.7.6.1.1.5)."""
+    if (ratio := _ratio(picture)) is not None:
+        yield ratio, picture.lossy_method
+    if picture.recoded is not None:
+        yield picture.recoded.ratio, picture.recoded.method
+
+
 def _ratio(picture: Picture) -> float | None:
-    """Return the ratio of the coding with loss; None where no loss is known (C.7.6.1.1.5)."""
+    """Return the ratio of the coding with loss in the source; None where none is known."""
     if picture.lossy_ratio is not None or picture.lossy_bytes is None:
         return picture.lossy_ratio
     raw = picture.samples * picture.frames * picture.tile_columns * picture.tile_rows

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from common.errors import SlideUnsupported
-from sender.slides import tiles
+from sender.slides import coding, tiles
 from sender.slides.case import SlideCase
 from sender.slides.header import Picture, Scanner, build, instance_uid
 from sender.slides.slide import SourceFile, VirtualInstance
@@ -57,7 +57,8 @@ def instance(
     SlideUnreadable, SlideUnsupported
     """
     page = planes[0]
-    made = tiles.of_planes(source, planes, believe_stream=believe_stream)
+    again = coding.of_case(case)
+    made = tiles.of_planes(source, planes, again, believe_stream=believe_stream)
     picture = Picture(
         flavor="VOLUME",
         level=level,
@@ -72,6 +73,7 @@ def instance(
         lossy_bytes=made.lossy_bytes,
         lossy_method=made.lossy_method,
         planes=len(planes),
+        recoded=made.recoded,
     )
     return VirtualInstance(
         sop_instance_uid=instance_uid(case, "VOLUME", level),
@@ -90,6 +92,7 @@ def instance(
         lengths=made.lengths,
         unscanned=made.unscanned,
         reader=made.reader,
+        recoded=made.recoded,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,12 +21,13 @@ import numpy as np
 from common.errors import SlideUnreadable, SlideUnsupported, StorageError
 from common.workers import Worker, WorkerLost
 from sender import sidecars
-from sender.slides import encoded, scale
+from sender.slides import coding, encoded, scale
 from sender.slides.case import SlideCase
+from sender.slides.coding import LOSSLESS, Coding
 from sender.slides.encoded import Encoded
 from sender.slides.header import Picture, Scanner, build, instance_uid
 from sender.slides.segments import LARGEST, Pixels
-from sender.slides.slide import Flavor, Slide, SourceFile, VirtualInstance
+from sender.slides.slide import Flavor, Loss, Slide, SourceFile, VirtualInstance
 from sender.slides.tiff import Page
 
 EDGE = 512  # of a tile in pixels
@@ -152,17 +153,17 @@ def _made(
         picture = _picture(flavor, None, number, (size[0], size[1]), (size[0], size[1]), None)
         lengths = np.array([len(frame)], np.int64)
         instances.append(_instance(picture, case, scanner, lengths, _always(frame)))
+    again = coding.of_case(case)
     for level, (width, length) in sorted(levels.items(), reverse=True):
-        frames = Encoded(
-            -(-width // EDGE) * -(-length // EDGE),
-            partial(reader.tiles, level, (width, length)),
-        )
+        count = -(-width // EDGE) * -(-length // EDGE)
+        frames = Encoded(count, partial(reader.tiles, level, (width, length)), again.encode)
+        loss = again.loss(partial(reader.some, level, coding.spread(count)))
         # the share of the file that its pixels take: no file tells it per level
         lossy = max(1, stored * width * length // pixels) if _lossy(vendor, properties) else None
         picture = _picture(
-            "VOLUME", level, len(instances) + 1, (width, length), (EDGE, EDGE), lossy
+            "VOLUME", level, len(instances) + 1, (width, length), (EDGE, EDGE), lossy, again, loss
         )
-        instances.append(_instance(picture, case, scanner, frames.lengths, frames.read))
+        instances.append(_instance(picture, case, scanner, frames.lengths, frames.read, again))
     return Slide(
         path=path,
         vendor=facts["vendor"],
@@ -199,12 +200,18 @@ class _Reader:
     def tiles(self, level: int, size: tuple[int, int]) -> Iterator[Pixels]:
         count = -(-size[0] // EDGE) * -(-size[1] // EDGE)
         for first in range(0, count, _BATCH):
-            number = min(_BATCH, count - first)
-            ask = {"do": "tiles", "level": level, "edge": EDGE, "first": first, "count": number}
-            raw = np.frombuffer(self._ask(ask), np.uint8)
-            if raw.size != number * EDGE * EDGE * 3:
-                raise SlideUnreadable(cause="tiles of another size")
-            yield from raw.reshape(number, EDGE, EDGE, 3)
+            yield from self._tiles(level, first, min(_BATCH, count - first))
+
+    def some(self, level: int, numbers: Sequence[int]) -> Iterator[Pixels]:
+        for number in numbers:
+            yield from self._tiles(level, number, 1)
+
+    def _tiles(self, level: int, first: int, number: int) -> Pixels:
+        ask = {"do": "tiles", "level": level, "edge": EDGE, "first": first, "count": number}
+        raw = np.frombuffer(self._ask(ask), np.uint8)
+        if raw.size != number * EDGE * EDGE * 3:
+            raise SlideUnreadable(cause="tiles of another size")
+        return raw.reshape(number, EDGE, EDGE, 3)
 
     def _ask(self, request: dict[str, Any]) -> bytes:
         try:
@@ -268,6 +275,8 @@ def _picture(
     size: tuple[int, int],
     tile: tuple[int, int],
     lossy_bytes: int | None,
+    again: Coding = LOSSLESS,
+    loss: Loss | None = None,
 ) -> Picture:
     return Picture(
         flavor=flavor,
@@ -278,9 +287,10 @@ def _picture(
         tile_columns=tile[0],
         tile_rows=tile[1],
         frames=-(-size[0] // tile[0]) * -(-size[1] // tile[1]),
-        photometric=encoded.PHOTOMETRIC,
+        photometric=again.photometric,
         encoding="reencoded",
         lossy_bytes=lossy_bytes,
+        recoded=loss,
     )
 
 
@@ -290,11 +300,12 @@ def _instance(
     scanner: Scanner,
     lengths: Any,
     reader: Callable[[int], bytes],
+    again: Coding = LOSSLESS,
 ) -> VirtualInstance:
     known = picture.flavor in {"VOLUME", "THUMBNAIL"}
     return VirtualInstance(
         sop_instance_uid=instance_uid(case, picture.flavor, picture.level),
-        transfer_syntax_uid=encoded.TRANSFER_SYNTAX,
+        transfer_syntax_uid=again.transfer_syntax_uid,
         flavor=picture.flavor,
         level=picture.level,
         columns=picture.columns,
@@ -309,6 +320,7 @@ def _instance(
         lengths=lengths,
         unscanned=frozenset(),
         reader=reader,
+        recoded=picture.recoded,
     )
 
 

@@ -88,6 +88,25 @@ class SourceFile:
             self.fd = -1
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What coding a level again with loss did to it (PS3.3 C.7.6.1.1.5).
+
+    Attributes
+    ----------
+    method : str
+        Lossy Image Compression Method.
+    ratio : float
+        About how many times smaller it became by this step alone.
+    words : str
+        Codec, quality, ratio and who decided, for Derivation Description.
+    """
+
+    method: str
+    ratio: float
+    words: str
+
+
 @dataclass(frozen=True, eq=False)
 class VirtualInstance:
     """One DICOM instance whose frames are read from the vendor's file when needed.
@@ -107,7 +126,7 @@ class VirtualInstance:
     photometric : str
         Photometric Interpretation: what the codestream holds.
     encoding : {'stored', 'joined', 'reencoded'}
-        Tiles as they are; strips joined without decoding; coded again without loss.
+        Tiles as they are; strips joined without decoding; coded again, once.
     header : bytes
         Data set before group 7FE0, for :class:`common.dicom.layout.Layout`.
     prefix : bytes
@@ -119,6 +138,8 @@ class VirtualInstance:
         Frames that the scanner left out; they are one white frame made here.
     offsets : bool
         Whether Pixel Data has a table of offsets: False for what another maker wrote so.
+    recoded : Loss or None
+        Of what was coded again with loss.
     """
 
     sop_instance_uid: str
@@ -139,6 +160,7 @@ class VirtualInstance:
     reader: Callable[[int], bytes] = field(repr=False)
     sop_class_uid: str = WSI_SOP_CLASS
     offsets: bool = True
+    recoded: Loss | None = None
 
     @property
     def layout(self) -> Layout:
@@ -154,7 +176,8 @@ class VirtualInstance:
     def expected(self) -> int:
         """Length of the data set in bytes; a guess where frames have yet to be coded."""
         if self.encoding == "reencoded" and self.frames > 1:
-            return len(self.header) + self.frames * self.tile_columns * self.tile_rows
+            raw = 3 * self.frames * self.tile_columns * self.tile_rows
+            return len(self.header) + int(raw / (self.recoded.ratio if self.recoded else 3))
         return self.layout.length
 
     def read(self, i: int) -> bytes:

@@ -1,7 +1,7 @@
 """The tiles of one TIFF page as frames: as they are stored where DICOM has a syntax for them.
 
 JPEG gets its tables in front, JPEG 2000 nothing at all; tiles of any other kind
-are decoded and coded again without loss.
+are decoded and coded again (:mod:`sender.slides.coding`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from common.errors import SlideUnreadable, SlideUnsupported
 from sender.slides import encoded, j2k, jpeg, segments
+from sender.slides.coding import JPEG_BASELINE, LOSSLESS, Coding, spread
 from sender.slides.segments import Pixels
-from sender.slides.slide import Encoding, SourceFile
+from sender.slides.slide import Encoding, Loss, SourceFile
 from sender.slides.tiff import Page
 
-JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 TIFF_JPEG, TIFF_RGB, TIFF_YCBCR = segments.JPEG, 2, 6
 APERIO_J2K_YCBCR, APERIO_J2K_RGB, J2K = 33003, 33005, 34712
 J2K_KINDS = frozenset({APERIO_J2K_YCBCR, APERIO_J2K_RGB, J2K})
@@ -27,6 +27,7 @@ J2K_KINDS = frozenset({APERIO_J2K_YCBCR, APERIO_J2K_RGB, J2K})
 _LARGEST_TILE_PIXELS = 1 << 24
 _CUT_TILE = 512  # of pictures in strips
 _LARGEST_BAND = 1 << 25  # pixels of the strips that one row of tiles needs
+_SAMPLED_ROWS = 4  # rows of tiles of a picture in strips that are coded ahead
 _KINDS = {
     1: "uncompressed tiles",
     5: "LZW tiles",
@@ -55,6 +56,8 @@ class Tiles:
         Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1).
     columns, rows : int
         Size of a tile in pixels.
+    recoded : Loss or None
+        Of tiles that were coded again with loss.
     """
 
     transfer_syntax_uid: str
@@ -68,6 +71,7 @@ class Tiles:
     reader: Callable[[int], bytes]
     lossy_bytes: int | None
     lossy_method: str = "ISO_10918_1"
+    recoded: Loss | None = None
 
 
 def kind(page: Page) -> str:
@@ -100,13 +104,21 @@ def check(page: Page) -> None:
     jpeg.check_tables(page.jpeg_tables)
 
 
-def of_planes(source: SourceFile, planes: Sequence[Page], *, believe_stream: bool) -> Tiles:
+def of_planes(
+    source: SourceFile,
+    planes: Sequence[Page],
+    coding: Coding = LOSSLESS,
+    *,
+    believe_stream: bool,
+) -> Tiles:
     """Return the tiles of a level: of one page, or of one page per focal plane.
 
     Parameters
     ----------
     planes : sequence of Page
         Alike in all but their tiles; from the glass upwards.
+    coding : Coding
+        Of tiles that cannot go as they are.
     believe_stream : bool
         Where TIFF and JPEG name different colours, the JPEG markers are right
         (files of Bio-Formats); else such a file is refused.
@@ -124,7 +136,7 @@ def of_planes(source: SourceFile, planes: Sequence[Page], *, believe_stream: boo
         return _jpeg(source, planes, believe_stream=believe_stream)
     if page.tiled and page.compression in J2K_KINDS:
         return _j2k(source, planes)
-    return _again(source, planes)
+    return _again(source, planes, coding)
 
 
 def _form(page: Page) -> tuple[object, ...]:
@@ -242,17 +254,20 @@ def _same_size(page: Page, columns: int, rows: int, what: str) -> None:
         )
 
 
-def _again(source: SourceFile, planes: Sequence[Page]) -> Tiles:
+def _again(source: SourceFile, planes: Sequence[Page], coding: Coding) -> Tiles:
     page, places = planes[0], _Places.of(source, planes)
     if page.photometric != TIFF_RGB and page.compression != TIFF_JPEG:
         raise SlideUnsupported(cause=f"{kind(page)} in YCbCr")
     if page.predictor not in {1, 2}:
         raise SlideUnsupported(cause=f"predictor {page.predictor}")
+    sample: Callable[[], Iterator[Pixels]]
     if page.tiled:
         columns, rows = page.tile_width, page.tile_length
         count, holes = len(places.counts), places.holes()
         _tile(places, page, int(np.argmax(places.counts > 0)))  # refused now, not on the way
         tiles = lambda: (_tile(places, page, i) for i in range(count))  # noqa: E731
+        there = np.flatnonzero(places.counts)
+        sample = lambda: (_tile(places, page, int(there[i])) for i in spread(len(there)))  # noqa: E731
     else:
         columns, rows = min(_CUT_TILE, page.width), min(_CUT_TILE, page.length)
         if (rows + 2 * page.tile_length) * page.width > _LARGEST_BAND:
@@ -262,11 +277,12 @@ def _again(source: SourceFile, planes: Sequence[Page]) -> Tiles:
         count = len(planes) * -(-page.width // columns) * -(-page.length // rows)
         holes = frozenset()
         tiles = lambda: (t for plane in planes for t in _cut(source, plane, columns, rows))  # noqa: E731
-    frames = encoded.Encoded(count, tiles)
+        sample = lambda: _some(source, page, columns, rows)  # noqa: E731
+    frames = encoded.Encoded(count, tiles, coding.encode)
     lossy = page.compression == TIFF_JPEG
     return Tiles(
-        transfer_syntax_uid=encoded.TRANSFER_SYNTAX,
-        photometric=encoded.PHOTOMETRIC,
+        transfer_syntax_uid=coding.transfer_syntax_uid,
+        photometric=coding.photometric,
         encoding="reencoded",
         columns=columns,
         rows=rows,
@@ -275,6 +291,7 @@ def _again(source: SourceFile, planes: Sequence[Page]) -> Tiles:
         unscanned=holes,
         reader=frames.read,
         lossy_bytes=int(places.counts.sum()) if lossy else None,
+        recoded=coding.loss(sample),
     )
 
 
@@ -284,13 +301,35 @@ def _tile(places: _Places, page: Page, i: int) -> Pixels:
     return segments.decode(places.read(i), page, page.tile_length, f"tile {i}")
 
 
-def _cut(source: SourceFile, page: Page, columns: int, rows: int) -> Iterator[Pixels]:
-    """Cut strips into tiles, white beyond the image; a row of tiles in memory at a time."""
+def _some(source: SourceFile, page: Page, columns: int, rows: int) -> Iterator[Pixels]:
+    """Cut some tiles out of strips, evenly spread over the picture."""
+    down, across = -(-page.length // rows), -(-page.width // columns)
+    tops = spread(down, _SAMPLED_ROWS)
+    kept = set(spread(across, _SAMPLED_ROWS))
+    every = _cut(source, page, columns, rows, [top * rows for top in tops])
+    return (tile for i, tile in enumerate(every) if i % across in kept)
+
+
+def _cut(
+    source: SourceFile, page: Page, columns: int, rows: int, tops: Sequence[int] | None = None
+) -> Iterator[Pixels]:
+    """Cut strips into tiles, white beyond the image; a row of tiles in memory at a time.
+
+    Parameters
+    ----------
+    tops : sequence of int, optional
+        First rows of those rows of tiles that are cut; all of them else.
+    """
     across = -(-page.width // columns)
     band = np.full((rows, across * columns, 3), 255, np.uint8)
-    strip, number = np.empty((0, page.width, 3), np.uint8), 0
-    for top in range(0, page.length, rows):
+    strip, number, at = np.empty((0, page.width, 3), np.uint8), 0, 0
+    for top in range(0, page.length, rows) if tops is None else tops:
+        if top != at:  # some rows were left out
+            number = top // page.tile_length
+            strip = _strip(source, page, number)[top - number * page.tile_length :]
+            number += 1
         height = min(rows, page.length - top)
+        at = top + height
         band[height:] = 255
         filled = 0
         while filled < height:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from pydicom import Dataset, dcmread
 
+from common.refusals import KINDS
 from tests.hostile.standing import SENDER_CODE, Standing, error_of, soon, status_of
 from tests.system.ends import must
 from tests.system.series import write_series
@@ -393,3 +394,24 @@ def test_a_user_name_writes_no_line_of_its_own(standing: Standing) -> None:
             answer = page.post("/api/sign-in", json={"name": name, "password": "x"})
             assert (answer.status_code, error_of(answer)) == (401, "E-5001")
     assert standing.logged("forged") == 0 or "\\x0a" in standing.log(standing.log_from)
+
+
+@pytest.mark.badinput(88, "Prometheus label explosion")
+def test_what_strangers_choose_makes_no_endless_kinds(standing: Standing) -> None:
+    """No page of metrics is served; what is counted by address and cause is bounded besides."""
+    trail = standing.ends.receiver / "audit" / "web.jsonl"
+    before = trail.stat().st_size
+    for number in range(KINDS + 100):
+        head = (f"GET /api/made-up-{number} HTTP/1.1", "Host: localhost", "Connection: close")
+        address = f"127.0.{2 + number // 200}.{1 + number % 200}"
+        answer = standing.exchange("viewer", "\r\n".join(head).encode() + b"\r\n\r\n", address)
+        assert status_of(answer) == 401
+    added = trail.read_bytes()[before:].decode("utf-8")
+    lines = [json.loads(line) for line in added.splitlines()]
+    alerts = [one for one in lines if one["event"] == "security-alert"]
+    assert 0 < len(alerts) <= KINDS + 1
+    assert "made-up" not in added, "and nothing of what they asked for is a name of anything"
+    for path in ("/metrics", "/api/metrics", "/-/metrics", "/actuator/prometheus", "/debug/vars"):
+        answer = asked(standing, path)
+        assert b"# TYPE" not in answer
+        assert b"_total" not in answer

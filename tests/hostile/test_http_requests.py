@@ -144,6 +144,28 @@ def test_no_door_takes_a_multipart_body(
         assert (answered.status_code, error_of(answered)) == (405, "E-1001")
 
 
+@pytest.mark.badinput(75, "multipart to STOW-RS")
+def test_nothing_is_stored_through_dicomweb(standing: Standing) -> None:
+    """There is no STOW-RS (PS3.18 10.5): images come by C-STORE and by the link, with a record."""
+    study = standing.studies[SENDER_CODE]
+    kinds = (
+        'multipart/related; type="application/dicom"; boundary=b',
+        "multipart/related; type=application/dicom+json; boundary=b",
+        "application/dicom",
+    )
+    with standing.page() as page, standing.page(signed_in=False) as stranger:
+        before = len(page.get("/dicomweb/instances").json())
+        for root in ("/dicomweb", f"/dicomweb/at/{SENDER_CODE}"):
+            for path in (f"{root}/studies", f"{root}/studies/{study}"):
+                for kind in kinds:
+                    for body in (parts(1), parts(2000), b"--b\r\n", b""):
+                        answer = page.post(path, content=body, headers={"Content-Type": kind})
+                        assert (answer.status_code, error_of(answer)) == (405, "E-1001"), path
+                assert stranger.post(path, content=parts(1)).status_code == 401
+                assert page.put(path, content=parts(1)).status_code == 405
+        assert len(page.get("/dicomweb/instances").json()) == before
+
+
 @pytest.mark.badinput(75, "boundary inside data")
 def test_a_boundary_never_meets_the_data(standing: Standing) -> None:
     """It is drawn for each answer, so no stored byte can be made to look like it."""

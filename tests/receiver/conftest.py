@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.receiver.filled import PASSWORD, USER, Filled
+from tests.receiver.handing import handing
 from tests.receiver.linking import linked
 
-__all__ = ["linked"]
+__all__ = ["handing", "linked"]
 
 
 @pytest.fixture

@@ -139,8 +139,20 @@ class Filled:
         with self.index.write() as db:
             return transfers.open_transfer(db, institution, opening, "opening")
 
-    def arrive(self, images: Sequence[Dataset | Path], institution: str = NORTH[1]) -> None:
-        """Let instances arrive as by C-STORE: durable and indexed when this returns."""
+    def arrive(
+        self,
+        images: Sequence[Dataset | Path],
+        institution: str = NORTH[1],
+        *,
+        linked: bool = False,
+    ) -> None:
+        """Let instances arrive as by C-STORE: durable and indexed when this returns.
+
+        Parameters
+        ----------
+        linked : bool
+            Of a sender that opens transfers: images may come ahead of their opening.
+        """
         answers: queue.SimpleQueue[TodokeError | None] = queue.SimpleQueue()
         arrivals = Arrivals(self.index, self.store, alarm=lambda *_: None)
         try:
@@ -155,6 +167,7 @@ class Filled:
                     str(meta.MediaStorageSOPInstanceUID),
                     str(meta.TransferSyntaxUID),
                 )
+                arrival.linked = linked
                 arrival.begin()
                 arrival.write(memoryview(whole)[prefix:])
                 arrivals.finish(arrival, answers.put)

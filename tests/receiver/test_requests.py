@@ -20,9 +20,12 @@ from common.proof import jws
 from receiver import index, statements
 from receiver.attributes import study_attributes
 from receiver.facts import KnownFacts
+from receiver.queries import Queries
+from receiver.standings import Standings
 from receiver.worklist import Worklist
 from tests.receiver.filled import NORTH, RECEIVER, ct_image, uid
 from tests.receiver.linking import Linked
+from tests.receiver.test_standings import SATO, told
 
 pytestmark = pytest.mark.evidence
 FORM = {"uid": "2.25.77", "sha256": "ab" * 32, "length": 9}
@@ -109,7 +112,10 @@ def test_an_announcement_becomes_its_images(linked: Linked, tmp_path: Path) -> N
     assert opened(linked, announced).status_code == 201
     assert opened(linked, announced).status_code == 201
     (row,) = rows(linked)
+    key = row["key"]
     assert (row["state_ja"], row["study_uid"]) == ("予告", uid("placeholder"))
+    Standings(linked.filled.index).claim(key, SATO)
+    Queries(linked.filled.index).send(key, SATO, "query", "いつ撮影しますか")
     assert linked.client.get(f"/transfers/{announced.transfer}/missing").json()["instances"] == []
     opening = opening_of(images, transfer=announced.transfer, request={"reason": "予", "site": "x"})
     assert opened(linked, opening).status_code == 201
@@ -119,6 +125,10 @@ def test_an_announcement_becomes_its_images(linked: Linked, tmp_path: Path) -> N
     assert (row["state"], row["study_uid"], row["request"]["site"]) == (
         "sending", opening.study, "x",
     )  # fmt: skip
+    assert (row["key"], row["reading"]["by"], row["queries"]) == (key, "sato", 1), "the same row"
+    heard = told(linked).news
+    assert {one.study for one in heard} == {opening.study}
+    assert [one.kind for one in heard] == ["state", "message"]
     linked.filled.arrive(images)
     assert linked.close(announced.transfer, images, tmp_path).json()["receipt"]
     with linked.filled.index.read() as db:
@@ -181,3 +191,22 @@ def test_keys_that_are_not_known_are_kept(linked: Linked) -> None:
     (row,) = rows(linked)
     assert row["request"] == asked
     assert [item["key"] for item in row["request_items"]] == [item.key for item in request.ITEMS]
+
+
+@pytest.mark.requirement("UX-02")
+def test_images_that_overtake_their_opening_join_the_announcements_line(linked: Linked) -> None:
+    images = [ct_image("ahead", 1), ct_image("ahead", 2)]
+    announced = opening_of(images, instances=(), study=uid("placeholder"), request={"reason": "予"})
+    opened(linked, announced)
+    (row,) = rows(linked)
+    key = row["key"]
+    linked.filled.arrive(images[:1], linked=True)
+    opened(linked, opening_of(images, transfer=announced.transfer, request={"reason": "予"}))
+    (row,) = rows(linked)
+    assert (row["key"], row["arrived"], row["expected"]) == (key, 1, 2)
+    assert row["patient"]["ideographic"]
+    # of a study that was here before, the line stays where a reader knows it
+    other = opening_of(images, instances=(), study=uid("second"), request={"reason": "追加"})
+    opened(linked, other)
+    opened(linked, opening_of(images, transfer=other.transfer, request={"reason": "追加"}))
+    assert [row["key"] for row in rows(linked)] == [key]

@@ -275,5 +275,6 @@ def test_only_https_takes_a_webhook(tmp_path: Path) -> None:
     from common.errors import SettingsError
 
     with pytest.raises(SettingsError):
-        telling.ways(ReadingRoom(alarm_webhook="http://hooks.example.jp/x"))
-    assert set(telling.ways(ReadingRoom(alarm_webhook="https://hooks.example.jp/x"))) == {"webhook"}
+        telling.ways(ReadingRoom(alarm_webhook="http://hooks.example.jp/x"), tmp_path)
+    mine = ReadingRoom(alarm_webhook="https://hooks.example.jp/x")
+    assert set(telling.ways(mine, tmp_path)) == {"webhook"}

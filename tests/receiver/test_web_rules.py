@@ -16,6 +16,7 @@ POLICY = {
     "worker-src": "'self'",
     "style-src": "'self'",
     "img-src": "'self' data:",
+    "media-src": "'self'",
     "connect-src": "'self'",
     "font-src": "'self'",
     "frame-ancestors": "'none'",

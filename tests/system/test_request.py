@@ -19,6 +19,9 @@ from common.errors import AnnouncementGone, MixedPatients, RequestOfAnother, Req
 from common.free_ports import free_ports
 from receiver import requests
 from receiver.facts import KnownFacts
+from receiver.marks import ReaderMarks
+from receiver.queries import Queries
+from receiver.standings import Person
 from receiver.worklist import Worklist
 from sender.cli import app
 from tests.sender.slides.vendor_files import Svs
@@ -74,6 +77,11 @@ def series(folder: Path, seed: int, *, dated: str = "", slices: int = 2) -> tupl
             image.StudyDate = dated
             image.save_as(path, enforce_file_format=True)
     return folder, str(dcmread(files[0]).StudyInstanceUID)
+
+
+def queries_of(ends: Ends, transfer: str) -> list[str]:
+    """What the sender shows of the reading room's queries about a transfer."""
+    return [one["text"] for one in say(ends, "show", transfer)["correspondence"]]
 
 
 def today() -> str:
@@ -225,7 +233,11 @@ def test_an_announcement_is_closed_by_its_images(two: Ends, tmp_path: Path) -> N
     announced = say(two, "announce", *who, "--urgency", "緊急", "--requester", "山﨑")
     assert announced["state"] == "announced"
     (row,) = [row for row in listed(two) if row["patient"]["id"] == "T8"]
+    key = row["key"]
     assert (row["state_ja"], row["expected"], row["priority"]) == ("予告", None, "urgent")
+    with two.index() as known:
+        Queries(known).send(key, Person("sato"), "query", "いつ撮影しますか")
+    until(lambda: len(queries_of(two, announced["id"])) == 1, "the sender hears the query")
     earlier, _ = series(tmp_path / "earlier", 8, dated="20200101")
     assert one(say(two, "send", earlier))["id"] != announced["id"], "it existed before"
     folder, study = series(tmp_path / "ct", 8, dated=today())
@@ -236,9 +248,39 @@ def test_an_announcement_is_closed_by_its_images(two: Ends, tmp_path: Path) -> N
     rows = [row for row in listed(two) if row["patient"]["id"] == "T8"]
     assert "announced" not in {row["state"] for row in rows}, "no line is left of the announcement"
     mine = row_of(two, study)
+    assert (mine["key"], mine["queries"]) == (key, 1), "the row is the one of the announcement"
+    assert queries_of(two, sent["id"]) == ["いつ撮影しますか"], "and so it is at the sender"
     assert (mine["request"]["reason"], mine["request"]["clinical"], mine["expected"]) == (
         "これから撮影", "撮影後の所見", 2,
     )  # fmt: skip
+
+
+@pytest.mark.requirement("UX-01")
+def test_key_images_come_back_to_the_sender_with_its_own_file_of_each(
+    two: Ends, tmp_path: Path
+) -> None:
+    folder, study = series(tmp_path / "ct", 31, slices=3)
+    sent = one(say(two, "send", folder))
+    path = folder / "IM0002.dcm"
+    chosen = {"sop": str(dcmread(path).SOPInstanceUID), "frame": 1}
+
+    def mark(*keys: dict[str, Any], reader: str = "sato") -> None:
+        with two.index() as known:
+            marks = ReaderMarks(Worklist(known, KnownFacts(two.receiver / "store")))
+            kept = {"marks": [], "keys": list(keys), "layout": None}
+            marks.keep(reader, row_of(two, study)["key"], kept, f"{reader}医師")
+
+    def keys() -> list[tuple[str, list[str]]]:
+        found = say(two, "show", sent["id"])["key_images"]
+        return [(one["by"], [image["path"] for image in one["images"]]) for one in found]
+
+    mark(chosen)
+    until(lambda: keys() == [("sato医師", [str(path)])], "the sender has the key image")
+    assert say(two, "show", sent["id"])["reader"]["key_images"] == 1
+    mark(chosen, reader="abe")
+    until(lambda: len(keys()) == 2, "each reader has chosen by himself")
+    mark()
+    until(lambda: keys() == [("abe医師", [str(path)])], "one has taken it back")
 
 
 @pytest.mark.requirement("UX-02")

@@ -15,7 +15,7 @@ import tifffile
 from sqlalchemy import select
 
 from common.states import InstanceState, TransferState
-from receiver import index
+from receiver import index, transfers
 from receiver.facts import KnownFacts
 from receiver.worklist import Worklist
 from sender.doors.way import Way
@@ -44,6 +44,14 @@ def _states(ends: Ends, transfer: str) -> set[str]:
     with ends.index() as known, known.read() as db:
         mine = index.instances.c.transfer == transfer
         return set(db.execute(select(index.instances.c.state).where(mine)).scalars())
+
+
+def _shown(ends: Ends, transfer: str) -> tuple[str, str]:
+    """The state that the receiver has of a transfer, and the error that stopped it there."""
+    with ends.index() as known, known.read() as db:
+        row = transfers.known(db, transfer)
+        stopped = json.loads(row.request).get("stopped", {})
+        return str(row.state), str(stopped.get("number", ""))
 
 
 @pytest.mark.requirement("UX-02", "WSI-09")
@@ -162,6 +170,7 @@ def test_a_slide_that_changes_while_it_is_sent_is_held_and_sent_anew(
         assert (box.transfer(first.id).error or {})["number"] in {"E-2005", "E-2108"}
     if kind in {"is written over", "is cut"}:
         path.write_bytes(whole)
+    until(lambda: _shown(ends, first.id)[0] == "held", "the receiver's list says that it is held")
     kept = _when(ends, first.id, TransferState.FAILED)
     assert kept.error["number"] == "E-2108"
     assert InstanceState.VERIFIED not in _states(ends, first.id)
@@ -169,8 +178,9 @@ def test_a_slide_that_changes_while_it_is_sent_is_held_and_sent_anew(
         (second,) = (t for t in box.transfers() if t.study == first.study and t.id != first.id)
     assert _when(ends, second.id, TransferState.RECEIPTED).digests_equal
     assert _states(ends, second.id) == {InstanceState.VERIFIED}
+    until(lambda: _shown(ends, first.id) == ("held", "E-2108"), "and why in the end")
     (study,) = _studies(ends, name)
-    assert study["state"] == "sending", "one slide of the case never became whole"
+    assert study["state"] == "held", "one slide of the case never became whole"
 
 
 def _flip_a_bit_of_the_last_tile(path: Path) -> None:
@@ -198,8 +208,15 @@ def test_a_slide_that_is_deleted_while_it_is_sent_is_held_and_goes_on_when_it_is
     assert held.error["number"] == "E-2110"
     assert path.name in held.error["ja"]
     assert InstanceState.VERIFIED not in _states(ends, transfer.id)
+    until(lambda: _shown(ends, transfer.id) == ("held", "E-2110"), "the receiver says so")
+    (study,) = _studies(ends, "4711")
+    assert study["state"] == "held"
+    assert study["arrived"] < study["expected"]
+    assert study["request"]["stopped"]["number"] == "E-2110"
     away.rename(path)
     assert _when(ends, transfer.id, TransferState.RECEIPTED).digests_equal
     assert _states(ends, transfer.id) == {InstanceState.VERIFIED}
     (study,) = _studies(ends, "4711")
     assert study["arrived"] == study["expected"]
+    assert study["state"] == "receipted"
+    assert "stopped" not in study["request"]

@@ -23,6 +23,13 @@ export interface People {
   readonly people: readonly Person[];
   readonly sessions: readonly SessionRow[];
   readonly least: number;
+  readonly partners: readonly Institution[];
+}
+
+/** Who may send. */
+export interface Institution {
+  readonly code: string;
+  readonly name: string;
 }
 
 type Json = Record<string, unknown>;
@@ -44,6 +51,17 @@ export const byCode = (kind: "totp" | "recovery", code: string): Promise<Step> =
 export async function byPasskey(): Promise<Step> {
   const credential = await askPasskey(await asked<Json>("/api/sign-in/passkey/options"));
   return asked("/api/sign-in/passkey", { credential });
+}
+
+/** How one may sign in here besides name and password: what the service is called, null without. */
+export async function service(): Promise<string | null> {
+  return (await got<{ oidc: string | null }>("/api/sign-in/ways")).oidc;
+}
+
+/** Where the service is at which a sign-in begins, or a locked session's reader shows anew who it is. */
+export async function toService(unlocking = false): Promise<string> {
+  const path = unlocking ? "/api/session/unlock/oidc" : "/api/sign-in/oidc";
+  return (await asked<{ address: string }>(path)).address;
 }
 
 export const lock = (): Promise<Response> => post("/api/session/lock", {}, false);

@@ -152,6 +152,16 @@ export async function askRescan(key: string, series: string, reason: string): Pr
   await post(`/api/studies/${encodeURIComponent(key)}/rescans`, { series, reason });
 }
 
+/** What the present user said of the labels of a study, by series. */
+export async function labelsChecked(key: string, signal: AbortSignal): Promise<Readonly<Record<string, boolean>>> {
+  const path = `/api/studies/${encodeURIComponent(key)}/labels`;
+  return (await get<{ checked: Record<string, boolean> }>(path, signal)).checked;
+}
+
+export async function checkLabel(key: string, series: string, same: boolean): Promise<void> {
+  await post(`/api/studies/${encodeURIComponent(key)}/labels`, { series, same });
+}
+
 /** The cube of a slide's colours; null where they are sRGB already. */
 export async function colours(key: string, sop: string, signal: AbortSignal): Promise<Uint8Array | null> {
   const response = await request(`/api/studies/${encodeURIComponent(key)}/colours/${sop}`, { signal });
@@ -169,6 +179,11 @@ export async function forwards(key: string): Promise<readonly Forward[]> {
 
 export async function forward(key: string, target: string, again: boolean): Promise<void> {
   await post(`/api/studies/${encodeURIComponent(key)}/forwards`, { target, again });
+}
+
+/** What was taken back is seen to at the target. */
+export async function settled(key: string, forward: string): Promise<void> {
+  await post(`/api/studies/${encodeURIComponent(key)}/forwards/${encodeURIComponent(forward)}/settled`);
 }
 
 export const monitor = (serial: string, screen: string): Promise<MonitorStanding> =>

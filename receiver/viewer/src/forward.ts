@@ -42,13 +42,28 @@ export async function forward(row: Pick<Row, "key">): Promise<void> {
     wrong,
   );
   const none = h("p", { class: "said", role: "status" }, word("forward.none"));
-  const dialog = ask("forward.title", h("ol", { class: "forwards" }, ...before.map(told)), targets.length > 0 ? form : none);
+  const settled = (one: Forward) => (): void => void settle(one).catch((error: unknown) => (wrong.textContent = refusalOf(error)));
+  const settle = async (one: Forward): Promise<void> => {
+    await api.settled(row.key, one.id);
+    dialog.close();
+  };
+  const done = before.map((one) => told(one, settled(one)));
+  const dialog = ask("forward.title", h("ol", { class: "forwards" }, ...done), targets.length > 0 ? form : none);
 }
 
-function told(one: Forward): HTMLElement {
+function told(one: Forward, settled: () => void): HTMLElement {
   const by = one.display || (one.by === "" ? say("forward.rule") : one.by);
   const why = one.error ? h("p", { class: "said" }, inLanguage() === "ja" ? one.error.ja : one.error.en) : "";
-  return h("li", { class: one.state }, h("b", {}, forwardLine(one)), ` ${by} ${localTime(one.finished_at ?? one.at)}`, why);
+  const kept = one.commitment ? ` ${inLanguage() === "ja" ? one.commitment.state_ja : one.commitment.state_en} ${one.commitment.failed || ""}` : "";
+  const back = one.to_settle
+    ? h(
+        "div",
+        { class: "to-settle", "data-role": "to-settle" },
+        h("p", {}, word("recalled.tosettle", { n: one.to_settle, t: one.target })),
+        h("button", { type: "button", onclick: settled }, word("recalled.settle")),
+      )
+    : "";
+  return h("li", { class: one.state }, h("b", {}, forwardLine(one)), ` ${by} ${localTime(one.finished_at ?? one.at)}${kept}`, why, back);
 }
 
 /** The chip of a row of the list. */

@@ -8,9 +8,16 @@
 import * as account from "./account";
 import { h } from "./dom";
 import { passkeysHere } from "./passkey";
-import { ask, say } from "./pages/sign_in";
+import { ask, cameBack, say } from "./pages/sign_in";
 import type { User } from "./types";
 import { word } from "./words";
+
+/** How the reader of a locked page may come back, besides the password. */
+export interface Ways {
+  readonly factors: readonly string[];
+  /** What the sign-in service is called, if it knows this reader. */
+  readonly service: string | undefined;
+}
 
 /** What a view forgets when the page is locked, and gets again once its reader is back. */
 export interface Clears {
@@ -45,12 +52,12 @@ function hold(event: Event): void {
 }
 
 /** Cover the page; `out` signs out, `opened` is told when the reader is back. */
-export function coverPage(user: User, factors: readonly string[], opened: () => void, out: () => void): void {
+export function coverPage(user: User, ways: Ways, opened: () => void, out: () => void): void {
   if (cover !== null) return;
   document.documentElement.classList.add("locked");
   blank();
   clearing = window.setInterval(blank, AGAIN_MS); // what was on its way draws behind the cover
-  cover = question(user, factors, opened, out);
+  cover = question(user, ways, opened, out);
   document.body.append(cover);
   cover.showModal(); // above a question that was open, which the page's other elements are not
   cover.querySelector("input")?.focus();
@@ -101,7 +108,7 @@ function blank(): void {
   }
 }
 
-function question(user: User, factors: readonly string[], opened: () => void, out: () => void): HTMLDialogElement {
+function question(user: User, { factors, service }: Ways, opened: () => void, out: () => void): HTMLDialogElement {
   const password = h("input", { id: "unlock", type: "password", autocomplete: "current-password", required: true });
   const form = ask(
     word("auth.lock"),
@@ -117,6 +124,22 @@ function question(user: User, factors: readonly string[], opened: () => void, ou
     const said = form.querySelector(".said") as HTMLElement;
     const use = (): void => void account.unlockByPasskey().then(opened, (error: unknown) => say(said, error));
     form.append(h("button", { type: "button", onclick: use }, word("auth.usepasskey")));
+  }
+  if (cameBack("failed")) form.querySelector(".said")?.replaceChildren(word("auth.fail"));
+  if (service) {
+    const said = form.querySelector(".said") as HTMLElement;
+    const use = (): void => {
+      // opened by the click itself, or the browser would stop it; that window tells this one
+      const other = window.open("about:blank", "_blank");
+      account.toService(true).then(
+        (address) => (other ? other.location.assign(address) : location.assign(address)),
+        (error: unknown) => {
+          other?.close();
+          say(said, error);
+        },
+      );
+    };
+    form.append(h("button", { type: "button", onclick: use }, word("lock.service", { s: service })));
   }
   form.append(h("button", { type: "button", class: "plain", onclick: out }, word("auth.out")));
   const made = h("dialog", { class: "lock", closedby: "none", "aria-labelledby": "lock-title", "data-role": "lock" }, form);

@@ -6,13 +6,13 @@ import { leave } from "./context";
 import { h } from "./dom";
 import * as events from "./events";
 import { makeFrame } from "./frame";
-import { coverPage, uncover, unlocked, isLocked } from "./lock";
+import { coverPage, uncover, unlocked, isLocked, type Ways } from "./lock";
 import { showAccount } from "./pages/account";
 import { showAudit } from "./pages/audit";
 import { MONITOR, screenFacts, serial, showMonitor } from "./pages/monitor";
 import { showPeople } from "./pages/people";
 import { PURPOSE, showPurpose } from "./pages/purpose";
-import { showSignIn } from "./pages/sign_in";
+import { cameBack, showSignIn } from "./pages/sign_in";
 import { showStudy } from "./pages/study";
 import { showWorkList } from "./pages/work_list";
 import { idleAfter, tellOthers, watchPresence } from "./presence";
@@ -34,7 +34,7 @@ let user: User | null = null;
 /** A sign-in that was begun before this page was loaded anew. */
 let begun: account.Step | null = null;
 let idleSeconds = 15 * 60;
-let factors: readonly string[] = [];
+let ways: Ways = { factors: [], service: undefined };
 let close: Close = () => undefined;
 
 /** Take the picture and the name off the screen, together and before anything else. */
@@ -94,7 +94,7 @@ async function hide(tell: boolean): Promise<void> {
   if (user === null || isLocked()) return;
   events.stop();
   const out = (): void => void signOut();
-  coverPage(user, factors, back, out);
+  coverPage(user, ways, back, out);
   if (!tell) return;
   tellOthers("locked");
   await account.lock().catch(() => undefined); // the receiver locks by itself when nobody asks
@@ -115,19 +115,28 @@ async function signOut(): Promise<void> {
   blank(); // the study hands over what it has not sent
   if (!(await unsent.mayLose())) return show();
   tellOthers("out");
-  forget();
+  forget(true);
   unsent.forget();
-  await api.signOut();
+  try {
+    await api.signOut();
+  } catch {
+    show(); // not reachable: this page asks for the next sign-in itself
+    return;
+  }
   location.replace("/"); // a new page: nothing of a patient stays in its memory
 }
 
 /** Nobody is signed in any more: nothing of a patient may stay on the screen. */
-function forget(): void {
+function forget(leaving = false): void {
   if (user === null) return;
   user = null;
   events.stop();
   frame.user(null);
-  show();
+  if (leaving) {
+    blank();
+    // nothing to type into: the page is loaded anew in a moment, and what is typed would be lost
+    frame.stage.replaceChildren(h("p", { class: "said", role: "status" }, word("auth.leaving")));
+  } else show();
   uncover();
 }
 
@@ -136,7 +145,7 @@ onOtherPatient(() => {
   go("/");
   frame.stage.prepend(h("p", { class: "bar inverse", role: "alert" }, "▲ ", word("group.other")));
 });
-api.onSessionLost(forget);
+api.onSessionLost(() => forget());
 api.onSessionLocked(async () => {
   await hide(false);
   await unlocked();
@@ -148,7 +157,7 @@ watchPresence({
   unlocked: () => {
     if (isLocked()) reveal();
   },
-  ended: forget,
+  ended: () => forget(),
 });
 watchListening(() => user?.role === "reader" && !isLocked());
 window.addEventListener("popstate", show);
@@ -161,7 +170,11 @@ window.addEventListener("drop", (event) => event.preventDefault());
 
 const session = await api.session().catch(() => null);
 settle(session);
-if (session?.stage === "full") signedIn(session.user);
+if (session?.stage === "full" && cameBack("unlocked")) {
+  tellOthers("unlocked"); // the window that was locked goes on; this one was for the service alone
+  window.close();
+  frame.stage.replaceChildren(h("p", { class: "said", role: "status" }, word("lock.opened")));
+} else if (session?.stage === "full") signedIn(session.user);
 else if (session?.stage === "locked") locked(session.user);
 else {
   if (session?.stage === "second" || session?.stage === "enrol") {
@@ -173,12 +186,12 @@ else {
 /** Learn how long this receiver waits for a hand, and how its reader may unlock. */
 function settle(known: Session | null): void {
   idleSeconds = known?.lock_seconds ?? idleSeconds;
-  factors = known?.factors ?? [];
+  ways = { factors: known?.factors ?? [], service: known?.oidc };
   idleAfter(idleSeconds);
 }
 
 /** A locked page that was loaded anew shows nothing until its reader is back. */
 function locked(who: User): void {
   user = who;
-  coverPage(who, session?.factors ?? [], () => location.reload(), () => void signOut());
+  coverPage(who, ways, () => location.reload(), () => void signOut());
 }

@@ -29,7 +29,11 @@ export class StudySteps {
     Enter: (study) => finish(study, () => this.hint()),
   };
 
-  constructor(private readonly context: ReadingContext) {
+  constructor(
+    private readonly context: ReadingContext,
+    /** Told of the study as it is now. */
+    private readonly news: (study: Study) => void = () => undefined,
+  ) {
     this.study = context.study;
     const button = (key: string, label: Word, title: string): HTMLElement =>
       h("button", { type: "button", "data-step": key, title, onclick: () => this.take(key) }, word(label));
@@ -82,6 +86,7 @@ export class StudySteps {
       void persist(context, async () => {
         this.study = await within(context, api.study(context.key, context.signal));
         this.draw();
+        this.news(this.study);
       });
     }, SOON_MS);
   }

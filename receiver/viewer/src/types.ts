@@ -38,6 +38,8 @@ export interface Row {
   readonly test: boolean;
   /** Text that may name the patient stands in the pixels: said so, or nothing said of it. */
   readonly burned_in?: "burned-in" | "maybe-burned-in" | null;
+  /** Slides whose tiles the sender coded again, as they could not go as they were stored. */
+  readonly encoded_again?: "lossless" | "lossy" | null;
   readonly request: Readonly<Record<string, unknown>> | null;
   /** What is asked, in the order in which it is shown. */
   readonly request_items: readonly {
@@ -66,11 +68,20 @@ export interface Row {
   /** Questions, of both sides, that wait for an answer. */
   readonly queries: number;
   readonly forward?: Forward | null;
+  /** What its sender took back; the rest stands. */
+  readonly recalled?: { readonly images: number; readonly reason: string; readonly at: string | null } | null;
+  /** Targets that have what was taken back, and nobody has seen to it. */
+  readonly recalled_at_targets?: readonly { readonly target: string; readonly instances: number }[];
   readonly alarm: { readonly step: number; readonly minutes: number; readonly at: string } | null;
 }
 
 /** A hand-off to the certified viewer. */
 export interface Forward {
+  readonly id: string;
+  /** Images that were taken back and are still at the target; nobody has seen to it. */
+  readonly to_settle?: number;
+  /** What the target promised to keep (PS3.4 annex J). */
+  readonly commitment?: { readonly state: string; readonly state_ja: string; readonly state_en: string; readonly failed: number } | null;
   readonly target: string;
   readonly state: "waiting" | "sending" | "done" | "failed";
   readonly state_ja: string;
@@ -177,8 +188,10 @@ export interface Slide {
   readonly focus: string | null;
   readonly ratio: number | null;
   readonly scanner: string | null;
-  /** Its tiles were decoded and coded again without loss by the sender. */
+  /** Its tiles were decoded and coded again by the sender. */
   readonly reencoded: boolean;
+  /** With loss, as the sending site has decided. */
+  readonly recoded?: boolean;
 }
 
 export interface Series {
@@ -235,11 +248,15 @@ export interface Person {
   readonly disabled: boolean;
   readonly factors: readonly ("totp" | "passkey" | "recovery")[];
   readonly seal?: "sealed" | "open" | "used";
+  /** Codes of the institutions that the person is limited to. */
+  readonly institutions?: readonly string[];
 }
 
 export interface Session {
   readonly user: User;
   readonly stage: "second" | "enrol" | "full" | "locked";
+  /** What the sign-in service is called, if it knows this person. */
+  readonly oidc?: string;
   readonly factors?: readonly string[];
   readonly lock_seconds?: number;
   readonly server_time?: string;

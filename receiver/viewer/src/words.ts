@@ -11,6 +11,9 @@ import { PAGES_WORDS } from "./words/pages";
 import { MONITOR_WORDS } from "./words/monitor";
 import { HANDOFF_WORDS } from "./words/handoff";
 import { ROBOT_WORDS } from "./words/robot";
+import { GATE_WORDS } from "./words/gate";
+import { BACK_WORDS } from "./words/back";
+import { PAPERS_WORDS } from "./words/papers";
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
@@ -163,6 +166,7 @@ export const WORDS = {
   "slide.icc": ["ICCあり (未適用)", "ICC present (not applied)"],
   "slide.noicc": ["ICCなし: 色は装置のまま", "No ICC profile: colours as scanned"],
   "slide.reencoded": ["再符号化 (可逆)", "Encoded again (lossless)"],
+  "slide.recoded": ["再符号化・非可逆", "Encoded again, lossy"],
   "slide.coarse": ["{u} µm/px より粗い走査", "Scan coarser than {u} µm/px"],
   "slide.sparse": [
     "この標本のタイルの並び方 (TILED_SPARSE) は表示できません。ほかのビューアでご覧ください",
@@ -182,6 +186,9 @@ export const WORDS = {
   ...PATHOLOGY,
   ...PAGES_WORDS,
   ...HANDOFF_WORDS,
+  ...GATE_WORDS,
+  ...BACK_WORDS,
+  ...PAPERS_WORDS,
   ...MONITOR_WORDS,
   ...ROBOT_WORDS,
 } as const satisfies Record<string, readonly [string, string]>;

@@ -25,7 +25,7 @@ _RUN = """async () => {
 #: Everything that a hand can press, and how the scope table knows it.
 _CONTROLS = """() => [...document.querySelectorAll(
     'button, a[href], input, summary, select, textarea, [role=button], [contenteditable]')]
-  .filter(one => one.checkVisibility())
+  .filter(one => one.checkVisibility() && !one.closest('[inert]'))
   .map(one => ({
     words: [one, ...one.querySelectorAll('[data-word]')].map(w => w.dataset.word).filter(Boolean),
     html: one.outerHTML.slice(0, 200),

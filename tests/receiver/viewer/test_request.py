@@ -16,11 +16,12 @@ from common.link import Opening, Slot
 from receiver import attributes, transfers
 from samples import ct, names
 from sender.requests import form
+from tests.receiver import papers_made
 from tests.receiver.viewer.room import HOSPITAL, Instances, Room
 from tests.receiver.viewer.screen import Screen
 
 pytestmark = [pytest.mark.browser, pytest.mark.evidence, pytest.mark.timeout(180)]
-PDF = b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\nstartxref\n9\n%%EOF\n"
+PDF = papers_made.pdf("Request form")
 MARKUP = '"><img src=x onerror=window.pwned()>{{7*7}}'
 ASKED = {
     "reason": f"𠮷田様 頭蓋内出血の有無 {MARKUP}",
@@ -110,6 +111,14 @@ def test_what_is_asked_stands_where_a_reader_looks(page: Page, asked: Asked) -> 
     with page.expect_download() as saved:
         panel.get_by_text("依頼票 1 を保存").click()
     assert Path(saved.value.path()).read_bytes() == PDF
+    # and beside the images, drawn: never in a viewport, where nothing but the CT is offered
+    assert page.locator("button.thumb").count() == 1
+    screen.press("q")
+    expect(page.locator("[data-paper]")).to_contain_text("依頼票")
+    page.locator("[data-role='pdf-sheet'][data-page='1'] canvas").wait_for()
+    assert (screen.pixels(".pdf-canvas")[..., 0] < 128).any()
+    screen.press("q")
+    assert page.locator("[data-role='papers']").count() == 0
     assert page.locator("img[src='x']").count() == 0
     assert not called
     page.go_back()

@@ -274,7 +274,7 @@ def test_a_rescan_is_asked_for_with_its_reason(case: Case) -> None:
     screen.press("Shift+R")
     assert "焦点" in screen.text("rescan-panel")
     screen.press("1")
-    screen.until("document.querySelector('.slide-notice').textContent.includes('記録')", "kept")
+    screen.until("document.querySelector('.slide-notice').textContent.includes('依頼側')", "told")
     with case.room.index.read() as db:
         (row,) = db.execute(select(index.rescans)).all()
     assert (row.study, row.series_uid, row.reason) == (case.key, "2.25.4712.1", "focus")

@@ -48,9 +48,19 @@ FOOT = """
 未試験の形式は OpenSlide の読み取りに頼ります。送るときに `sender` の記録が未試験と述べます。\
 焦点面が複数のものと、OpenSlide が保存後を読まないものは、片だけを比べました。
 
+「可逆 JPEG 2000 に一度だけ」とある所は、施設が `reencode_codec`・`reencode_quality`・`reencode_by`
+(方式・画質・決めた人) の3つを設定したときに限り JPEG (非可逆) になり、\
+「再符号化・非可逆」と示します。\
+この表は設定のない場合です。ラベルとマクロは常に可逆です。
+
 Formats never tried rest on OpenSlide's reading; the sender's log says so when one is sent. Of
 slides with several focal planes, and of others that OpenSlide does not read as stored, only the
 pieces were compared.
+
+What is "coded once as reversible JPEG 2000" becomes lossy JPEG only where a site has set codec,
+quality and the person who decided (`reencode_codec`, `reencode_quality`, `reencode_by`), and is
+then shown as encoded again, lossy. This table is without that setting. Labels and macros never lose
+anything.
 """
 
 

@@ -5,6 +5,7 @@ import { within, type ReadingContext } from "../context";
 import { h } from "../dom";
 import * as events from "../events";
 import type { Frame } from "../frame";
+import { pictured } from "../papers/kinds";
 import { persist } from "../trouble";
 import type { Series, Study, User } from "../types";
 import { word } from "../words";
@@ -21,7 +22,7 @@ const isPhotographs = (series: Series): boolean =>
 
 /** A case as if it held its photographs alone, counted by themselves. */
 export function photographsOf(study: Study): Study {
-  const series = study.series.filter(isPhotographs);
+  const series = study.series.filter(isPhotographs).map(pictured).filter((one) => one !== null);
   const all = series.flatMap((one) => one.instances);
   const arrived = all.filter((one) => HERE.has(one.state)).length;
   const damaged = all.filter((one) => one.state === "damaged").length;
@@ -39,6 +40,8 @@ class PathologyView implements View {
   private view: View | null = null;
   private which: Which | null = null;
   private soon = 0;
+  /** Ends the comparison of labels with the request, of a case during an operation. */
+  private labels: (() => void) | null = null;
   private readonly inner = h("div", { class: "case-view" });
   private readonly others = h("div");
   private readonly choice = h("nav", { class: "case-choice", role: "group", hidden: true });
@@ -60,6 +63,7 @@ class PathologyView implements View {
 
   close(): void {
     for (const end of this.ends) end();
+    this.labels?.();
     this.view?.close();
     this.which = null;
   }
@@ -113,6 +117,10 @@ class PathologyView implements View {
     if (which === "slides") {
       const { showSlides } = await within(context, import("../slide/view"));
       if (this.which === which && !this.view) this.view = showSlides(frame, context);
+      if (context.study.intraoperative && !this.labels) {
+        const { watchLabels } = await within(context, import("../slide/label_check"));
+        this.labels ??= watchLabels(context, this.inner);
+      }
       return;
     }
     const { showRadiology } = await within(context, import("../radiology/view"));

@@ -5,6 +5,7 @@ import { h } from "../dom";
 import type { Frame } from "../frame";
 import { ROLES, type Person, type Role } from "../types";
 import { say as text, word, type Word } from "../words";
+import { limited } from "./limits";
 import { say } from "./sign_in";
 
 export function showPeople(frame: Frame, own: string): () => void {
@@ -37,7 +38,7 @@ export function showPeople(frame: Frame, own: string): () => void {
   };
   const draw = async (): Promise<void> => {
     const found = await account.people();
-    const heads: Word[] = ["auth.name", "people.display", "people.role", "account.factors", "people.state"];
+    const heads: Word[] = ["auth.name", "people.display", "people.role", "people.institutions", "account.factors", "people.state"];
     body.replaceChildren(
       h(
         "table",
@@ -48,7 +49,7 @@ export function showPeople(frame: Frame, own: string): () => void {
           {},
           ...found.people.map((one) => {
             const open = found.sessions.filter((session) => session.user === one.name).length;
-            return row(one, open, one.name === own, { act, sure });
+            return row(one, open, one.name === own, { act, sure }, found.partners);
           }),
         ),
       ),
@@ -67,7 +68,7 @@ interface Hands {
   readonly sure: (name: string, what: Word, work: () => Promise<unknown>) => void;
 }
 
-function row(one: Person, open: number, own: boolean, hands: Hands): HTMLElement {
+function row(one: Person, open: number, own: boolean, hands: Hands, partners: readonly account.Institution[]): HTMLElement {
   const state = one.seal
     ? word(`seal.${one.seal}`)
     : one.disabled
@@ -85,6 +86,7 @@ function row(one: Person, open: number, own: boolean, hands: Hands): HTMLElement
     h("td", {}, one.name),
     h("td", {}, one.display),
     h("td", {}, own || one.seal ? word(`role.${one.role}`) : roles(one.role, text("people.role"), (role) => hands.act(() => account.changePerson(one.name, "role", { role })))),
+    h("td", {}, own || one.role !== "reader" ? null : limited(one, partners, hands.act)),
     h("td", {}, ...factors),
     h("td", {}, state),
     h("td", {}, one.factors.length > 0 ? button("reset", "people.reset") : null, ...others),

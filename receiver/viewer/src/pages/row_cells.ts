@@ -60,12 +60,33 @@ function patient(row: Row): HTMLElement[] {
 
 function study(row: Row): HTMLElement[] {
   const [line, date] = [studyLine({ ...row, study_date: null, study_time: null }), dashed(row.study_date)];
-  return [h("div", {}, line), h("div", { class: "second" }, date, " ", row.body_part ?? "")];
+  const second: (Node | string)[] = [date, " ", row.body_part ?? ""];
+  if (row.encoded_again) {
+    const as = row.encoded_again === "lossy" ? "slide.recoded" : "slide.reencoded";
+    second.push(" ", h("span", { class: "chip", "data-role": "reencoded" }, word(as)));
+  }
+  return [h("div", {}, line), h("div", { class: "second" }, ...second)];
 }
 
 function who(row: Row): (Node | string)[] {
   const age = years(row.patient.age, row.patient.birth_date, row.study_date);
   return [word(sexWord(row.patient.sex)), ...(age === null ? [] : [" ", word("age.years", { n: age })])];
+}
+
+/** What its sender took back: of what is shown, and of what was handed on. */
+function recalledChips(row: Row): HTMLElement[] {
+  const chips: HTMLElement[] = [];
+  const handed = row.recalled_at_targets ?? [];
+  if (row.recalled && handed.length === 0) {
+    const words = word("recalled.some", { n: row.recalled.images, r: row.recalled.reason });
+    chips.push(h("div", { "data-role": "recalled" }, h("span", { class: "chip recalled" }, "⊘ ", words)));
+  }
+  for (const one of handed) {
+    const words = word("recalled.at", { t: one.target, n: one.instances });
+    const title = [say("recalled.tosettle", { n: one.instances, t: one.target }), row.recalled?.reason].filter(Boolean).join(" ");
+    chips.push(h("div", { "data-role": "recalled-at", title }, h("span", { class: "chip at-target" }, "▲▲ ", words)));
+  }
+  return chips;
 }
 
 /** State: of its readers where there is one, and of its transfer below it. */
@@ -80,6 +101,11 @@ function state(row: Row): HTMLElement[] {
   if (row.damaged) {
     marks.push(h("div", { "data-role": "damaged" }, "▲ ", word("count.damaged", { n: row.damaged })));
   }
+  if (row.state === "held") {
+    const stopped = row.request?.["stopped"] as { number?: unknown } | undefined;
+    const number = typeof stopped?.number === "string" ? stopped.number : "";
+    marks.push(h("div", { class: "second", "data-role": "stopped" }, word("list.stopped", { n: number })));
+  }
   const { reading } = row;
   if (reading.late) {
     const late = word("list.late", { n: reading.late });
@@ -89,7 +115,9 @@ function state(row: Row): HTMLElement[] {
     const waits = word("list.escalated", { n: row.alarm.minutes });
     marks.push(h("div", {}, h("span", { class: "chip escalated" }, "▲▲ ", waits)));
   }
-  marks.push(...forwardChip(row));
+  const taken = recalledChips(row);
+  marks.push(...taken, ...(row.recalled_at_targets?.length ? [] : forwardChip(row)));
+  if (row.state === "recalled") return [h("div", {}, `${rows.glyph(row.state)} ${official}`), ...marks];
   if (row.queries) marks.push(h("div", { class: "second" }, "? ", word("list.queries", { n: row.queries })));
   if (reading.state === "unopened") {
     if (row.state === "announced") return [h("div", {}, "◌ ", official), ...marks];

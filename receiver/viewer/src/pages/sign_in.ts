@@ -40,21 +40,25 @@ class SignIn {
       autocomplete: "current-password",
       required: true,
     });
-    this.frame.stage.replaceChildren(
-      ask(
-        word("app"),
-        [h("label", { for: "name" }, word("auth.name")), name, h("label", { for: "password" }, word("auth.password")), password],
-        "auth.title",
-        () => {
-          void test(); // this click is what lets the alarm sound later
-          return account.signIn(name.value, password.value).then(this.step);
-        },
-        () => {
-          password.value = "";
-          password.focus();
-        },
-      ),
+    const form = ask(
+      word("app"),
+      [h("label", { for: "name" }, word("auth.name")), name, h("label", { for: "password" }, word("auth.password")), password],
+      "auth.title",
+      () => {
+        void test(); // this click is what lets the alarm sound later
+        return account.signIn(name.value, password.value).then(this.step);
+      },
+      () => {
+        password.value = "";
+        password.focus();
+      },
     );
+    this.frame.stage.replaceChildren(form);
+    const said = form.querySelector(".said") as HTMLElement;
+    if (cameBack("failed")) said.replaceChildren(word("auth.fail"));
+    void account.service().then((label) => {
+      if (label) form.append(serviceButton(label, said));
+    }, () => undefined); // without an answer there is name and password
     name.focus();
   }
 
@@ -94,6 +98,21 @@ class SignIn {
     this.frame.stage.replaceChildren(form);
     code.focus();
   }
+}
+
+/** Whether the hospital's sign-in service sent the browser here so; said once, and not kept in the address. */
+export function cameBack(as: "failed" | "unlocked"): boolean {
+  if (new URLSearchParams(location.search).get("sign-in") !== as) return false;
+  history.replaceState(null, "", location.pathname);
+  return true;
+}
+
+function serviceButton(label: string, said: HTMLElement): HTMLElement {
+  const go = (): void => {
+    void test(); // as with a password: this click is what lets the alarm sound later
+    account.toService().then((address) => location.assign(address), (error: unknown) => say(said, error));
+  };
+  return h("button", { type: "button", class: "other", "data-role": "service", onclick: go }, word("auth.service", { s: label }));
 }
 
 /** A form of one question; whatever goes wrong is said below it. */

@@ -16,6 +16,7 @@ import type { Frame } from "../frame";
 import { publish } from "../hook";
 import { StudySteps } from "../study_steps";
 import { isLocked } from "../lock";
+import { PapersTab } from "../papers/tab";
 import { passing, pause } from "../trouble";
 import type { Row, User } from "../types";
 import { showsPatient } from "../window_group";
@@ -35,6 +36,7 @@ export function showStudy(
   const opening = begin(key);
   let view: View | null = null;
   let steps: StudySteps | null = null;
+  let papers: PapersTab | null = null;
   let shown: Row | null = null;
   const waiting = h("p", { class: "notice", role: "status" }, word("study.load"));
   const pressed = (event: KeyboardEvent): void => {
@@ -54,10 +56,14 @@ export function showStudy(
     showsPatient(context.study);
     frame.who(context.study);
     publish(context);
-    steps = new StudySteps(context);
+    const tab = new PapersTab(frame, context, user);
+    papers = tab;
+    steps = new StudySteps(context, (study) => tab.take(study));
+    steps.element.prepend(tab.button);
     frame.steps(steps.element);
     shown = context.study;
     view = make(frame, context, user);
+    if (tab.alone) tab.toggle();
   };
   run().catch((error: unknown) => {
     window.clearTimeout(slow);
@@ -70,6 +76,7 @@ export function showStudy(
     document.removeEventListener("keydown", pressed);
     showsPatient(null);
     publish(null);
+    papers?.close();
     steps?.close();
     frame.steps(null);
     view?.close();

@@ -258,7 +258,10 @@ class WorkList {
   }
 
   private open(key: string): void {
-    this.go(`/study/${key}`);
+    const row = this.all.get(key);
+    // nothing of it is shown any more: what there is to do is at the target
+    if (row?.state === "recalled" && row.recalled_at_targets?.length) void forward(row);
+    else this.go(`/study/${key}`);
   }
 
   private select(key: string): void {

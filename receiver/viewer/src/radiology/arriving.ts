@@ -7,7 +7,12 @@ import { word } from "../words";
 
 const STALL_MS = 60_000;
 /** Studies that this reader has chosen to see incomplete (opaque keys, until the page is left). */
-const accepted = new Set<string>();
+const taken = new Set<string>();
+
+const mine = (reader: string, row: Row): string => `${reader} ${row.key}`;
+
+export const accepted = (reader: string, row: Row): boolean => taken.has(mine(reader, row));
+export const accept = (reader: string, row: Row): void => void taken.add(mine(reader, row));
 
 type Gate = "open" | "ask" | "wait";
 
@@ -28,7 +33,7 @@ export class Arriving {
     private readonly told: () => void,
   ) {
     this.row = row;
-    this.gate = complete(row) || accepted.has(this.mine()) ? "open" : "ask";
+    this.gate = complete(row) || accepted(reader, row) ? "open" : "ask";
     this.draw();
   }
 
@@ -89,7 +94,7 @@ export class Arriving {
   }
 
   private accept(): void {
-    accepted.add(this.mine());
+    accept(this.reader, this.row);
     this.told();
     this.open();
     this.draw();
@@ -99,13 +104,9 @@ export class Arriving {
     this.gate = "open";
     this.opened();
   }
-
-  private mine(): string {
-    return `${this.reader} ${this.row.key}`;
-  }
 }
 
 /** An unknown expected number is never "complete", but there is nothing to wait for either. */
-function complete(row: Row): boolean {
+export function complete(row: Row): boolean {
   return row.expected === null || row.arrived >= row.expected;
 }

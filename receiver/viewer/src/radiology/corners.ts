@@ -170,7 +170,7 @@ function tracer(data: DataSet): Line[] {
   return lines;
 }
 
-function quality(data: DataSet): Line {
+export function quality(data: DataSet): Line {
   if (!isLossy(data)) return { text: say("img.lossless"), role: "quality" };
   const ratio = number(data, "00282112");
   const figure = ratio === null ? "" : `${ratio.toLocaleString(inLanguage())}:1`;

@@ -1,6 +1,7 @@
 /** One study as the panes draw on it: its series, their places, and their data sets. */
 
 import type { ReadingContext } from "../context";
+import { pictured } from "../papers/kinds";
 import type { Series, Study } from "../types";
 import { forget } from "./engine";
 import { MarkBook } from "./marks";
@@ -30,7 +31,10 @@ export class StudyData {
   take(study: Study): void {
     this.study = study;
     const kept = new Map(this.series.map((series, i) => [series.series_uid, this.data[i]]));
-    this.series = study.series.filter((series) => !isOther(series));
+    this.series = study.series
+      .filter((series) => !isOther(series))
+      .map(pictured) // a video is no stack of frames, whatever its number of them
+      .filter((series) => series !== null);
     this.slots = this.series.map(slotsOf);
     this.data = this.series.map((series) => kept.get(series.series_uid) ?? this.made(series));
   }

@@ -342,7 +342,8 @@ export class Pane {
     const ratio = slide.ratio === null ? "" : `${round(slide.ratio)}:1`;
     if (slide.lossy === false) parts.push(word("img.lossless"));
     else parts.push(h("span", { class: "inverse" }, word("img.lossy", { r: ratio })));
-    if (slide.reencoded) parts.push(h("b", { "data-role": "reencoded" }, word("slide.reencoded")));
+    if (slide.recoded) parts.push(h("b", { class: "inverse", "data-role": "reencoded" }, word("slide.recoded")));
+    else if (slide.reencoded) parts.push(h("b", { "data-role": "reencoded" }, word("slide.reencoded")));
     if (slide.focus) parts.push(word(slide.focus === "AUTO" ? "slide.autofocus" : "slide.manualfocus"));
     if (canvas.derived) parts.push(h("b", { class: "inverse", "data-role": "derived" }, word("slide.derived")));
     if (slide.scanner) parts.push(h("span", {}, slide.scanner));
@@ -407,7 +408,7 @@ export function noLabel(label: Associated | undefined): "missing" | "tile.damage
 }
 
 /** What the glass is called; a sender that was not told writes UNKNOWN. */
-function specimen(slide: Slide): string {
+export function specimen(slide: Slide): string {
   const { container } = slide;
   return container && container.toUpperCase() !== "UNKNOWN" ? container : say("slide.nospecimen");
 }

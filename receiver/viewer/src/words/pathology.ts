@@ -29,6 +29,6 @@ export const PATHOLOGY = {
   "rescan.cutoff": ["2 欠け", "2 Cut off"],
   "rescan.wrong": ["3 標本違い", "3 Wrong slide"],
   "rescan.cancel": ["やめる Esc", "Cancel Esc"],
-  "rescan.kept": ["再走査依頼を記録しました", "Rescan request recorded"],
-  "rescan.failed": ["再走査依頼を記録できませんでした。もう一度お試しください", "The rescan request was not recorded. Try again"],
+  "rescan.kept": ["再走査を依頼側に依頼しました", "The requesting side is asked for a rescan"],
+  "rescan.failed": ["再走査を依頼できませんでした。もう一度お試しください", "The rescan was not asked for. Try again"],
 } as const satisfies Record<string, readonly [string, string]>;

@@ -18,6 +18,7 @@ export const WORKLIST_WORDS = {
   "list.takeover": ["理由を書いて引き継ぐ", "Take over, with a reason"],
   "list.reason": ["引継ぎの理由", "Reason for taking over"],
   "list.look": ["見るだけ", "View only"],
+  "list.stopped": ["送信側で止まっています {n}", "Stopped at the sender {n}"],
   "list.queries": ["照会 {n}件", "Queries: {n}"],
   "list.escalated": ["未開封 {n}分", "Unopened {n} min"],
   "list.intraoperative": ["術中", "Intraoperative"],

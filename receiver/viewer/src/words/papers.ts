@@ -1,0 +1,42 @@
+/** Words of documents and videos of a study. */
+
+export const PAPERS_WORDS = {
+  "paper.tab": ["文書・動画 {n} Q", "Documents, video {n} Q"],
+  "paper.title": ["文書・動画", "Documents and videos"],
+  "paper.leave": ["画像へ (Q)", "Images (Q)"],
+  "paper.form": ["依頼票", "Request form"],
+  "paper.kind.pdf": ["PDF", "PDF"],
+  "paper.kind.cda": ["CDA文書", "CDA document"],
+  "paper.kind.other": ["立体データ", "3D data"],
+  "paper.kind.video": ["動画", "Video"],
+  "paper.page": ["{n}/{e} ページ", "Page {n} of {e}"],
+  "paper.before": ["前 PgUp", "Previous PgUp"],
+  "paper.next": ["次 PgDn", "Next PgDn"],
+  "paper.larger": ["拡大 +", "Larger +"],
+  "paper.smaller": ["縮小 −", "Smaller −"],
+  "paper.plain": ["この文書 (CDA) は書式をつけず、書かれた文字のまま示します", "This document (CDA) is shown as written, without any layout"],
+  "paper.cut": ["長いので途中までです。全体は診断用ビューアで開いてください", "It is long and cut here. Open all of it in the certified viewer"],
+  "paper.password": [
+    "パスワードで保護されたPDFです。依頼側に確かめてください",
+    "This PDF is protected by a password. Ask the requesting side",
+  ],
+  "paper.broken": [
+    "このPDFは開けません (壊れているか、PDFではありません)。依頼側に確かめてください",
+    "This PDF cannot be opened (damaged, or no PDF). Ask the requesting side",
+  ],
+  "video.play": ["再生 Space", "Play Space"],
+  "video.pause": ["停止 Space", "Pause Space"],
+  "video.back": ["1コマ戻す ,", "Frame back ,"],
+  "video.next": ["1コマ送る .", "Frame on ."],
+  "video.one": ["等倍 J", "1:1 J"],
+  "video.muted": ["消音中 M", "Muted M"],
+  "video.heard": ["音声あり M", "Sound on M"],
+  "video.place": ["コマの位置", "Frame"],
+  "video.frame": ["コマ {n}/{e}", "Frame {n}/{e}"],
+  "video.unsaid": ["コマ間隔の記載なし: {r} fps と仮定", "No frame rate said: {r} fps assumed"],
+  "video.differs": ["記載のコマ間隔と動画の長さが合いません", "The frame rate said does not fit the length"],
+  "video.codec": [
+    "この動画はこのブラウザでは再生できません ({s})。そのままの形で診断用ビューアへ転送してください (Shift+F)",
+    "This browser cannot play this video ({s}). Forward it as it is to the certified viewer (Shift+F)",
+  ],
+} as const satisfies Record<string, readonly [string, string]>;
