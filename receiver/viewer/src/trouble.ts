@@ -5,13 +5,16 @@ import { isCurrent, Late, type ReadingContext } from "./context";
 
 const AGAIN_MS = [500, 1000, 2000, 5000] as const;
 
+/** How browsers word that a request had no answer; other errors of this type are a program's own. */
+const UNANSWERED = /fetch|network|load failed/i;
+
 /** True where the same request may well succeed later: no answer, or the server's own trouble. */
 export function passing(error: unknown): boolean {
   if (error instanceof Late) return false;
   if (error instanceof Refused) return error.status >= 500 || error.status === 429;
   if (error instanceof XMLHttpRequest) return error.status === 0 || error.status >= 500;
   const inner = (error as { error?: unknown } | null)?.error; // as the image loader wraps it
-  return error instanceof TypeError || (inner !== undefined && passing(inner));
+  return (error instanceof TypeError && UNANSWERED.test(error.message)) || (inner !== undefined && passing(inner));
 }
 
 /** Milliseconds before the next try, after `tries` that failed. */

@@ -2,7 +2,7 @@
 
 ``python -m tests.receiver.viewer.real_shown [--check]`` writes docs/reference/real-files-shown.md
 from real_shown.json; ``--measure`` opens every file in Chromium before (needs TODOKE_REAL_DATA,
-some ten minutes).
+some ten minutes), ``--measure=PREFIX`` those alone whose names begin so.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.receiver.viewer.seen import IMAGE, NOTHING, REFUSED, SAID, Seen
 
 PAGE = Path("docs/reference/real-files-shown.md")
 KNOWN = Path(__file__).parent / "real_shown.json"
-WIDTH, HEIGHT = 1920, 1400
+WIDTH, HEIGHT = 1280, 900
 
 HEAD = """<!-- made by `python -m tests.receiver.viewer.real_shown`; measured with --measure -->
 
@@ -32,7 +32,8 @@ HEAD = """<!-- made by `python -m tests.receiver.viewer.real_shown`; measured wi
  で開いた結果です。画像が出たもの {image}、\
 画像の代わりに言葉が出たもの {said}、送信側が送る前に断るもの {refused}、\
 どちらもないもの {nothing}。画像は等倍にして pydicom で計算した画素\
- (窓・パレット・色空間の変換後) と比べ、最大の差 (255中) を載せます。\
+ (窓・パレット・色空間の変換後) と比べ (長いシリーズは両端と中央)、\
+最大の差 (255中) を載せます。\
 「—」は比べていないもの (画面より大きい、VOI LUT、pydicom で読めない) です。
 
 {files} real files, of devices and of well-known test sets, each opened in the reading room
@@ -40,7 +41,8 @@ HEAD = """<!-- made by `python -m tests.receiver.viewer.real_shown`; measured wi
 sending side refuses {refused} before they are sent; neither: {nothing}.
 Images were compared at 1:1 with the pixels that pydicom computes (after window, palette
 and colour space); the largest difference is told, of 255.
-"—" means not compared: larger than the screen, by a VOI LUT, or not read by pydicom.
+"—" means not compared: neither an end nor the middle of a long series, larger than the screen, by a
+VOI LUT, or not read by pydicom.
 """
 SAID_HEAD = """
 ## 画像の代わりに言葉が出るもの / Words instead of an image
@@ -88,7 +90,7 @@ def measure(folder: Path, chosen: tuple[str, ...] = ()) -> list[Seen]:
 
 def known() -> list[Seen]:
     """Return what was seen when the page was made."""
-    rows: list[list[Any]] = json.loads(KNOWN.read_text("utf-8"))
+    rows: list[list[Any]] = json.loads(KNOWN.read_text("utf-8")) if KNOWN.exists() else []
     return [Seen(*row) for row in rows]
 
 
@@ -129,9 +131,14 @@ def page() -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Measure if asked to, and write the page, or compare it."""
     given = sys.argv[1:] if arguments is None else arguments
-    if "--measure" in given:
-        given = [one for one in given if one != "--measure"]
-        keep(measure(Path(os.environ["TODOKE_REAL_DATA"])))
+    asked = [one for one in given if one.partition("=")[0] == "--measure"]
+    if asked:
+        given = [one for one in given if one not in asked]
+        chosen = tuple(one.partition("=")[2] for one in asked if "=" in one)
+        folder = Path(os.environ["TODOKE_REAL_DATA"])
+        seen = {one.name: one for one in (known() if chosen else [])}
+        seen |= {one.name: one for one in measure(folder, chosen)}
+        keep(seen[name] for name in sorted(seen))
     return made_page.keep(PAGE, page, __doc__, "tests.receiver.viewer.real_shown", given)
 
 

@@ -33,6 +33,7 @@ from tests.receiver.viewer.screen import SLIDE, Screen
 from tests.receiver.viewer.seen import IMAGE, NOTHING, REFUSED, SAID, Seen
 
 DEADLINE = 30.0
+FEW = 6  # images of a series that are all compared
 NEAR_ONE = 1e-4  # of a scale: a twentieth of a pixel over a picture
 LIST = "MANIFEST.tsv"
 
@@ -58,14 +59,15 @@ _STATE = """() => {
   return {
     view,
     chip: text('.load-chip'),
-    notice: text('.picture .notice, .stage > .notice, .slide-area .notice, .no-pictures'),
+    notice: text('.picture .notice, .stage > .notice, .slide-area .notice'),
+    others: text('.no-pictures'),
     missing: text('[data-role="missing"]'),
     canvas: (({width, height} = {}) => [width, height])(
       document.querySelector('.viewport canvas') ?? undefined),
   };
 }"""
-#: JPEG of 12 bits and lossless JPEG (PS3.5 10.2).
-JPEG_OF_OTHERS = {f"1.2.840.10008.1.2.4.{tail}" for tail in (51, 57, 70)}
+#: Lossless JPEG (PS3.5 10.2). Two decoders of lossy JPEG differ; a narrow window shows it.
+JPEG_OF_OTHERS = {f"1.2.840.10008.1.2.4.{tail}" for tail in (57, 70)}
 #: What the page says while it waits, no answer to anything.
 WAITING = ("読み込み", "応答を待って")
 
@@ -105,7 +107,7 @@ class Robot:
                     try:
                         self._bring(self.folder / name, seen)
                     except TodokeError as error:
-                        seen.result, seen.words = REFUSED, f"{error.number} {error.ja}"
+                        seen.result, seen.words = REFUSED, error.words()
 
     def _bring(self, path: Path, seen: Seen) -> None:
         if seen.name.startswith("wsi/") and path.suffix != ".dcm":
@@ -213,13 +215,14 @@ def look_at_images(screen: Screen, study: dict[str, Any], held: dict[str, Held])
         for sop in dict.fromkeys(sop for sop, _ in places):
             own = [place for place, (uid, _) in enumerate(places) if uid == sop]
             go_to(screen, own[len(own) // 2], len(places))
-            note_image(screen, held[sop], places[own[len(own) // 2]], own[len(own) // 2])
+            compared = sop in of_series(series)
+            note_image(screen, held[sop], places[own[len(own) // 2]], own[len(own) // 2], compared)
             left.discard(sop)
     for sop in left:  # in no series of pictures
         seen = held[sop].seen
-        state = settled(screen, lambda one: one["notice"])
+        state = settled(screen, lambda one: one["others"] or one["notice"])
         if state is not None:
-            seen.result, seen.words = SAID, words_of(state["notice"])
+            seen.result, seen.words = SAID, words_of(state["others"] or state["notice"])
 
 
 def go_to(screen: Screen, place: int, count: int) -> None:
@@ -243,7 +246,17 @@ def settled(screen: Screen, test: Any) -> dict[str, Any] | None:
     return None
 
 
-def note_image(screen: Screen, held: Held, slot: tuple[str, int], place: int) -> None:
+def of_series(series: dict[str, Any]) -> set[str]:
+    """Return which of a series' images are compared: the ends and the middle, or a few."""
+    all_of_it = [one["sop_uid"] for one in series["instances"]]
+    if len(all_of_it) <= FEW:
+        return set(all_of_it)
+    return {all_of_it[0], all_of_it[len(all_of_it) // 2], all_of_it[-1]}
+
+
+def note_image(
+    screen: Screen, held: Held, slot: tuple[str, int], place: int, compared: bool
+) -> None:
     """Note whether an image stands at a place, or what is said there."""
     sop, frame = slot
 
@@ -265,7 +278,7 @@ def note_image(screen: Screen, held: Held, slot: tuple[str, int], place: int) ->
         seen.result, seen.words = SAID, words_of(state["chip"] or state["missing"])
         return
     seen.result = IMAGE
-    if not at_one_to_one(screen):
+    if not compared or not at_one_to_one(screen):
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -398,9 +411,9 @@ def look_at_slides(screen: Screen, study: dict[str, Any], held: dict[str, Held])
         note_slide(screen, own)
     for one in held.values():  # what is no slide
         if one.seen.result == NOTHING:
-            state = settled(screen, lambda found: found["notice"])
+            state = settled(screen, lambda found: found["others"])
             if state is not None:
-                one.seen.result, one.seen.words = SAID, words_of(state["notice"])
+                one.seen.result, one.seen.words = SAID, words_of(state["others"])
 
 
 def note_slide(screen: Screen, of: list[Seen]) -> None:

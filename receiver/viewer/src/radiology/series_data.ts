@@ -144,6 +144,6 @@ function forRenderer(data: DataSet): DataSet {
   const plain = coloured(data);
   delete plain["00280008"];
   if (text(data, "00280004") === "MONOCHROME1") plain["00280004"] = { vr: "CS", Value: ["MONOCHROME2"] };
-  if (SPECIAL.has(text(data, "00080060"))) plain["00080060"] = { vr: "CS", Value: ["OT"] };
+  if (SPECIAL.has(text(data, "00080060")) || text(data, "00080060") === "") plain["00080060"] = { vr: "CS", Value: ["OT"] };
   return plain;
 }

@@ -12,6 +12,10 @@ export const ROBOT_WORDS = {
     "画素に埋め込まれたオーバーレイ (60xx) があります。ここでは表示しません",
     "Overlays (60xx) inside the pixels are not shown here",
   ],
+  "colour.maybe": [
+    "JPEGのRGB画像です。色が装置と違って見えることがあります",
+    "RGB in JPEG: colours may differ from the device's",
+  ],
   "others.list": [
     "画像でないデータ: {l}。ここでは表示しません。診断用ビューアへ転送できます",
     "Data that are no images: {l}. Not shown here; forward them to the certified viewer",
