@@ -39,7 +39,7 @@ ARRIVING = """() => {
       dispatchEvent(new KeyboardEvent('keydown', { key: 'Unidentified' }));
       row.click();
     }
-    document.querySelector("[data-role='view-incomplete']")?.click();
+    document.querySelector(".ask:not([hidden]) [data-role='view-incomplete']")?.click();
     if (window.__bench.noted.shown) noted.shown = Date.now();
     else requestAnimationFrame(look);
   };
