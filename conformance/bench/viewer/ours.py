@@ -127,7 +127,7 @@ def _shown(page: Any) -> float:
 def look_through(screen: Screen, count: int) -> None:
     """Scroll over so many slices, there and back."""
     for by in (1, -1):
-        screen.scroll(count / PICTURES, by)
+        screen.turn(count / PICTURES, by)
 
 
 @dataclass
