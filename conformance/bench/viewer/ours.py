@@ -39,7 +39,7 @@ ARRIVING = """() => {
       dispatchEvent(new KeyboardEvent('keydown', { key: 'Unidentified' }));
       row.click();
     }
-    document.querySelector("[data-role='view-incomplete']")?.click();
+    document.querySelector(".ask:not([hidden]) [data-role='view-incomplete']")?.click();
     if (window.__bench.noted.shown) noted.shown = Date.now();
     else requestAnimationFrame(look);
   };
@@ -127,7 +127,7 @@ def _shown(page: Any) -> float:
 def look_through(screen: Screen, count: int) -> None:
     """Scroll over so many slices, there and back."""
     for by in (1, -1):
-        screen.scroll(count / PICTURES, by)
+        screen.turn(count / PICTURES, by)
 
 
 @dataclass

@@ -103,9 +103,12 @@ class Screen:
         VerbFailed
             The picture stands still.
         """
+        return _moving(self.turn(seconds, by))
+
+    def turn(self, seconds: float, by: int) -> float:
+        """Turn the wheel a step a frame, at the end of a series too, where nothing moves."""
         self.page.evaluate(WATCH.read_text("utf-8"))
-        rate = self.page.evaluate("of => window.__bench.scroll(...of)", [seconds, by])
-        return _moving(rate)
+        return float(self.page.evaluate("of => window.__bench.scroll(...of)", [seconds, by]))
 
     def drag(self, across: int, moves: int) -> float:
         """Drag the slide to the left and back; return the pictures a second."""
