@@ -10,17 +10,10 @@ import { PATHOLOGY } from "./words/pathology";
 import { PAGES_WORDS } from "./words/pages";
 import { MONITOR_WORDS } from "./words/monitor";
 import { HANDOFF_WORDS } from "./words/handoff";
-<<<<<<< HEAD
 import { GATE_WORDS } from "./words/gate";
 import { BACK_WORDS } from "./words/back";
 import { PAPERS_WORDS } from "./words/papers";
 import { ROBOT_WORDS } from "./words/robot";
-=======
-import { ROBOT_WORDS } from "./words/robot";
-import { GATE_WORDS } from "./words/gate";
-import { BACK_WORDS } from "./words/back";
-import { PAPERS_WORDS } from "./words/papers";
->>>>>>> robot
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],

@@ -147,13 +147,10 @@ export function how(data: DataSet, rendered: Rendered): Line[] {
   return lines;
 }
 
-<<<<<<< HEAD
-=======
 /** The browser takes samples of JPEG for YCbCr where no marker in them says otherwise. */
 const mayDiffer = (data: DataSet): boolean =>
   text(data, "00280004") === "RGB" && text(data, "00083002") === "1.2.840.10008.1.2.4.50";
 
->>>>>>> robot
 /** Tracer and dose of nuclear medicine and PET; why there is no SUV. */
 function tracer(data: DataSet): Line[] {
   const [given] = items(data, "00540016");
