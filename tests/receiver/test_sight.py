@@ -15,12 +15,13 @@ from sqlalchemy import func, select
 from starlette.routing import Route
 from typer.testing import CliRunner
 
-from common.errors import NotFound, NotSignedIn, UsageError
+from common.errors import NotFound, NotSignedIn, SeveralInstitutions, UsageError
 from common.web.accounts import Accounts
 from common.web.peer import Listener
 from receiver import forward_targets, index, sight
 from receiver.attendance import Attendance
 from receiver.sight import Sight
+from receiver.stored import Address, Stored
 from receiver.web_app import viewer_app
 from tests.receiver.filled import EAST, NORTH, PASSWORD, USER, Filled, SlideCase, client, uid
 from tests.receiver.test_live import Stream, listening
@@ -240,6 +241,20 @@ def test_news_of_a_line_that_is_gone_comes_to_who_saw_it(filled: Filled) -> None
     assert seeing.sees(user, key)
     assert not seeing.sees(user, other)
     assert not seeing.sees(user, "0" * 32)
+
+
+@pytest.mark.slow
+def test_an_address_finds_nothing_beyond_what_may_be_seen(filled: Filled) -> None:
+    """Where two of a reader's own institutions use a UID, a third one is not named beside them."""
+    for code in (NORTH[1], EAST[1]):
+        filled.ct("北見", code, count=1)
+    stored, study = Stored(filled.index, filled.store.root), uid("北見/study")
+    (row,) = stored.find(Address(study=study, among=frozenset((EAST[1],))))
+    assert row.institution == EAST[1]
+    with pytest.raises(NotFound):
+        stored.find(Address(NORTH[1], study, among=frozenset((EAST[1],))))
+    with pytest.raises(SeveralInstitutions):
+        stored.find(Address(study=study))
 
 
 @pytest.mark.slow
