@@ -97,14 +97,19 @@ def anchor_entry(
 
 def save(path: Path, made: Mapping[str, Any]) -> None:
     """Write a record file, whole or not at all."""
+    durable.save(path, text(made), private=made["view"] == "inside")
+
+
+def text(made: Mapping[str, Any]) -> bytearray:
+    """Return what :func:`build` made as the JSON of a file."""
     words = json.JSONEncoder(ensure_ascii=False, indent=1, sort_keys=True)
     leaves = made["instances"]
     if isinstance(leaves, Leaves):
         made = {**made, "instances": _Passing(leaves)}
-    text = bytearray()
+    whole = bytearray()
     for part in words.iterencode(made):  # hundreds of thousands, which dumps would hold at once
-        text += part.encode()
-    durable.save(path, text, private=made["view"] == "inside")
+        whole += part.encode()
+    return whole
 
 
 class _Passing(list[Any]):

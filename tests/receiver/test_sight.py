@@ -58,6 +58,7 @@ class Place:
             **{"key": self.key, "sop": sop, "factor:int": "4", "number:int": "1"},
             **{"institution": self.code, "study": self.study, "series": series},
             **{"instance": sop, "frames": "1", "uid": sop},
+            **{"forward": "1", "tag": "60003000"},
         }.items():
             path = path.replace(f"{{{name}}}", value)
         assert "{" not in path, path

@@ -67,6 +67,7 @@ def in_address(path: str, key: str, derived: SlideCase) -> str:
         "series": uid("北見/series"),
         "instance": uid("北見/image/1"),
         "frames": "1",
+        "tag": "60003000",
     }.items():
         path = path.replace(f"{{{name}}}", value)
     return path
@@ -112,7 +113,9 @@ def test_every_route_needs_a_session(viewer_server: ViewerServer) -> None:
                     here = {200, 204}
                     absent = ("/forms/", "/colours/", "/papers/", "/settled")
                     if any(one in path for one in absent) or method == "DELETE":
-                        here = {404}  # no form, profile, document or mark; nothing taken back
+                        here = {
+                            404
+                        }  # no form, profile, document, overlay or mark; nothing taken back
                     elif method == "POST" and path.endswith(NEED_WORDS):
                         here = {400}
                     elif path.startswith("/api/audit/"):

@@ -87,12 +87,12 @@ def test_no_one_of_a_thousand_stands_in_what_goes_outside(outbox: Outbox, tmp_pa
     outside = list[str]()
     for row, person in zip(rows, EVERY, strict=True):
         kept = record_sending.kept(outbox, row)
-        text = json.dumps(record_file.build(kept, "outside"), ensure_ascii=False)
+        text = record_file.text(record_file.build(kept, "outside")).decode()
         assert scan(text, [person]) == []
         outside.append(text)
         if len(outside) % 20:
             continue
-        inside = json.dumps(record_file.build(kept, "inside"), ensure_ascii=False)
+        inside = record_file.text(record_file.build(kept, "inside")).decode()
         seen = {found.split(":")[0] for found in scan(inside, [person])}
         assert seen >= {"ID", "UID"}, "the scanner looked in the wrong place"
         if row.state != TransferState.FAILED:

@@ -37,6 +37,7 @@ READ = {
     "stain": "HE",
     "reason": "良悪性の別",
     "priority": "urgent",
+    "intraoperative": True,
 }
 
 
