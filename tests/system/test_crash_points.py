@@ -18,7 +18,11 @@ from tests.system.crashes import Crashing, Trial
 pytestmark = [pytest.mark.system, pytest.mark.crashpoints]
 SEED = 4
 #: What is sent, and the process whose points are its own there.
-LONG = [("slide", "web"), ("modality", "sender")]  # with many points: all of them in the long form
+LONG = [
+    ("ct", "dicom"),
+    ("slide", "web"),
+    ("modality", "sender"),
+]  # with many points: all of them in the long form
 PARTS = [("ct", "dicom"), ("slide", "web"), ("modality", "sender"), ("slide", "sender")]
 FAULTS = ("kill", "EIO", "ENOSPC")
 #: More than any sweep has points; it ends where a run does not reach its point.

@@ -65,7 +65,9 @@ def scan(site: Site, door: str, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.requirement("NET-01", "NET-02", "NET-04")
-@pytest.mark.parametrize("profile", ["dicom-b12", "jp-high13"])
+@pytest.mark.parametrize(
+    "profile", ["dicom-b12", pytest.param("jp-high13", marks=pytest.mark.slow)]
+)
 @each_door()
 def test_a_scan_finds_what_the_profile_says_and_nothing_else(
     profile: str, door: str, site: Site, tmp_path: Path
