@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, tuple_
 from receiver import index
 from receiver.index import Index
 
-FLUSH_SECONDS = 0.01
+FLUSH_SECONDS = 0.002
 MOST = 512  # frames that are kept for one reader; a viewport has fewer
 KEPT_SECONDS = 30.0  # that a frame is waited for without being asked for again
 AT_ONCE = 64  # frames that one answer names: a viewport

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-BATCH_SECONDS = 0.016  # of the line, that one batch takes
+BATCH_SECONDS = 0.014  # of the line, that one batch takes
 SMALLEST, LARGEST = 32_000, 1_000_000  # bytes of a batch
 FIRST = 64_000  # bytes of a batch while nothing is known of the line
 #: Seconds of the best rate known, and at most so many bytes, that stay of a batch and of
@@ -25,9 +25,9 @@ FLOORS = (0.008, 64_000), (0.02, 256_000)
 FORGOTTEN = 60.0  # seconds in which the best rate falls to 1/e, should the line have changed
 MOST = 24 << 20  # bytes under way: 1 Gbit/s over 150 ms
 REQUESTS = 24  # under way at a time
-QUEUE = 0.03  # seconds of our own queue that are aimed at
+QUEUE = 0.027  # seconds of our own queue that are aimed at
 RATE_SECONDS = 1.0  # for which the highest rate counts, or ten answers if that is longer
-BASE_SECONDS = 10.0  # for which the shortest answer counts
+BASE_SECONDS = 20.0  # for which the shortest answer counts
 QUICKEST = 4  # answers that tell the base
 PROBES = 8  # answers of a look at the line with half as much under way
 
