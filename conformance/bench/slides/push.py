@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from common import console
-from common.errors import NotFound, TodokeError
+from common.errors import TodokeError
 from conformance.bench import machine, site
 from conformance.bench.cases import MBIT
+from conformance.bench.groups import chosen
 from conformance.bench.line import Quality
 from conformance.bench.pairing import Pair
 from conformance.bench.runner import Plan
@@ -59,18 +60,7 @@ def cases(slide: Slide, groups: Collection[str] = GROUPS) -> tuple[Case, ...]:
     return tuple(case for group in GROUPS if group in groups for case in made[group])
 
 
-def groups_of(only: Sequence[str]) -> tuple[str, ...]:
-    """Return the groups that are asked for, all where none is.
-
-    Raises
-    ------
-    NotFound
-        There is no such group.
-    """
-    for name in only:
-        if name not in GROUPS:
-            raise NotFound(thing=f"--only {name} ({', '.join(GROUPS)})")
-    return tuple(name for name in GROUPS if name in (only or GROUPS))
+groups_of = partial(chosen, GROUPS)
 
 
 def measure(plan: Plan, given: Path | None = None, only: Sequence[str] = ()) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any
 
 from common import console
-from common.errors import NotFound, TodokeError
+from common.errors import TodokeError
 from conformance.bench import machine, site
 from conformance.bench.cases import MBIT
+from conformance.bench.groups import chosen
 from conformance.bench.line import Quality
 from conformance.bench.pairing import Pair
 from conformance.bench.runner import Plan
@@ -79,18 +80,7 @@ def cases() -> dict[str, tuple[Case, ...]]:
     }
 
 
-def groups_of(only: Sequence[str]) -> tuple[str, ...]:
-    """Return the groups that are asked for, all where none is.
-
-    Raises
-    ------
-    NotFound
-        There is no such group.
-    """
-    for name in only:
-        if name not in GROUPS:
-            raise NotFound(thing=f"--only {name} ({', '.join(GROUPS)})")
-    return tuple(name for name in GROUPS if name in (only or GROUPS))
+groups_of = partial(chosen, GROUPS)
 
 
 class Bench:

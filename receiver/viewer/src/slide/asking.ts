@@ -54,7 +54,10 @@ export class Asking {
         this.asked.set(this.address(sop, number), now);
         wanted.set(sop, [...(wanted.get(sop) ?? []), number]);
       });
-    if (wanted.size > 0) this.askedAt = now;
+    if (wanted.size > 0) {
+      this.askedAt = now;
+      this.brought.clear(); // what nobody took is of a view that is left
+    }
     for (const [sop, numbers] of wanted) void this.fetch(sop, numbers);
   }
 
@@ -65,7 +68,6 @@ export class Asking {
     try {
       const response = await within(context, api.request(url, { headers, signal: context.signal }));
       const parts = partsOf(response.headers.get("Content-Type") ?? "", await within(context, response.arrayBuffer()));
-      this.brought.clear(); // what nobody took is of a view that is left
       if (parts.length !== numbers.length) return this.came([]);
       numbers.forEach((number, place) => this.brought.set(address(sop, number), parts[place]!));
       this.came(numbers.map((number) => ({ sop, number })));

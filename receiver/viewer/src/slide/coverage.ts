@@ -1,6 +1,6 @@
 /** Which frames of each level have arrived: one bit per frame, least significant bit first. */
 
-import type { Coverage as Answer, Slide } from "../types";
+import type { Coverage as Answer, Slide, SlideLevel, Study } from "../types";
 import type { Frame } from "./pyramid";
 
 /** Why a frame is not shown: it has not come, it was found damaged, nothing here can decode it. */
@@ -62,15 +62,27 @@ export class Coverage {
     return n;
   }
 
+  /** Frames of the pyramid that have arrived. */
+  here(slide: Slide): number {
+    const instances = sent(slide).flatMap<{ sop_uid: string }>((level) => level.parts ?? [level]);
+    return instances.reduce((sum, one) => sum + this.count(one.sop_uid), 0);
+  }
+
   /** Share of all frames of the pyramid, 0 to 1. */
   share(slide: Slide): number {
-    const sent = slide.levels.filter((level) => !level.derived);
-    const total = sent.reduce((sum, level) => sum + level.frames, 0);
-    const instances = sent.flatMap<{ sop_uid: string }>((level) => level.parts ?? [level]);
-    const here = instances.reduce((sum, one) => sum + this.count(one.sop_uid), 0);
-    return total === 0 ? 0 : here / total;
+    const total = sent(slide).reduce((sum, level) => sum + level.frames, 0);
+    return total === 0 ? 0 : this.here(slide) / total;
+  }
+
+  /** A study as it has come by now: it counts when something of it changes, tiles come in between. */
+  counted(study: Study): Study {
+    const here = study.series.reduce((sum, { slide }) => sum + (slide ? this.here(slide) : 0), 0);
+    return { ...study, arrived: Math.max(study.arrived, here) };
   }
 }
+
+/** The levels that were sent, none of those that were made here. */
+const sent = (slide: Slide): readonly SlideLevel[] => slide.levels.filter((level) => !level.derived);
 
 function decode(base64: string): Uint8Array {
   const binary = atob(base64);

@@ -209,7 +209,7 @@ class SlideView implements View {
   // --- what is said -----------------------------------------------------------------------
 
   private redraw(): void {
-    const line = h("span", { class: "study-line" }, h("span", {}, studyLine(this.study)), arrival(this.study));
+    const line = h("span", { class: "study-line" }, h("span", {}, studyLine(this.study)), arrival(this.coverage.counted(this.study)));
     this.frame.progress(line);
     this.drawTray();
     const button = (label: Node, role: string, action: () => void): HTMLElement =>
