@@ -38,6 +38,7 @@ from receiver import (
     sign_in_door,
     slide_levels,
     slide_room,
+    urgent,
 )
 from receiver.accesses import Accessed, Accesses
 from receiver.changes import Changes
@@ -54,7 +55,10 @@ from receiver.worklist import Worklist
 __all__ = ["ViewerServices", "viewer_app"]
 
 #: What a page asks for by itself, without its user: keeps no session alive.
-PASSIVE = ("/api/events", "/api/worklist", "/coverage", "/api/listening", "/api/session/lock")
+PASSIVE = (
+    *("/api/events", "/api/worklist", "/coverage", "/api/listening", "/api/calls"),
+    "/api/session/lock",
+)
 
 
 def viewer_app(services: ViewerServices) -> Starlette:
@@ -88,6 +92,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
         *people_door.routes(services, accounts),
         *_list_routes(services, accounts, worklist, sight),
         *reading_routes.routes(services),
+        *urgent.routes(services),
         *forward_routes.routes(services),
         *monitor_routes.routes(services),
         *marks.routes(services, worklist),

@@ -18,6 +18,7 @@ export interface Watch {
 }
 
 const listeners = new Set<Listener>();
+let refused: () => void = () => undefined;
 let source: EventSource | null = null;
 let heardAt = 0;
 let watch: Watch = { live: true, last: null };
@@ -27,6 +28,11 @@ export function listen(listener: Listener): () => void {
   listeners.add(listener);
   listener.watch?.(watch);
   return () => listeners.delete(listener);
+}
+
+/** Say what happens when the receiver refuses the stream, as it does without a session. */
+export function onRefused(action: () => void): void {
+  refused = action;
 }
 
 export function start(): void {
@@ -71,7 +77,10 @@ function heard(time: string | null): void {
 function check(): void {
   if (performance.now() - heardAt > SILENCE_MS) tell({ live: false, last: watch.last });
   // a refused stream is closed for good by the browser: ask again by ourselves
-  if (source?.readyState === EventSource.CLOSED) open();
+  if (source?.readyState === EventSource.CLOSED) {
+    open();
+    refused();
+  }
 }
 
 function tell(next: Watch): void {

@@ -2,6 +2,7 @@
 
 import * as account from "./account";
 import * as api from "./api";
+import { forget as callNoMore, watchCalls } from "./calling";
 import { leave } from "./context";
 import { h } from "./dom";
 import * as events from "./events";
@@ -78,6 +79,8 @@ function pageOf(user: User): Close {
 
 function signedIn(who: User): void {
   user = who;
+  api.actAs(who.name);
+  tellOthers(`in ${who.name}`); // a browser has one session: pages of another reader end now
   unsent.signedIn(who.name);
   void api.session().then(settle, () => undefined);
   frame.user(user, { signOut: () => void signOut(), away: () => void hide(true), go });
@@ -131,12 +134,14 @@ function forget(leaving = false): void {
   if (user === null) return;
   user = null;
   events.stop();
+  callNoMore();
   frame.user(null);
   if (leaving) {
     blank();
     // nothing to type into: the page is loaded anew in a moment, and what is typed would be lost
     frame.stage.replaceChildren(h("p", { class: "said", role: "status" }, word("auth.leaving")));
   } else show();
+  api.actAs(null); // what the study handed over goes as its reader's all the same
   uncover();
 }
 
@@ -158,7 +163,22 @@ watchPresence({
     if (isLocked()) reveal();
   },
   ended: () => forget(),
+  signedIn: (name) => {
+    if (user !== null && user.name !== name) forget();
+  },
 });
+// a stream that is refused for good: the session has ended, and no hand is here to notice
+events.onRefused(() => {
+  if (user === null || isLocked()) return;
+  api.session().then(
+    (known) => {
+      if (known === null || known.user.name !== user?.name) forget();
+      else if (known.stage === "locked") void hide(false);
+    },
+    () => undefined,
+  );
+});
+watchCalls(() => user?.role === "reader" && !isLocked());
 watchListening(() => user?.role === "reader" && !isLocked());
 window.addEventListener("popstate", show);
 // a page kept by the browser for its back button must not bring a patient back

@@ -285,3 +285,11 @@ export interface SlideMark {
   readonly unit: "um" | "px";
   readonly points: readonly (readonly [number, number])[];
 }
+
+/** An urgent study that nobody has opened; whatever differs is another call. */
+export interface Call {
+  readonly key: string;
+  readonly arrived_at: string | null;
+  readonly late: number;
+  readonly step: number;
+}

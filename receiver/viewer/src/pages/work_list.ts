@@ -3,11 +3,11 @@
 import * as api from "../api";
 import { h, writing } from "../dom";
 import * as events from "../events";
-import { setTitle, type Frame } from "../frame";
+import * as calling from "../calling";
+import type { Frame } from "../frame";
 import { forward } from "../forward";
 import { claim, finish, query, refusalOf } from "../reading";
-import * as sound from "../sound";
-import type { Row } from "../types";
+import type { Call, Row } from "../types";
 import { inLanguage, onLanguage, say, word, type Word } from "../words";
 import { showKeys } from "./list_keys";
 import { Narrowing } from "./narrowing";
@@ -28,9 +28,8 @@ class WorkList {
   private selected: string | null = null;
   private clockAhead = 0;
   private refreshing = 0;
-  private readonly confirmed = new Set<string>();
   private readonly narrowing = new Narrowing(() => this.draw());
-  private readonly calling = h("button", { class: "calling inverse", type: "button", hidden: true });
+  private readonly calling = calling.button(this);
   private readonly said = h("p", { class: "said", role: "alert" });
   private readonly filters = h("nav", { class: "filters" });
   private readonly search = h("input", { type: "search", id: "search", autocomplete: "off" });
@@ -60,8 +59,7 @@ class WorkList {
     window.clearTimeout(this.refreshing);
     this.refreshing = -1;
     for (const end of this.ends) end();
-    setTitle(0);
-    sound.alarm(false);
+    calling.quiet(this);
   };
 
   private page(): HTMLElement {
@@ -84,7 +82,6 @@ class WorkList {
       this.draw();
     });
     this.fresh.addEventListener("click", () => this.takeIn());
-    this.calling.addEventListener("click", () => this.confirm());
     const table = h(
       "table",
       { class: "list" },
@@ -166,21 +163,9 @@ class WorkList {
     this.drawFresh();
     this.drawEmpty(visible.length);
     this.narrowing.offer(everything);
-    this.call(everything.filter((row) => rows.passes(row, "urgent") && rows.isUnopened(row)));
-  }
-
-  /** Title, sound and button of urgent studies that nobody has opened; 確認 is not 開封. */
-  private call(urgent: Row[]): void {
-    setTitle(urgent.length);
-    const open = urgent.filter((row) => !this.confirmed.has(callOf(row)));
-    this.calling.hidden = open.length === 0;
-    this.calling.replaceChildren("▲▲ ", word("alarm.confirm", { n: open.length }));
-    sound.alarm(open.length > 0);
-  }
-
-  private confirm(): void {
-    for (const row of this.all.values()) if (rows.isUnopened(row)) this.confirmed.add(callOf(row));
-    this.draw();
+    if (!this.loaded) return;
+    const urgent = everything.filter((row) => rows.passes(row, "urgent") && rows.isUnopened(row));
+    calling.call(this, urgent.map(callOf));
   }
 
   private step_(what: (row: Row) => Promise<void>): void {
@@ -281,7 +266,7 @@ class WorkList {
       event.preventDefault();
       this.search.focus();
     } else if (event.code === "KeyN") this.takeIn();
-    else if (event.code === "KeyQ") this.confirm();
+    else if (event.code === "KeyQ") calling.confirm();
     else if (event.code === "ArrowLeft" || event.code === "ArrowRight") this.turn(event.code === "ArrowRight" ? 1 : -1);
     else if (event.code === "Enter" && this.selected && this.body.contains(document.activeElement)) {
       event.preventDefault();
@@ -327,7 +312,11 @@ function warm(): void {
   else globalThis.setTimeout(load, 500);
 }
 
-/** One call of a study: new images after it was opened call again. */
-const callOf = (row: Row): string => `${row.key} ${row.arrived_at} ${row.reading.late} ${row.alarm?.step ?? 0}`;
+const callOf = (row: Row): Call => ({
+  key: row.key,
+  arrived_at: row.arrived_at,
+  late: row.reading.late,
+  step: row.alarm?.step ?? 0,
+});
 
 const printed = new WeakMap<HTMLElement, string>();
