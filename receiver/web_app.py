@@ -38,7 +38,6 @@ from receiver import (
     sign_in_door,
     slide_levels,
     slide_room,
-    urgent,
 )
 from receiver.accesses import Accessed, Accesses
 from receiver.changes import Changes
@@ -92,7 +91,6 @@ def viewer_app(services: ViewerServices) -> Starlette:
         *people_door.routes(services, accounts),
         *_list_routes(services, accounts, worklist, sight),
         *reading_routes.routes(services),
-        *urgent.routes(services),
         *forward_routes.routes(services),
         *monitor_routes.routes(services),
         *marks.routes(services, worklist),
