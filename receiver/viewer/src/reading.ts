@@ -71,6 +71,8 @@ export async function finish(row: Row, then: () => void = () => undefined): Prom
     if (!asks.call) return undefined;
     if (nobody.checked) return false;
     const day = new Date();
+    // a time that has not come yet was yesterday's: told at 23:58, done at 00:03
+    if (at.value > new Date(day.getTime() + 60_000).toTimeString().slice(0, 5) && day.getHours() < 12) day.setDate(day.getDate() - 1);
     const date = `${day.getFullYear()}-${String(day.getMonth() + 1).padStart(2, "0")}-${String(day.getDate()).padStart(2, "0")}`;
     return { to: to.value, at: `${date}T${at.value}` };
   };
