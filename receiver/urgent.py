@@ -24,7 +24,7 @@ from receiver.viewer_services import ViewerServices
 
 _studies, _transfers, _instances = index.studies, index.transfers, index.instances
 _standings = index.standings
-#: Whole or on their way, as the list has it.
+#: What nobody has opened while it is in one of these, as the list has it.
 WAITING = (
     TransferState.ANNOUNCED,
     TransferState.QUEUED,
@@ -32,6 +32,7 @@ WAITING = (
     TransferState.DELIVERED,
     TransferState.COMMITTED,
     TransferState.RECEIPTED,
+    TransferState.HELD,  # its sender stopped: what is here waits for a reader all the same
 )
 
 
@@ -91,6 +92,6 @@ def routes(services: ViewerServices) -> list[BaseRoute]:
         found = await asyncio.to_thread(calls, services.index)
         limit = sight.institutions(request.scope)
         seen = [one for one in found if limit is None or one["institution"] in limit]
-        return reply(request, {"calls": seen})
+        return reply(request, {"server_time": index.now(), "calls": seen})
 
     return [Route("/api/calls", listed, methods=["GET"])]

@@ -120,9 +120,7 @@ export const asks = (key: string): Promise<Asks> => get(`${of(key)}/asks`);
 export const history = (key: string): Promise<History> => get(`${of(key)}/history`);
 
 /** Urgent studies that nobody has opened, in the words that tell one call from another. */
-export async function calls(): Promise<readonly Call[]> {
-  return (await get<{ calls: readonly Call[] }>("/api/calls")).calls;
-}
+export const calls = (): Promise<{ readonly server_time: string; readonly calls: readonly Call[] }> => get("/api/calls");
 
 export async function listening(page: string, sound: boolean): Promise<void> {
   await post("/api/listening", { page, sound });

@@ -13,6 +13,7 @@ import type { Call } from "./types";
 import { say, word } from "./words";
 
 const SOON_MS = 1_500; // images arrive by hundreds, each with news
+const AGAIN_MS = 2_000;
 const EVERY_MS = 30_000; // what escalates does so without news
 
 let waiting: readonly Call[] = [];
@@ -53,6 +54,7 @@ export function confirm(): void {
 
 /** Nobody is signed in: nothing calls. */
 export function forget(): void {
+  events.hasList(null);
   waiting = [];
   asked = false;
   confirmed.clear();
@@ -81,9 +83,12 @@ export function watchCalls(here: () => boolean): void {
   const ask = async (): Promise<void> => {
     if (!here() || speaker !== null) return;
     asked = true;
-    const found = await api.calls().catch(() => null); // a lost line is told elsewhere
-    if (found === null || speaker !== null || !here()) return;
-    waiting = found;
+    events.asksList();
+    const found = await api.calls().catch(() => null);
+    if (speaker !== null || !here()) return;
+    if (found === null) return void window.setTimeout(() => void ask(), AGAIN_MS); // told where it lasts
+    events.hasList(found.server_time);
+    waiting = found.calls;
     draw();
   };
   const hint = (): void => {

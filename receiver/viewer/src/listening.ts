@@ -9,7 +9,7 @@ const page = crypto.getRandomValues(new Uint32Array(4)).join("-"); // tells this
 /** Answer heartbeats while somebody is signed in. */
 export function watchListening(signedIn: () => boolean): void {
   const say = (): void => {
-    if (signedIn()) void api.listening(page, sound.audible()).catch(() => undefined);
+    if (signedIn() && events.isLive()) void api.listening(page, sound.audible()).catch(() => undefined);
   };
   events.listen({ heartbeat: say });
   sound.onSound(say);

@@ -230,3 +230,17 @@ def test_since_when_nothing_has_come_is_what_the_receiver_knows(page: Page, half
     with half.room.index.write() as db:
         stops.take(db, db.execute(select(index.transfers)).one(), "E-2005")
     expect(asked.get_by_text("送信側で止まっています E-2005")).to_be_visible()
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("UX-04")
+def test_a_list_that_cannot_be_had_is_said_though_the_stream_lives(page: Page, half: Half) -> None:
+    screen = Screen(page, half.address)
+    screen.sign_in()
+    page.route("**/api/worklist", lambda route: route.fulfill(status=503))
+    half.room.bring(half.late[:1])
+    stale = page.get_by_text("更新が止まっています")
+    expect(stale).to_be_visible(timeout=25_000)  # heartbeats come all the while
+    page.unroute("**/api/worklist")
+    expect(stale).to_be_hidden(timeout=10_000)
+    expect(page.locator(f"tr[data-key='{half.key}']")).to_contain_text("8/12枚")

@@ -60,6 +60,7 @@ class WorkList {
     this.refreshing = -1;
     for (const end of this.ends) end();
     calling.quiet(this);
+    events.hasList(null);
   };
 
   private page(): HTMLElement {
@@ -117,6 +118,7 @@ class WorkList {
   }
 
   private async refresh(): Promise<void> {
+    events.asksList();
     const answer = await api.worklist().catch(() => null);
     if (this.refreshing === -1) return;
     if (answer === null) {
@@ -127,6 +129,7 @@ class WorkList {
       }, 2000);
       return;
     }
+    events.hasList(answer.server_time);
     this.clockAhead = Date.parse(answer.server_time) - Date.now() || 0;
     this.all = new Map(answer.rows.map((row) => [row.key, row]));
     this.order = rows.merge(this.order.shown, [...this.all.keys()], this.held());
