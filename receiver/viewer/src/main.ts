@@ -18,6 +18,7 @@ import { showStudy } from "./pages/study";
 import { showWorkList } from "./pages/work_list";
 import { idleAfter, tellOthers, watchPresence } from "./presence";
 import { watchListening } from "./listening";
+import { forget as nothingSeen } from "./radiology/seen";
 import * as unsent from "./radiology/unsent";
 import { expose } from "./hook";
 import type { Session, User } from "./types";
@@ -135,6 +136,7 @@ function forget(leaving = false): void {
   user = null;
   events.stop();
   callNoMore();
+  nothingSeen();
   frame.user(null);
   if (leaving) {
     blank();

@@ -3,6 +3,7 @@
 import * as api from "./api";
 import { ask } from "./dialog";
 import { h } from "./dom";
+import { seen } from "./radiology/seen";
 import type { Row } from "./types";
 import { inLanguage, say, word, type Word } from "./words";
 
@@ -110,6 +111,7 @@ export async function finish(row: Row, then: () => void = () => undefined): Prom
     "done.title",
     h("p", { class: "of", lang: "ja" }, name),
     h("p", {}, word("done.counts", { a: asks.arrived, e: asks.expected ?? "?" })),
+    ...(row.kind === "slide" ? [] : [h("p", { "data-role": "seen" }, word("done.seen", { n: seen(row.key) }))]),
     h("ul", { class: "causes" }, ...causes),
     h(
       "form",

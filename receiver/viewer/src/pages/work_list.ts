@@ -4,7 +4,7 @@ import * as api from "../api";
 import { h, writing } from "../dom";
 import * as events from "../events";
 import * as calling from "../calling";
-import type { Frame } from "../frame";
+import { localTime, type Frame } from "../frame";
 import { forward } from "../forward";
 import { claim, finish, query, refusalOf } from "../reading";
 import type { Call, Row } from "../types";
@@ -22,6 +22,8 @@ class WorkList {
   private all = new Map<string, Row>();
   private order: rows.Merge = { shown: [], waiting: [] };
   private loaded = false;
+  /** When a study came last, over all that are known. */
+  private lastArrival = "";
   private filter: rows.Filter = "all";
   private sought = "";
   private pointerOn = false;
@@ -132,6 +134,8 @@ class WorkList {
     events.hasList(answer.server_time);
     this.clockAhead = Date.parse(answer.server_time) - Date.now() || 0;
     this.all = new Map(answer.rows.map((row) => [row.key, row]));
+    const last = answer.rows.map((row) => row.arrived_at ?? "").sort().at(-1);
+    this.lastArrival = last ? when(last) : "";
     this.order = rows.merge(this.order.shown, [...this.all.keys()], this.held());
     if (!this.loaded) warm();
     this.loaded = true;
@@ -215,6 +219,7 @@ class WorkList {
     });
     this.empty.replaceChildren(
       ...(narrowed ? [word("empty.filter"), " ", clear] : [word("empty.list")]),
+      ...(this.lastArrival ? [" ", word("empty.last", { t: this.lastArrival })] : []),
     );
   }
 
@@ -313,6 +318,13 @@ function warm(): void {
   };
   if ("requestIdleCallback" in window) window.requestIdleCallback(load, { timeout: 2000 });
   else globalThis.setTimeout(load, 500);
+}
+
+/** Hours and minutes of today; of another day with its date. */
+function when(iso: string): string {
+  const time = localTime(iso).replace(/:\d\d$/, "");
+  const day = new Date(iso);
+  return day.toDateString() === new Date().toDateString() ? time : `${day.toLocaleDateString("sv-SE")} ${time}`;
 }
 
 const callOf = (row: Row): Call => ({
