@@ -48,6 +48,8 @@ export function quiet(by: object): void {
 
 /** 確認: heard, which is not 開封. */
 export function confirm(): void {
+  // asked by the hand that confirms: from then on the desktop says so too, where it is wanted
+  if ("Notification" in window && Notification.permission === "default") void Notification.requestPermission();
   for (const one of waiting) confirmed.add(callOf(one));
   draw();
 }
@@ -58,6 +60,7 @@ export function forget(): void {
   waiting = [];
   asked = false;
   confirmed.clear();
+  noted.clear();
   draw();
 }
 
@@ -66,8 +69,22 @@ export function button(of: object | null = null): HTMLElement {
   return drawn(h("button", { class: "calling inverse", type: "button", hidden: true, onclick: confirm }), of);
 }
 
+/** What the desktop was told of already. */
+const noted = new Set<string>();
+
+/** A note of the desktop for who looks elsewhere: that something waits, and of nobody. */
+function note(calling: readonly Call[]): void {
+  const fresh = calling.map(callOf).filter((one) => !noted.has(one));
+  for (const one of fresh) noted.add(one);
+  if (fresh.length === 0 || document.hasFocus()) return;
+  if (!("Notification" in window) || Notification.permission !== "granted") return;
+  const made = new Notification("todoke", { body: say("alarm.note"), tag: "todoke-urgent", silent: true });
+  made.addEventListener("click", () => window.focus());
+}
+
 function draw(): void {
   const calling = open();
+  note(calling);
   const title = waiting.length > 0 ? `(${waiting.length}) ${say("prio.urgent")} – todoke` : "todoke";
   put(document.head.querySelector("title") ?? document.body, title);
   for (const { element, of } of buttons) {

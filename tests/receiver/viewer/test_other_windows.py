@@ -124,3 +124,31 @@ def test_11_a_session_that_ends_takes_the_picture_away_though_no_hand_moves(
     page.get_by_label("利用者名").wait_for(timeout=20_000)
     assert page.locator("canvas").count() == 0
     assert "髙橋" not in page.content()
+
+
+_NOTED = """
+  window.__noted = [];
+  document.hasFocus = () => false;  // the reader looks at another program
+  window.Notification = class extends Notification {
+    constructor(title, options) {
+      super(title, options);
+      window.__noted.push([title, options.body]);
+    }
+  };
+"""
+
+
+@pytest.mark.requirement("UX-04")
+def test_15_the_desktop_is_told_that_something_waits_and_of_nobody(
+    page: Page, quiet: tuple[Room, str, str], tmp_path: Path
+) -> None:
+    room, address, _ = quiet
+    page.context.grant_permissions(["notifications"])
+    page.add_init_script(_NOTED)
+    screen = Screen(page, address)
+    screen.sign_in()
+    assert page.evaluate("window.__noted") == []
+    for number, patient in enumerate((names.YAMADA, names.YAMAZAKI), 1):
+        _announced(room, tmp_path / patient.slug, patient)
+        screen.until(f"window.__noted.length === {number}", "one note of each call")
+    assert page.evaluate("window.__noted") == [["todoke", "緊急の検査があります"]] * 2
