@@ -100,17 +100,17 @@
   const picture = () =>
     large("canvas").sort((a, b) => b.width * b.height - a.width * a.height)[0] ?? null;
 
-  // Turn the wheel by one step a frame over the picture; resolves to pictures a second.
+  // Turn the wheel by one step a frame over the picture; resolves to pictures a second. A step
+  // comes before the callbacks of a frame, as the browser's own input does: one that came among
+  // them would be drawn a frame later, and every other image never.
   const scroll = (seconds, by) =>
     new Promise((done) => {
       const canvas = picture();
       const box = canvas.getBoundingClientRect();
       const at = { clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 };
-      const counted = watch(canvas, () =>
-        canvas.dispatchEvent(
-          new WheelEvent("wheel", { deltaY: 100 * by, bubbles: true, cancelable: true, ...at }),
-        ),
-      );
+      const step = { deltaY: 100 * by, bubbles: true, cancelable: true, ...at };
+      const turn = () => canvas.dispatchEvent(new WheelEvent("wheel", step));
+      const counted = watch(canvas, () => void setTimeout(turn));
       setTimeout(() => {
         counting = null;
         done(rate(counted));
