@@ -26,7 +26,8 @@
 
   // what is waited for: each answers whether the page shows it now
   const waits = {
-    picture: () => large("canvas").some((one) => share(one, grey) > 0.05),
+    picture: (before) =>
+      large("canvas").some((one) => !before.canvases.has(one) && share(one, grey) > 0.05),
     planes: () => {
       const three = [...document.querySelectorAll(PLANES)];
       return three.length === 3 && three.every((one) => share(one, grey) > 0.02);
@@ -43,7 +44,11 @@
   const arm = (what) => {
     const mine = { began: 0, shown: 0 };
     noted = mine;
-    const before = { slides: new Set(document.querySelectorAll(SLIDE)), centre: view()?.centre };
+    const before = {
+      canvases: new Set(document.querySelectorAll("canvas")), // a list may have pictures too
+      slides: new Set(document.querySelectorAll(SLIDE)),
+      centre: view()?.centre,
+    };
     const down = (event) => {
       if (event.type === "keydown" && event.key === "Shift") return;
       mine.began ||= event.timeStamp;
