@@ -22,10 +22,12 @@ MARKERS = {
 SAMPLING = {0x11: 0, 0x21: 1, 0x22: 2}
 
 
+_ASKED = {"rgb", "ids", "markers", "factors"}
+
+
 def asked(case: dict[str, Any]) -> dict[str, Any]:
     """Return what :func:`made` is to make for a case of the table."""
-    known = {name: case[name] for name in ("rgb", "ids", "markers", "factors") if name in case}
-    return known
+    return {name: value for name, value in case.items() if name in _ASKED}
 
 
 def made(

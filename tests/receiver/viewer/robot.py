@@ -227,7 +227,7 @@ def look_at_images(screen: Screen, study: dict[str, Any], held: dict[str, Held])
 
 def final(words: str | None) -> bool:
     """Tell words that are an answer from those that the page says while it waits."""
-    return bool(words) and not any(word in words for word in WAITING)
+    return words not in (None, "") and not any(word in str(words) for word in WAITING)
 
 
 def go_to(screen: Screen, place: int, count: int) -> None:
