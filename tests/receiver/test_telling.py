@@ -75,7 +75,8 @@ def _signs_in(_server: SMTP, _session: Any, _envelope: Any, _way: str, said: Any
     good = isinstance(said, LoginPassword) and (said.login, said.password) == (
         USER.encode(), PASSWORD.encode(),
     )  # fmt: skip
-    return AuthResult(success=good, auth_data=said.login if good else None)
+    # a refusal is left to the server to say
+    return AuthResult(success=good, handled=good, auth_data=said.login if good else None)
 
 
 @contextlib.contextmanager

@@ -66,11 +66,10 @@ def give(site: Site, number: int, basis: str | None, **changes: Any) -> str:
     return name
 
 
-def told(site: Site, *span: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = provisions.records(site.data, *span, zone=UTC).as_json()[
-        "records"
-    ]
-    return found
+def told(site: Site, first: str = "", last: str = "") -> list[dict[str, Any]]:
+    found = provisions.records(site.data, first, last, UTC).as_json()
+    rows: list[dict[str, Any]] = found["records"]
+    return rows
 
 
 @pytest.mark.requirement("AUD-08", "PRI-01")
