@@ -1,7 +1,8 @@
 """What readers did, once more as files: without them a new index would call unopened what was read.
 
 One file for each study that somebody looked at, asked about, marked or handed on, in
-``records/readings/KEY.json``, written and sealed as :mod:`receiver.records` does, and
+``records/readings/KEY.json``, written and sealed as :mod:`receiver.records` does; one of
+the newest news for each institution, ``records/news/CODE.json``; and
 ``records/recalls.json`` of what senders took back.  Which studies have changed is asked of
 counts and times alone, so that a file is made only where it differs.
 """
@@ -18,7 +19,8 @@ from sqlalchemy import Connection, Select, Table, and_, func, insert, select, te
 from receiver import index, standings, tidings
 from receiver.done_questions import count
 
-FOLDER, RECALLS = "readings", "recalls.json"
+FOLDER, NEWS, RECALLS = "readings", "news", "recalls.json"
+NEWS_KEPT = 500  # for each institution
 #: By which numbers of news go on in a new index: none is given twice, of which a sender heard.
 GAP = 1_000_000
 
@@ -84,18 +86,7 @@ def _questions() -> list[Select[Any]]:
         .join(commits, commits.c.forward == _forwards.c.id)
         .group_by(_forwards.c.study)
     )
-    questions.append(
-        select(_studies.c.key, func.count(), func.max(_news.c.id))
-        .join(_news, _same_study())
-        .group_by(_studies.c.key)
-    )
     return questions
-
-
-def _same_study() -> Any:
-    return and_(
-        _news.c.institution == _studies.c.institution, _news.c.study_uid == _studies.c.study_uid
-    )
 
 
 def rows(db: Connection, key: str) -> dict[str, list[dict[str, Any]]]:
@@ -104,9 +95,20 @@ def rows(db: Connection, key: str) -> dict[str, list[dict[str, Any]]]:
     of = select(_forwards.c.id).where(_forwards.c.study == key)
     for table in OF_FORWARD:
         found[table.name] = _all(db, select(table).where(table.c.forward.in_(of)))
-    news = select(_news).join(_studies, _same_study()).where(_studies.c.key == key)
-    found[_news.name] = _all(db, news.order_by(_news.c.id))
     return {name: said for name, said in found.items() if said}
+
+
+def news_prints(db: Connection) -> dict[str, str]:
+    """Return by institution what changes whenever its news does."""
+    columns = _news.c.institution, func.count(), func.max(_news.c.id)
+    rows = db.execute(select(*columns).group_by(_news.c.institution))
+    return {code: f"{count} {last}" for code, count, last in rows}
+
+
+def news(db: Connection, institution: str) -> list[dict[str, Any]]:
+    """Return the newest news of an institution: whoever is away for longer hears states anew."""
+    mine = select(_news).where(_news.c.institution == institution)
+    return _all(db, mine.order_by(_news.c.id.desc()).limit(NEWS_KEPT))[::-1]
 
 
 def recalls(db: Connection) -> list[dict[str, Any]]:
@@ -134,9 +136,15 @@ def restore_recalls(db: Connection, said: list[dict[str, Any]]) -> None:
         db.execute(insert(index.recalls), values)
 
 
+def restore_news(db: Connection, said: list[dict[str, Any]]) -> None:
+    """Put back what an institution may not have heard yet."""
+    if said:
+        db.execute(insert(_news), said)
+
+
 def restore(db: Connection, key: str, said: dict[str, list[dict[str, Any]]]) -> None:
     """Put back what readers did with one study; images have their rows already."""
-    for table in (*OF_STUDY, *OF_FORWARD, _news):
+    for table in (*OF_STUDY, *OF_FORWARD):
         values = said.get(table.name, [])
         if table is _items:
             values = _numbered(db, key, values)

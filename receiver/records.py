@@ -10,6 +10,7 @@ waits for them::
     records/transfers/ID.json      a transfer's row, and beside it what was signed:
     records/transfers/ID.opening, ID.closing, ID.receipt
     records/readings/KEY.json      what readers did with a study, and what was said of it
+    records/news/CODE.json         what an institution may not have heard yet
     records/recalls.json           what senders took back (:mod:`receiver.reading_records`)
 
 The institution of an image is in none: its folder is named by a digest of it and of
@@ -64,7 +65,7 @@ class Records:
     def __init__(self, database: Index, data: Path) -> None:
         self.index = database
         self.folder = folder(data)
-        for name in ("studies", "transfers", reading_records.FOLDER):
+        for name in ("studies", "transfers", reading_records.FOLDER, reading_records.NEWS):
             durable.make_folder(self.folder / name)
         self._kept: dict[Path, str] = {}  # SHA-256 of the rows in each file
         self._prints: dict[str, str] = {}  # by study what its readers had done
@@ -90,21 +91,24 @@ class Records:
         return changed
 
     def _readings(self, db: Connection) -> int:
-        """Write what readers did with each study of which anything has changed."""
-        place = self.folder / reading_records.FOLDER
-        changed = self._save(self.folder / reading_records.RECALLS, reading_records.recalls(db))
-        now = reading_records.prints(db)
-        for key, found in now.items():
-            known = reading_records.fingerprint(found)
-            if self._prints.get(key) != known:
-                changed += self._save(place / f"{key}.json", reading_records.rows(db, key))
-                self._prints[key] = known
-        for path in place.glob("*.json"):
-            if path.stem not in now:
-                durable.remove(path)
-                self._kept.pop(path, None)
-                self._prints.pop(path.stem, None)
-                changed += 1
+        """Write what readers did with each study of which anything has changed, and the news."""
+        reading = reading_records
+        changed = self._save(self.folder / reading.RECALLS, reading.recalls(db))
+        for name, prints, rows in (
+            (reading.FOLDER, reading.prints(db), reading.rows),
+            (reading.NEWS, reading.news_prints(db), reading.news),
+        ):
+            for key, found in prints.items():
+                known = reading.fingerprint(found)
+                if self._prints.get(key) != known:
+                    changed += self._save(self.folder / name / f"{key}.json", rows(db, key))
+                    self._prints[key] = known
+            for path in (self.folder / name).glob("*.json"):
+                if path.stem not in prints:
+                    durable.remove(path)
+                    self._kept.pop(path, None)
+                    self._prints.pop(path.stem, None)
+                    changed += 1
         return changed
 
     def _transfer(self, db: Connection, row: dict[str, Any]) -> int:
@@ -175,6 +179,12 @@ def readings(path: Path) -> Iterator[tuple[str, dict[str, list[dict[str, Any]]]]
     for one in sorted((path / reading_records.FOLDER).glob("*.json")):
         if said := read(one):
             yield one.stem, said
+
+
+def news(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """Yield the newest news of each institution."""
+    for one in sorted((path / reading_records.NEWS).glob("*.json")):
+        yield read(one) or []
 
 
 def _sealed(path: Path) -> dict[str, Any] | None:

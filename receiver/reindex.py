@@ -230,6 +230,8 @@ class Reindex:
     def _readings(self, db: Connection, kept: Path) -> None:
         """What readers did, once every image has its row."""
         reading_records.restore_recalls(db, records.read(kept / reading_records.RECALLS) or [])
+        for news in records.news(kept):
+            reading_records.restore_news(db, news)
         for key, said in records.readings(kept):
             reading_records.restore(db, key, said)
             self.made.readings += 1

@@ -235,7 +235,7 @@ def test_records_follow_the_index_and_are_written_once(filled: Filled) -> None:
     assert kept.keep() == 0
     assert Records(filled.index, filled.data).keep() == 0, "after a restart too"
     filled.look(key)
-    assert kept.keep() == 3, "the study, its transfer, and who looked"
+    assert kept.keep() == 4, "the study, its transfer, who looked, and the news of it"
     assert (filled.data / "records" / "small.json").stat().st_mode & 0o077 == 0
 
 

@@ -211,5 +211,6 @@ def test_a_record_is_written_when_its_study_changes_and_goes_with_its_rows(
         db.execute(delete(index.tidings))
     kept.keep()
     assert not path.exists()
+    assert list((linked.filled.data / "records" / "news").iterdir()) == []
     with linked.filled.index.read() as db:
         assert db.execute(select(func.count()).select_from(index.standings)).scalar() == 0
