@@ -126,6 +126,13 @@ export async function listening(page: string, sound: boolean): Promise<void> {
   await post("/api/listening", { page, sound });
 }
 
+/** Nobody listens on this page any more; said once, and never asked again once unlocked. */
+export async function listensNoMore(page: string): Promise<void> {
+  const headers = { "X-Todoke": "1", "Content-Type": "application/json" };
+  const body = JSON.stringify({ page, gone: true });
+  await fetch("/api/listening", { method: "POST", credentials: "same-origin", keepalive: true, headers, body });
+}
+
 export async function opened(key: string): Promise<void> {
   await post(`/api/studies/${encodeURIComponent(key)}/opened`);
 }

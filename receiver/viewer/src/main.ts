@@ -17,7 +17,7 @@ import { cameBack, showSignIn } from "./pages/sign_in";
 import { showStudy } from "./pages/study";
 import { showWorkList } from "./pages/work_list";
 import { idleAfter, tellOthers, watchPresence } from "./presence";
-import { watchListening } from "./listening";
+import { leaves, watchListening } from "./listening";
 import { forget as nothingSeen } from "./radiology/seen";
 import * as unsent from "./radiology/unsent";
 import { expose } from "./hook";
@@ -101,6 +101,7 @@ async function hide(tell: boolean): Promise<void> {
   coverPage(user, ways, back, out);
   if (!tell) return;
   tellOthers("locked");
+  if (user.role === "reader") await leaves();
   await account.lock().catch(() => undefined); // the receiver locks by itself when nobody asks
 }
 
@@ -119,6 +120,7 @@ async function signOut(): Promise<void> {
   blank(); // the study hands over what it has not sent
   if (!(await unsent.mayLose())) return show();
   tellOthers("out");
+  if (user?.role === "reader") await leaves();
   forget(true);
   unsent.forget();
   try {

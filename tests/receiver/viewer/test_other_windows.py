@@ -152,3 +152,20 @@ def test_15_the_desktop_is_told_that_something_waits_and_of_nobody(
         _announced(room, tmp_path / patient.slug, patient)
         screen.until(f"window.__noted.length === {number}", "one note of each call")
     assert page.evaluate("window.__noted") == [["todoke", "緊急の検査があります"]] * 2
+
+
+@pytest.mark.requirement("UX-04")
+def test_10_a_page_that_is_locked_says_that_nobody_listens_here(
+    page: Page, quiet: tuple[Room, str, str]
+) -> None:
+    screen = Screen(page, quiet[1])
+    screen.sign_in()
+    said: list[str] = []
+    page.on(
+        "request",
+        lambda one: said.append(one.post_data or "") if one.url.endswith("/listening") else None,
+    )
+    with page.expect_response("**/api/session/lock"):
+        page.get_by_role("button", name="離席 (隠す)").click()
+    assert said, "before the lock: a locked session is heard no more"
+    assert '"gone":true' in said[-1]
