@@ -1,6 +1,7 @@
 /** What is said while images arrive: the question before an incomplete study, and its bar. */
 
 import { h } from "../dom";
+import { hereAt } from "../events";
 import { localTime } from "../frame";
 import type { Study } from "../types";
 import { word } from "../words";
@@ -126,5 +127,5 @@ export function complete(row: Study): boolean {
   return row.expected === null || row.arrived >= row.expected;
 }
 
-/** When an image came last, as this machine's clock has it: the receiver says how long ago that was. */
-const arrivedAt = ({ quiet_seconds: quiet }: Study): number => Date.now() - (quiet ?? 0) * 1000;
+/** When an image came last, or the study was opened, on this machine's clock. */
+const arrivedAt = (row: Study): number => hereAt(row.last_arrived_at ?? row.arrived_at);
