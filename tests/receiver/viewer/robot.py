@@ -353,7 +353,7 @@ def picture(
         return np.asarray(shown >> (8 * (shown.dtype.itemsize - 1))).astype(float)
     if stored.ndim == 3:
         if int(ds.BitsAllocated) != 8:
-            return None
+            stored = stored >> (int(ds.BitsStored) - 8)
         if photometric in {"YBR_FULL", "YBR_FULL_422"}:
             stored = convert_color_space(stored, "YBR_FULL", "RGB")
         return np.asarray(stored, float)
