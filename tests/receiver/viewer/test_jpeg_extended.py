@@ -18,6 +18,7 @@ from pydicom.pixels import pixel_array
 from pydicom.uid import UID, JPEG2000Lossless, JPEGExtended12Bit
 
 from tests.receiver.viewer import greys
+from tests.receiver.viewer.robot import at_one_to_one, steady
 from tests.receiver.viewer.room import Instances, Room
 from tests.receiver.viewer.screen import Screen
 from tests.receiver.viewer.test_colours import Shown
@@ -159,3 +160,32 @@ def test_dcmtk_decodes_the_same_values(shown: Shown, tmp_path: Path) -> None:
         plain = tmp_path / path.name
         subprocess.run([str(DCMDJPEG), path, plain], check=True, capture_output=True)
         assert np.array_equal(pydicom.dcmread(plain).pixel_array, reference(pydicom.dcmread(path)))
+
+
+@pytest.mark.requirement("RAD-02", "RAD-04")
+@pytest.mark.parametrize(
+    "name", ["2_4TransferSyntax_1.2.840.10008.1.2.4.51", "6_8TransferSyntax_1.2.840.10008.1.2.4.53",
+             "10_12TransferSyntax_1.2.840.10008.1.2.4.55"],
+)  # fmt: skip
+def test_real_files_of_twelve_bits(
+    browser: Browser, real_data: Path, tmp_path: Path, name: str
+) -> None:
+    """Sequential, by spectrum, and fully progressive: one CT, at a window of 400 HU."""
+    path = real_data / "dicom/cornerstone3D" / f"CTImage.dcm_JPEGProcess{name}.dcm"
+    room = Room(tmp_path / "receiver")
+    room.bring([path])
+    context = browser.new_context(
+        viewport={"width": 1920, "height": 1080}, locale="ja-JP", device_scale_factor=1
+    )
+    with room.serve() as address:
+        screen = Screen(context.new_page(), address)
+        screen.sign_in()
+        key = screen.page.locator("tr.row").get_attribute("data-key")
+        assert key is not None
+        screen.open(key)
+        assert at_one_to_one(screen)
+        apart = steady(screen, path, 0)
+        context.close()
+    room.close()
+    assert apart is not None
+    assert apart <= NEAR
