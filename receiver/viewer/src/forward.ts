@@ -82,8 +82,8 @@ export function forwardPanel(row: Row): HTMLElement {
   const show = (one: Forward | null | undefined): void => {
     last = one;
     state.className = `forward ${one?.state ?? ""}`;
-    state.replaceChildren(one ? shortLine(one) : word("forward.key"));
-    button.title = one ? `${say("forward.key")} ${forwardLine(one)}` : "";
+    state.replaceChildren(one ? shortLine(one) : word("forward.short"));
+    button.title = [say("forward.key"), one ? forwardLine(one) : ""].filter(Boolean).join(" ");
   };
   show(last);
   const stopWords = onLanguage(() => (button.isConnected ? show(last) : stopWords()));

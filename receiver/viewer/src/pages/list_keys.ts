@@ -1,24 +1,23 @@
 /** The table of keys of the work list. */
 
-import { ask } from "../dialog";
-import { h } from "../dom";
-import { word, type Word } from "../words";
+import { keyTable, type KeyRow } from "../keys";
 
-const KEYS: readonly [string, Word][] = [
-  ["↑ ↓", "key.updown"],
-  ["Enter", "key.enter"],
-  ["Shift+T", "key.claim"],
-  ["Shift+C", "key.query"],
-  ["Shift+F", "key.forward"],
-  ["Shift+Enter", "key.done"],
-  ["← →", "key.tabs"],
-  ["/", "key.search"],
-  ["N", "key.new"],
-  ["Q", "key.confirm"],
-  ["?", "key.help"],
+export const LIST_KEYS: readonly KeyRow[] = [
+  [["ArrowUp", "ArrowDown"], "↑ ↓", "key.updown"],
+  [["Enter"], "Enter", "key.enter"],
+  [["KeyT"], "Shift+T", "key.claim"],
+  [["KeyC"], "Shift+C", "key.query"],
+  [["KeyF"], "Shift+F", "key.forward"],
+  [["Enter"], "Shift+Enter", "key.done"],
+  [["ArrowLeft", "ArrowRight"], "← →", "key.tabs"],
+  [["Slash"], "/", "key.search"],
+  [["Escape"], "Esc", "keys.leavesearch"],
+  [["KeyN"], "N", "key.new"],
+  [["KeyQ"], "Q", "key.confirm"],
+  [["KeyD"], "Shift+D", "keys.dim"],
+  [["Slash"], "?", "key.help"],
 ];
 
 export function showKeys(): void {
-  const rows = KEYS.map(([key, text]) => h("tr", {}, h("td", {}, h("kbd", {}, key)), h("td", {}, word(text))));
-  ask("dialog.keys", h("table", {}, h("tbody", {}, ...rows)));
+  keyTable(LIST_KEYS);
 }
