@@ -10,6 +10,7 @@ import { requestPanel } from "./request";
 import { bar as unsentBar } from "./radiology/unsent";
 import { isSecond } from "./screens";
 import * as sound from "./sound";
+import { spokenRegions } from "./spoken";
 import type { MonitorStanding, Row, User } from "./types";
 import { inLanguage, onLanguage, say, setLanguage, word } from "./words";
 
@@ -74,7 +75,7 @@ export function makeFrame(home: () => void): Frame {
       menu.toggle,
       menu.element,
   );
-  const root = h("div", { class: "frame" }, header, h("div", { class: "bars" }, differs, said, emergency, stale, soundBar, unsentBar), stage);
+  const root = h("div", { class: "frame" }, header, h("div", { class: "bars" }, differs, said, emergency, stale, soundBar, unsentBar), stage, ...spokenRegions());
   events.listen({ watch: (state) => showWatch(state, live, stale) });
   let signedIn = false;
   const showSound = (on: boolean): void => {

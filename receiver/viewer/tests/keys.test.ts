@@ -1,8 +1,7 @@
 /// <reference types="vite/client" />
 import { expect, test } from "vitest";
+import * as keys from "../src/words/keys";
 
-globalThis.BroadcastChannel ??= class {} as never;
-const keys = await import("../src/keys");
 
 const sources: Record<string, string> = import.meta.glob("../src/**/*.ts", { query: "?raw", import: "default", eager: true });
 const source = (path: string): string => sources[`../src/${path}`] as string;
@@ -26,6 +25,7 @@ const STUDY = ["study_steps.ts", "pages/study.ts", "papers/tab.ts", "dim.ts"];
 test.each([
   ["radiology", keys.RADIOLOGY_KEYS, ["radiology/input.ts", ...STUDY], 30],
   ["slide", keys.SLIDE_KEYS, ["slide/view.ts", ...STUDY], 25],
+  ["the list", keys.LIST_KEYS, ["pages/work_list.ts", "dim.ts"], 9],
   ["papers", keys.PAPER_KEYS, ["papers/room.ts", "papers/pdf.ts", "papers/video.ts"], 10],
 ] as const)("the table of %s has every key that is bound there", (_, rows, paths, least) => {
   const codes = bound(paths.map(source).join("\n"));

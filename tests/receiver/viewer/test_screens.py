@@ -119,7 +119,8 @@ def test_an_upright_monitor_has_r_beside_l_with_chest_walls_touching(
     assert [side.split()[-1] for side in sides] == ["R", "L"], sides
     walls_touch(screen)
     strip, panes = (page.locator(one).bounding_box() for one in (".strip", ".panes"))
-    assert strip and panes
+    assert strip
+    assert panes
     assert strip["y"] >= panes["y"] + panes["height"], "the strip is at the bottom"
     tools = page.locator(".tools").bounding_box()
     assert tools
@@ -219,7 +220,9 @@ def second_of(first: Screen) -> Screen:
 
 
 def place(page: Page) -> dict[str, Any]:
-    found: dict[str, Any] = page.evaluate("({x: screenX, y: screenY, w: outerWidth, h: outerHeight})")
+    found: dict[str, Any] = page.evaluate(
+        "({x: screenX, y: screenY, w: outerWidth, h: outerHeight})"
+    )
     return found
 
 
@@ -234,7 +237,9 @@ def test_the_second_window_shows_what_the_first_opens_and_keeps_its_place(
         for screen in (first, second):
             screen.until("window.__todoke.view?.ready === true", "a picture")
             screen.frames(3)
-        assert second.text("patient-name") == first.text("patient-name") == second.text("image-name")
+        assert (
+            second.text("patient-name") == first.text("patient-name") == second.text("image-name")
+        )
         expect(second.page.locator(".strip")).to_be_hidden()
         expect(second.page.locator("[data-role='banner']")).to_be_visible()
         first.page.locator(".tools .back").click()
