@@ -3,6 +3,7 @@
 import * as account from "./account";
 import * as api from "./api";
 import { leave } from "./context";
+import { turnPage } from "./dialog";
 import { h } from "./dom";
 import * as events from "./events";
 import { makeFrame } from "./frame";
@@ -43,6 +44,7 @@ let close: Close = () => undefined;
 /** Take the picture and the name off the screen, together and before anything else. */
 function blank(): void {
   leave();
+  turnPage();
   frame.stage.replaceChildren();
   frame.who(null);
   frame.progress(null);
@@ -71,12 +73,12 @@ function show(): void {
 
 /** Whoever is no reader has pages without patients alone; the receiver holds it so as well. */
 function pageOf(user: User): Close {
+  const key = STUDY.exec(location.pathname)?.[1];
+  if (user.role === "reader") tellSecond(key ? location.pathname : null); // both have blanked; now both change
   if (location.pathname === "/account") return showAccount(frame);
   if (user.role === "administrator") return showPeople(frame, user.name);
   if (user.role === "auditor") return showAudit(frame);
   if (location.pathname === MONITOR) return showMonitor(frame);
-  const key = STUDY.exec(location.pathname)?.[1];
-  tellSecond(key ? location.pathname : null); // both have blanked; now both change
   if (key) return showStudy(frame, key, user, go);
   return isSecond() ? waitForFirst() : showWorkList(frame, go);
 }

@@ -247,6 +247,10 @@ def study(walk: Walk, key: str, name: str) -> None:
     page.keyboard.press("Shift+D")
     walk.look(f"{name}-dim")
     page.keyboard.press("Shift+D")
+    page.emulate_media(forced_colors="active", reduced_motion="reduce")
+    walk.look(f"{name}-forced")
+    forced(walk)
+    page.emulate_media(forced_colors="none", reduced_motion="no-preference")
     page.locator("[data-step='Enter']").click()
     dialogue(walk, f"{name}-done")
     page.locator("[data-word='lock.now']").click()
@@ -257,6 +261,28 @@ def study(walk: Walk, key: str, name: str) -> None:
     page.locator("dialog.lock").wait_for(state="detached")
     page.locator(".banner .home").click()
     page.locator("tr.row").first.wait_for()
+
+
+_FORCED = """() => {
+  const probe = document.createElement('div');
+  probe.innerHTML = '<button aria-pressed="true">1</button><button aria-pressed="false">0</button>'
+    + '<span class="hatched">x</span>';
+  document.body.append(probe);
+  const [on, off, hatch] = [...probe.children].map(one => getComputedStyle(one));
+  const said = {on: on.backgroundColor, off: off.backgroundColor, hatch: hatch.backgroundImage,
+    moving: [...document.querySelectorAll('*')].filter(one =>
+      getComputedStyle(one).animationName !== 'none').length};
+  probe.remove();
+  return said;
+}"""
+
+
+def forced(walk: Walk) -> None:
+    """With a reader's own colours what is pressed and what has not come are still told apart."""
+    said = walk.page.evaluate(_FORCED)
+    assert said["on"] != said["off"]
+    assert "gradient" in said["hatch"], "what has not come keeps its hatch"
+    assert said["moving"] == 0
 
 
 def common_pages(walk: Walk) -> None:

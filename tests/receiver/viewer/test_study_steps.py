@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.receiver.viewer.conftest import Ward
 from tests.receiver.viewer.room import PASSWORD
@@ -45,9 +45,17 @@ def test_steps_from_the_study_and_a_lock_over_a_question(screen: Screen, ward: W
     expect(whose).to_be_visible()
     question.get_by_role("button", name="完了にする").click()
     expect(state).to_contain_text("完了 山本医師")
-    screen.press("Shift+Enter")
+    held: list[Route] = []
+    page.route("**/asks", lambda route: held.append(route))
+    with page.expect_request("**/asks"):
+        screen.press("Shift+Enter")
     page.locator(".banner .home").evaluate("(home) => home.click()")
     page.locator("tr.row").first.wait_for()
+    for route in held:  # the answer that the question waits for comes late
+        with page.expect_response("**/asks"):
+            route.continue_()
+    screen.frames(3)
+    assert held
     expect(question).to_have_count(0)  # no question about a study that is not on the screen
     expect(page.locator(f"tr[data-key='{ward.keys['yamada']}']")).to_contain_text("完了")
 

@@ -54,6 +54,8 @@ class PathologyView implements View {
   private view: View | null = null;
   private which: Which | null = null;
   private soon = 0;
+  /** Photographs are known, and all of them are here. */
+  private whole = false;
   /** Ends the comparison of labels with the request, of a case during an operation. */
   private labels: (() => void) | null = null;
   private readonly inner = h("div", { class: "case-view" });
@@ -86,7 +88,7 @@ class PathologyView implements View {
 
   /** Photographs may come after the slide has been opened. */
   private hint(key: string): void {
-    if ((key !== "" && key !== this.context.key) || this.soon !== 0 || !this.choice.hidden) return;
+    if ((key !== "" && key !== this.context.key) || this.soon !== 0 || this.whole) return;
     this.soon = window.setTimeout(() => {
       this.soon = 0;
       void persist(this.context, async () => {
@@ -102,6 +104,7 @@ class PathologyView implements View {
     const photographs = photographsOf(study);
     const count = photographs.series.flatMap((series) => series.instances).length;
     this.choice.hidden = count === 0;
+    this.whole = count > 0 && photographs.arrived >= count;
     this.gross.replaceChildren(...(count === 0 ? [] : [grossItem(photographs, count, () => this.show("photographs"))]));
     this.others.replaceChildren(...[othersNote(study)].filter((note) => note !== null));
     const button = (which: Which, label: Node): HTMLElement =>
