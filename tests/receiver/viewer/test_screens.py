@@ -25,7 +25,7 @@ from tests.receiver.viewer.screen import Screen
 
 pytestmark = [pytest.mark.browser, pytest.mark.readingroom, pytest.mark.slow]
 
-ROWS, COLUMNS = 512, 384
+ROWS, COLUMNS = 512, 160  # narrower than a pane: fitted, it would stand in the middle
 WALL = 16  # columns of full brightness at the chest wall
 #: As they came from the device: neither right before left nor view by view.
 STORED = (("L", "MLO"), ("R", "CC"), ("L", "CC"), ("R", "MLO"))
