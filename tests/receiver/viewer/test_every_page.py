@@ -75,12 +75,7 @@ class Walk:
 
     def look(self, name: str) -> None:
         """Let axe-core look at what is on the screen."""
-        if self.kept:
-            for size in (LARGE, PORTRAIT, LANDSCAPE):
-                self.turned(size)
-                self.page.wait_for_timeout(100)
-                end = "" if size == LANDSCAPE else f"-{size[0]}x{size[1]}"
-                self.page.screenshot(path=f"{self.kept}/{name}-{self.lang}{end}.png")
+        self.keep(name)
         self.page.evaluate(AXE.read_text("utf-8") + "; 0")
         said: dict[str, Any] = self.page.evaluate("axe.run({resultTypes: ['violations']})")
         assert said["testEngine"]["name"] == "axe-core"
@@ -91,16 +86,25 @@ class Walk:
                 self.found.append(f"{name}: {one['id']} {node['target']} {node['html'][:200]}")
         self.found += [f"{name}: small {one}" for one in self.page.evaluate(_SMALL)]
 
+    def keep(self, name: str) -> None:
+        """Keep pictures of what is on the screen, if they are wanted."""
+        if self.kept:
+            for size in (LARGE, PORTRAIT, LANDSCAPE):
+                self.turned(size)
+                self.page.wait_for_timeout(100)
+                end = "" if size == LANDSCAPE else f"-{size[0]}x{size[1]}"
+                self.page.screenshot(path=f"{self.kept}/{name}-{self.lang}{end}.png")
+
     def turned(self, size: tuple[int, int]) -> None:
         """Turn the monitor; nothing of the page lies beyond its edge."""
         self.page.set_viewport_size({"width": size[0], "height": size[1]})
         wide = self.page.evaluate(
-            "Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll("
-            "'.banner *, .tools *, .slide-foot *')].filter(one => one.checkVisibility())"
-            ".map(one => one.getBoundingClientRect().right))"
+            "[document.documentElement, ...document.querySelectorAll("
+            "'.banner *, .tools *, .slide-foot *')].filter(one => one.checkVisibility() &&"
+            " Math.max(one.getBoundingClientRect().right, one === document.documentElement ?"
+            " one.scrollWidth : 0) > innerWidth + 0.5).map(one => one.outerHTML.slice(0, 120))"
         )
-        if wide > size[0] + 0.5:
-            self.found.append(f"{self.page.url.rsplit('/', 2)[-2]}: {wide} px on {size}")
+        self.found += [f"beyond the edge on {size}: {one}" for one in wide]
 
     def sign_in(self, name: str) -> None:
         """Sign in for the first time: enrol an authenticator, see the recovery codes."""
@@ -248,7 +252,7 @@ def study(walk: Walk, key: str, name: str) -> None:
     walk.look(f"{name}-dim")
     page.keyboard.press("Shift+D")
     page.emulate_media(forced_colors="active", reduced_motion="reduce")
-    walk.look(f"{name}-forced")
+    walk.keep(f"{name}-forced")  # axe-core does not know colours that a system forces
     forced(walk)
     page.emulate_media(forced_colors="none", reduced_motion="no-preference")
     page.locator("[data-step='Enter']").click()
