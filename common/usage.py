@@ -182,11 +182,11 @@ class Month:
         heads = {**HEADS, "sent": self.heads()["sent"]}
         table.writerow([words[of] for words in heads.values()])
         for line in self.lines:
-            table.writerow([_cell(self._shown(line, name, of)) for name in heads])
+            table.writerow([cell(self._shown(line, name, of)) for name in heads])
         if self.empty:
             table.writerow([EMPTY[of].format(month=self.month)])
         for (number, *said), count in sorted(self.failures.items()):
-            table.writerow([FAILED[of], number, _cell(said[of]), count])
+            table.writerow([FAILED[of], number, cell(said[of]), count])
         table.writerow([TESTS[of], self.test])
         return out.getvalue().encode("utf-8-sig")
 
@@ -205,7 +205,8 @@ FAILED = ("送られなかったもの", "not sent")
 TESTS = ("試験 (集計に含めない)", "tests (counted nowhere above)")
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
+    """Return a value for a spreadsheet, which must not take it for a formula."""
     text = str(value)
     return f"'{text}" if text[:1] in tuple("=+-@\t\r") else value
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from common import workers
 from common.dicom import dataset
+from receiver import jpeg_colours
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,13 +80,12 @@ def _native_frame(ds: pydicom.Dataset, value: bytes, number: int, count: int) ->
 def _picture(request: dict[str, Any]) -> bytes:
     """Return a JPEG of one frame, as a display would show it."""
     from PIL import Image
-    from pydicom.pixels.utils import pixel_array
 
     path, frame = request["path"], int(request["frame"])
     ds, _ = dataset.open_header(Path(path))
     if int(ds.Rows) * int(ds.Columns) * int(ds.get("SamplesPerPixel") or 1) > MOST_SAMPLES:
         raise MemoryError
-    pixels = pixel_array(path, index=frame)
+    pixels = _pixels(ds, path, frame)
     shown = _colours(ds, pixels) if _is_colour(ds) else _greys(ds, pixels, request.get("window"))
     image = Image.fromarray(shown)
     edge = min(int(request.get("edge") or MOST_EDGE), MOST_EDGE)
@@ -93,6 +93,20 @@ def _picture(request: dict[str, Any]) -> bytes:
     kept = io.BytesIO()
     image.save(kept, "JPEG", quality=88)
     return kept.getvalue()
+
+
+def _pixels(ds: pydicom.Dataset, path: str, frame: int) -> Pixels:
+    """Return a frame, rows x columns (x RGB): of JPEG by the colours that are meant."""
+    import numpy as np
+    from PIL import Image
+    from pydicom.pixels.utils import pixel_array
+    from pydicom.uid import JPEGBaseline8Bit
+
+    if ds.file_meta.TransferSyntaxUID != JPEGBaseline8Bit or ds.get("SamplesPerPixel") != 3:
+        return pixel_array(path, index=frame)
+    coded = _raw_frames(path, [frame])[8:]
+    told, _ = jpeg_colours.settled(coded, str(ds.get("PhotometricInterpretation") or ""))
+    return np.asarray(Image.open(io.BytesIO(told), formats=["JPEG"]).convert("RGB"))
 
 
 def _is_colour(ds: pydicom.Dataset) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import durable, workers
+from receiver import jpeg_colours
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +86,8 @@ def _decoded(frame: bytes, request: dict[str, Any]) -> Pixels:
 
     syntax = request["syntax"]
     if syntax in _JPEG:
-        return np.asarray(Image.open(io.BytesIO(frame), formats=["JPEG"]).convert("RGB"))
+        told, _ = jpeg_colours.settled(frame, request["photometric"])
+        return np.asarray(Image.open(io.BytesIO(told), formats=["JPEG"]).convert("RGB"))
     if syntax in _J2K:
         pixels = imagecodecs.jpeg2k_decode(frame)
     elif syntax in _HTJ2K:

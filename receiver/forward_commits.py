@@ -156,7 +156,7 @@ class Commits:
             request = association.next_request(min(_PIECE, left))
             if request is None:
                 continue
-            status, transaction = fault_of(request.command), None
+            status, transaction = commitment.report_fault(request.command), None
             if status is None:
                 status, transaction = self.take(row.target, request.data, request.transfer_syntax)
             association.answer(request, status)
@@ -213,19 +213,6 @@ class Commits:
         if failed:
             cause = f"{row.target} が {len(failed)} 枚の保管を確約しません / not committed"
             self.note("alarm", of="not-committed", cause=cause, **of)
-
-
-def fault_of(command: commands.Command) -> int | None:
-    """Return the status of a request that is no report of Storage Commitment; None of one."""
-    if command.field != commands.N_EVENT_REPORT_RQ:
-        return commands.UNRECOGNIZED_OPERATION
-    if command.sop_class != commitment.SOP_CLASS:
-        return commands.NO_SUCH_SOP_CLASS
-    if command.sop_instance != commitment.SOP_INSTANCE:
-        return commands.NO_SUCH_OBJECT_INSTANCE
-    if command.type_id not in (commitment.ALL_COMMITTED, commitment.SOME_FAILED):
-        return commands.NO_SUCH_EVENT_TYPE
-    return None
 
 
 def standings(db: Connection, rows: Iterable[Row[Any]]) -> dict[str, dict[str, Any]]:

@@ -34,7 +34,7 @@ from receiver.scrub import MARK, Pace, Scrub
 from receiver.store import Store
 
 if TYPE_CHECKING:
-    from receiver.doors.commit_reports import ReportDoor
+    from common.dicom.report_door import ReportDoor
 
 log = logging.getLogger("todoke.keeper")
 ROUND = 1.0  # seconds between two looks, where nothing is to be read
@@ -128,9 +128,9 @@ def report_door(
     """Open the door for targets that report by dialling back, where the site names a port."""
     if not settings.forward_report_port or forwarder.commits is None or forwarder.trail is None:
         return None
-    from receiver.doors.commit_reports import ReportDoor
+    from receiver.doors.commit_reports import door_of
 
-    door = ReportDoor(
+    door = door_of(
         known,
         Node.load(data, Role.SUPPORTER),
         forwarder.commits,

@@ -157,7 +157,11 @@ def link(
 
     本人であることを確かめてから行う。 / Make sure first that it is the same person.
     """
+    from common.errors import UsageError
+
     with console.verb(as_json=as_json), _desk(data) as desk:
+        if not desk.settings.oidc_issuer:  # a person of no service is nobody
+            raise UsageError(cause="receiver oidc set --issuer")
         desk.vouched.link(name, desk.settings.oidc_issuer, subject)
         desk.note("account", of=name, what="linked", subject=subject)
         if as_json:

@@ -88,12 +88,12 @@ def month(data: Path, name: str, zone: tzinfo | None = None) -> Month:
 
 
 def _use(db: Connection, node: Node, row: Row[Any], gone: set[str]) -> Use:
-    receipt = _signed(statements.read(db, row.id, "receipt"), node.signing_certificate)
+    signed = receipt(db, node, row)
     read = _readings(db, row.id)
-    opening = _opening(db, row)
+    told = opening(db, row)
     purged = row.id in gone
-    if receipt is not None:
-        instances = receipt["instances"]
+    if signed is not None:
+        instances = signed["instances"]
         count, size = len(instances), sum(int(one["length"]) for one in instances)
     else:
         mine = (_instances.c.transfer == row.id) & _instances.c.state.not_in(ABSENT)
@@ -101,18 +101,23 @@ def _use(db: Connection, node: Node, row: Row[Any], gone: set[str]) -> Use:
         count, size = db.execute(sums).one()
     return Use(
         partner=(row.institution, row.partner),
-        modality=_modality(db, row, opening),
+        modality=modality(db, row, told),
         purpose=row.purpose,
         test=row.test,
-        sent=receipt is not None or row.state in _HERE,
-        countersigned=receipt is not None,
+        sent=signed is not None or row.state in _HERE,
+        countersigned=signed is not None,
         opened=bool(read) or purged,
         done=TransferState.DONE in read or purged,
         images=count,
         bytes=size,
         seconds=usage.seconds(row.opened_at, row.closed_at),
-        direct=(opening.get("declaration") or {}).get("direct"),
+        direct=(told.get("declaration") or {}).get("direct"),
     )
+
+
+def receipt(db: Connection, node: Node, row: Row[Any]) -> dict[str, Any] | None:
+    """Return the receipt that this receiver signed of a transfer; None where there is none."""
+    return _signed(statements.read(db, row.id, "receipt"), node.signing_certificate)
 
 
 def _signed(statement: str | None, certificate: str) -> dict[str, Any] | None:
@@ -136,7 +141,7 @@ def _readings(db: Connection, transfer: str) -> set[str]:
     )
 
 
-def _opening(db: Connection, row: Row[Any]) -> dict[str, Any]:
+def opening(db: Connection, row: Row[Any]) -> dict[str, Any]:
     """Return what the sender signed when it opened a transfer; of a plain DICOM peer nothing."""
     pinned = index.partners.c.signing_certificate
     of_sender = index.partners.c.code == row.institution
@@ -144,7 +149,7 @@ def _opening(db: Connection, row: Row[Any]) -> dict[str, Any]:
     return _signed(statements.read(db, row.id, "opening"), certificate or "") or {}
 
 
-def _modality(db: Connection, row: Row[Any], opening: dict[str, Any]) -> str:
+def modality(db: Connection, row: Row[Any], opening: dict[str, Any]) -> str:
     """Return the modality as the sender told it, else as the first image says."""
     if opening:
         return usage.modality(opening.get("attributes") or {}, row.kind)

@@ -1,20 +1,35 @@
-"""The verb of what was done in a month: report."""
+"""The verbs of what was done: report of a month, records of provision."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common import console
+from common import console, provision_verb
 from common.settings import data_folder
 from common.verbs import Data, Json
 
+if TYPE_CHECKING:
+    from common.provision import Records
+
 
 def register(app: typer.Typer) -> None:
-    """Add the verb to the receiver's room."""
+    """Add the verbs to the receiver's room."""
     app.command()(report)
+    help_ = "第三者から受けた提供の記録 (個情法30条) / records of what third parties provided"
+    provision_verb.register(app, _folder, _provisions, help_)
+
+
+def _folder(data: Path | None) -> Path:
+    return data_folder("receiver", data).absolute()
+
+
+def _provisions(data: Path, first: str, last: str) -> Records:
+    from receiver import provisions
+
+    return provisions.records(data, first, last)
 
 
 def report(

@@ -20,7 +20,7 @@ from common.states import TransferState
 from sender.links.dicom import Destination, open_association
 from sender.outbox import Outbox, fault, now
 from sender.partners import Partner
-from sender.transactions import Standing, Transactions, open_transactions, report_fault
+from sender.transactions import Standing, Transactions, open_transactions
 
 ROUNDS = 1  # times that instances which were not committed are sent again
 ASKS = 3  # requests without a report, then we say so
@@ -147,7 +147,7 @@ class Settling:
             request = association.next_request(min(_PIECE, left))
             if request is None:
                 continue
-            status = report_fault(request.command)
+            status = commitment.report_fault(request.command)
             if status is None:
                 key = self.partner.key
                 status, _ = known.take_message(key, request.data, request.transfer_syntax)

@@ -1,19 +1,36 @@
-"""The verb of what was done in a month: report."""
+"""The verbs of what was done: report of a month, records of provision."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common import console
+from common import console, provision_verb
 from common.verbs import Data, Json
+
+if TYPE_CHECKING:
+    from common.provision import Records
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb to the sender's room."""
+    """Add the verbs to the sender's room."""
     app.command()(report)
+    help_ = "第三者提供の記録 (個情法29条) / records of provision to third parties"
+    provision_verb.register(app, _folder, _provisions, help_)
+
+
+def _folder(data: Path | None) -> Path:
+    from sender.sending_verbs import data_of
+
+    return data_of(data)
+
+
+def _provisions(data: Path, first: str, last: str) -> Records:
+    from sender import provisions
+
+    return provisions.records(data, first, last)
 
 
 def report(

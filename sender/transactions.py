@@ -201,19 +201,6 @@ class Transactions:
         return [Reference(row["sop_class"], row["sop_uid"]) for row in rows]
 
 
-def report_fault(command: commands.Command) -> int | None:
-    """Return the status of a request of a partner that is no report of Storage Commitment."""
-    if command.field != commands.N_EVENT_REPORT_RQ:
-        return commands.UNRECOGNIZED_OPERATION
-    if command.sop_class != commitment.SOP_CLASS:
-        return commands.NO_SUCH_SOP_CLASS
-    if command.sop_instance != commitment.SOP_INSTANCE:
-        return commands.NO_SUCH_OBJECT_INSTANCE
-    if command.type_id not in (commitment.ALL_COMMITTED, commitment.SOME_FAILED):
-        return commands.NO_SUCH_EVENT_TYPE
-    return None
-
-
 def open_transactions(path: Path) -> closing[Transactions]:
     """Return the table as a context manager."""
     return closing(Transactions(path))

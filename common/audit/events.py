@@ -124,6 +124,8 @@ EVENTS: dict[str, Event] = {
                          "計測・印の保存", "Marks saved"),
     "forwarded": Event(EXPORT, _ours("FORWARD", "Forwarded to an agreed system"), "R",
                        "他システムへ転送", "Forwarded to another system"),
+    "provision-exported": Event(EXPORT, _ours("PROVISION", "Records of provision exported"), "R",
+                                "第三者提供記録の書き出し", "Records of provision exported"),
     "transfer-begun": Event(BEGIN, _ours("TRANSFER", "Direct transmission"), "E",
                             "送受信の開始", "Transfer begun"),
     "transfer-ended": Event(TRANSFERRED, _ours("TRANSFER", "Direct transmission"), "C",

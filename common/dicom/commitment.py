@@ -20,7 +20,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
-from common.dicom import budget, uids
+from common.dicom import budget, commands, uids
 from common.dicom.peer import Context
 from common.dicom.services import MAX_DATA_SET
 from common.errors import InputError, RequestTooLarge
@@ -232,3 +232,16 @@ def _reason(item: Dataset) -> int:
     except Exception as failure:
         raise InputError(cause=f"FailureReason ({type(failure).__name__})") from failure
     return value if isinstance(value, int) and 0 <= value <= 0xFFFF else PROCESSING_FAILURE
+
+
+def report_fault(command: commands.Command) -> int | None:
+    """Return the status of a request that is no report of Storage Commitment; None of one."""
+    if command.field != commands.N_EVENT_REPORT_RQ:
+        return commands.UNRECOGNIZED_OPERATION
+    if command.sop_class != SOP_CLASS:
+        return commands.NO_SUCH_SOP_CLASS
+    if command.sop_instance != SOP_INSTANCE:
+        return commands.NO_SUCH_OBJECT_INSTANCE
+    if command.type_id not in (ALL_COMMITTED, SOME_FAILED):
+        return commands.NO_SUCH_EVENT_TYPE
+    return None

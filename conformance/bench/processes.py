@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import VerbFailed
+from conformance.bench.most import Most
 
 PATIENCE = 120.0  # seconds for a process to open its doors
 PRODUCT = "product"  # role of every process that is not ours
@@ -137,7 +138,9 @@ def timed(
             for line in lines
         ]
         cpu = 0.0
-        with _Peak([process.pid for process in started]) as peak:
+        pids = [process.pid for process in started]
+        # ru_maxrss will not do: it counts what a child shares with us before it becomes another
+        with Most(lambda: max(map(_peak, pids), default=0), 0.02) as peak:
             for process in started:
                 _, code, used = os.wait4(process.pid, 0)
                 process.returncode = os.waitstatus_to_exitcode(code)
@@ -148,32 +151,6 @@ def timed(
             words = log.read_text("utf-8", "replace").splitlines()[-3:]
             raise VerbFailed(verb=line[0], cause=f"{process.returncode}: {' '.join(words)}")
     return Sample(seconds, cpu, {PRODUCT: peak.bytes})
-
-
-class _Peak:
-    """Watches the resident size of processes that end by themselves.
-
-    ``ru_maxrss`` will not do: it counts what a child shares with us before it
-    becomes another program.
-    """
-
-    def __init__(self, pids: Sequence[int]) -> None:
-        self.bytes = 0
-        self._pids = pids
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> _Peak:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.02):
-            self.bytes = max(self.bytes, *map(_peak, self._pids), 0)
 
 
 def family(pid: int) -> list[int]:

@@ -19,7 +19,7 @@ from common.dicom.commitment import SOP_CLASS, SOP_INSTANCE, Reference, Report, 
 from common.free_ports import free_ports
 from common.refusals import Refusals
 from receiver import forwarding
-from receiver.doors.commit_reports import ReportDoor
+from receiver.doors.commit_reports import door_of
 from receiver.forward_commits import AGAIN, ASKS, Commits
 from tests.receiver.filled import CT
 from tests.receiver.handing import Handing
@@ -213,7 +213,7 @@ def test_a_report_by_a_call_back_is_taken_from_the_target_alone(
         handing.forwarder.look()
     handing.dicom(port, own.ca)  # it dials by TLS
     trail = audit.Trail(tmp_path / "audit", "forwarder")
-    door = ReportDoor(
+    door = door_of(
         handing.filled.index, handing.node, known, Refusals(trail, door="reports"),
         ("127.0.0.1", 0), aet="TODOKE", profile="jp-high13",
     )  # fmt: skip
@@ -255,7 +255,7 @@ def test_orthanc_commits_to_what_was_handed_to_it(handing: Handing, tmp_path: Pa
     key, (port,) = handing.filled.ct(count=3), free_ports(1)
     known = commits(handing, patience=0.5)
     trail = audit.Trail(tmp_path / "audit", "forwarder")
-    door = ReportDoor(
+    door = door_of(
         handing.filled.index, handing.node, known, Refusals(trail, door="reports"),
         ("127.0.0.1", 0), aet="TODOKE", profile="jp-high13",
     )  # fmt: skip

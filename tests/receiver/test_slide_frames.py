@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.receiver.conftest import ViewerServer
 from tests.receiver.filled import SlideCase, client
-from tests.receiver.test_dicomweb import ROOT, assert_not_here, parts_of
+from tests.receiver.test_dicomweb import OCTETS, ROOT, assert_not_here, parts_of
 
 
 @pytest.mark.requirement("WSI-12")
@@ -31,6 +31,9 @@ def test_slide_frames_as_they_come(viewer_server: ViewerServer) -> None:
         both = page.get(big + "7,9")
         assert [body for _, body in parts_of(both)] == [slide.tiles[2][6], slide.tiles[2][8]]
         assert parts_of(both)[0][0] == "image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.50"
+        # a page puts each part where it asked for it
+        back = page.get(big + "9,7", headers=OCTETS)
+        assert [body for _, body in parts_of(back)] == [slide.tiles[2][8], slide.tiles[2][6]]
         assert_not_here(page.get(big + "7,8"))
         assert_not_here(page.get(f"{path}{slide.sop_uid(2)}"))
         assert page.get(big + "31").status_code == 404

@@ -7,6 +7,8 @@ import contextlib
 import hashlib
 import hmac
 import json
+import smtplib
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -63,7 +65,9 @@ class Mails:
     async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:
         who = session.auth_data.decode() if session.authenticated else ""
         content = envelope.content.decode("utf-8", "replace")
-        self.taken.append((who, session.ssl is not None, content))
+        # implicit TLS is the line's, STARTTLS the session's
+        encrypted = _server.transport.get_extra_info("ssl_object") is not None
+        self.taken.append((who, encrypted, content))
         return "250 OK"
 
 
@@ -71,7 +75,8 @@ def _signs_in(_server: SMTP, _session: Any, _envelope: Any, _way: str, said: Any
     good = isinstance(said, LoginPassword) and (said.login, said.password) == (
         USER.encode(), PASSWORD.encode(),
     )  # fmt: skip
-    return AuthResult(success=good, auth_data=said.login if good else None)
+    # a refusal is left to the server to say
+    return AuthResult(success=good, handled=good, auth_data=said.login if good else None)
 
 
 @contextlib.contextmanager
@@ -108,6 +113,48 @@ def test_a_mail_goes_by_starttls_with_a_password(
     assert (user, encrypted) == (USER, True)
     for secret in (TOLD.study, "北見", "0110000018"):
         assert secret not in content
+
+
+@pytest.mark.requirement("UX-04")
+@pytest.mark.slow
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while:UserWarning")
+def test_a_mail_goes_by_implicit_tls_with_a_password(
+    node: Node, settings: ReadingRoom, tmp_path: Path, both: bool
+) -> None:
+    """On port 465 TLS is there from the first byte (RFC 8314); STARTTLS beside it is none."""
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    # aiosmtpd counts STARTTLS alone as TLS where it asks for it
+    asks = {"auth_required": True, "authenticator": _signs_in, "auth_require_tls": False}
+    with mail_server(node, tls=True, **asks) as (mails, port):
+        mine = replace(
+            settings, smtp_host="localhost", smtp_port=port, smtp_user=USER,
+            smtp_password_file=str(tmp_path / "password"), smtp_tls=True, smtp_starttls=both,
+        )  # fmt: skip
+        telling.ways(mine, tmp_path)["mail"](TOLD)
+        (tmp_path / "password").write_text("another")
+        with pytest.raises(smtplib.SMTPAuthenticationError):
+            telling.ways(mine, tmp_path)["mail"](TOLD)
+    ((user, encrypted, content),) = mails.taken
+    assert (user, encrypted) == (USER, True)
+    assert TOLD.study not in content
+
+
+@pytest.mark.requirement("UX-04")
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", ["plain", "stranger", "another host"])
+def test_implicit_tls_is_never_left_out(
+    node: Node, settings: ReadingRoom, tmp_path: Path, wrong: str
+) -> None:
+    """A server that speaks first in the clear, one of no known CA, one of another name."""
+    with mail_server(node, tls=wrong != "plain") as (mails, port):
+        host = "127.0.0.1" if wrong == "another host" else "localhost"
+        mine = replace(settings, smtp_host=host, smtp_port=port, smtp_tls=True)
+        if wrong == "stranger":
+            mine = replace(mine, alarm_ca="")
+        with pytest.raises(ssl.SSLError):
+            telling.ways(mine, tmp_path)["mail"](TOLD)
+    assert mails.taken == []
 
 
 @pytest.mark.requirement("UX-04")

@@ -115,8 +115,8 @@ def _run(
         return run.alternate(entrants, plan.rounds or (1 if plan.quick else ROUNDS), tell)
 
 
-def tell(entrant: str, number: int, done: Run) -> None:
+def tell(entrant: str, number: int, done: Run, unit: str = "s") -> None:
     """Say what a run took, while the bench goes on."""
-    times = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in done.times.items())
+    times = ", ".join(f"{name} {figure:.3f} {unit}" for name, figure in done.times.items())
     line = f"  {number}  {entrant}: {times}"
     console.say(line, line)

@@ -124,7 +124,8 @@ class Bench:
                     room = Room(here, self.pair, f"https://localhost:{near}/")
                     with self._entrants(group, room, to_reader) as every:
                         wanted = {name: one for name, one in every.items() if name in named}
-                        return run.alternate(wanted, self.rounds, tell)
+                        said = partial(tell, unit="MB" if group == MEMORY else "s")
+                        return run.alternate(wanted, self.rounds, said)
         except TodokeError as error:  # its ends did not start: the other groups are run
             return {name: Outcome(failure=error) for name in named if isinstance(name, str)}
 

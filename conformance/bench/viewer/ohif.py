@@ -27,7 +27,7 @@ from conformance.bench.slides.run import Run
 from conformance.bench.viewer import screen as screens
 from conformance.bench.viewer.ours import PICTURES, TURNING, look_through
 from conformance.bench.viewer.room import Room, behind
-from conformance.bench.viewer.screen import Memory, Screen
+from conformance.bench.viewer.screen import Screen, memory
 
 FOLDER = Path("build/viewerpeers")
 PATIENTS = "TODOKE-TEST"  # how the identifiers of the bench's patients begin
@@ -154,7 +154,7 @@ class Ohif:
         patient = self._new(slices)
         with screens.opened() as screen:
             self._list(screen)
-            with Memory(screen.pid) as taken:
+            with memory(screen.pid) as taken:
                 self._open(screen, patient)
                 screen.loaded()
                 look_through(screen, slices)

@@ -14,7 +14,7 @@ from conformance.bench.ours import AUTO, at
 from conformance.bench.slides.run import Run
 from conformance.bench.viewer import screen as screens
 from conformance.bench.viewer.room import Room
-from conformance.bench.viewer.screen import Memory, Screen
+from conformance.bench.viewer.screen import Screen, memory
 
 PICTURES = 35  # that are to be drawn in one second while the wheel turns
 PANNED = 40  # the same while a slide is dragged
@@ -90,7 +90,7 @@ class Reading:
         key = self.room.ct(count)
         with screens.opened() as screen:
             self.room.sign_in(screen)
-            with Memory(screen.pid) as taken:
+            with memory(screen.pid) as taken:
                 self.room.enter(screen, key, "picture")
                 screen.loaded()
                 look_through(screen, count)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import NotFound, VerbFailed
+from conformance.bench.most import Most
 from conformance.bench.processes import family
 
 WATCH = Path(__file__).with_name("watch.js")
@@ -191,33 +191,12 @@ def facts() -> dict[str, str]:
     return {"chromium": str(version), "webgl": str(draws)}
 
 
-class Memory:
-    """The most that a browser with all its processes has taken (Pss of proc(5), smaps_rollup).
+def memory(pid: int) -> Most:
+    """Return what notes the most that a browser takes, all its processes together.
 
-    A page that several of them share is counted once.
-
-    Attributes
-    ----------
-    bytes : int
+    Of what several of them share each counts its part (Pss of proc(5), smaps_rollup).
     """
-
-    def __init__(self, pid: int) -> None:
-        self.bytes = 0
-        self._pid = pid
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> Memory:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.5):
-            self.bytes = max(self.bytes, sum(map(_proportional, family(self._pid))))
+    return Most(lambda: sum(map(_proportional, family(pid))), 0.5)
 
 
 def _proportional(pid: int) -> int:

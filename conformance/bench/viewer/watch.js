@@ -26,7 +26,8 @@
 
   // what is waited for: each answers whether the page shows it now
   const waits = {
-    picture: () => large("canvas").some((one) => share(one, grey) > 0.05),
+    picture: (before) =>
+      large("canvas").some((one) => !before.canvases.has(one) && share(one, grey) > 0.05),
     planes: () => {
       const three = [...document.querySelectorAll(PLANES)];
       return three.length === 3 && three.every((one) => share(one, grey) > 0.02);
@@ -43,7 +44,11 @@
   const arm = (what) => {
     const mine = { began: 0, shown: 0 };
     noted = mine;
-    const before = { slides: new Set(document.querySelectorAll(SLIDE)), centre: view()?.centre };
+    const before = {
+      canvases: new Set(document.querySelectorAll("canvas")), // a list may have pictures too
+      slides: new Set(document.querySelectorAll(SLIDE)),
+      centre: view()?.centre,
+    };
     const down = (event) => {
       if (event.type === "keydown" && event.key === "Shift") return;
       mine.began ||= event.timeStamp;
@@ -100,17 +105,17 @@
   const picture = () =>
     large("canvas").sort((a, b) => b.width * b.height - a.width * a.height)[0] ?? null;
 
-  // Turn the wheel by one step a frame over the picture; resolves to pictures a second.
+  // Turn the wheel by one step a frame over the picture; resolves to pictures a second. A step
+  // comes before the callbacks of a frame, as the browser's own input does: one that came among
+  // them would be drawn a frame later, and every other image never.
   const scroll = (seconds, by) =>
     new Promise((done) => {
       const canvas = picture();
       const box = canvas.getBoundingClientRect();
       const at = { clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 };
-      const counted = watch(canvas, () =>
-        canvas.dispatchEvent(
-          new WheelEvent("wheel", { deltaY: 100 * by, bubbles: true, cancelable: true, ...at }),
-        ),
-      );
+      const step = { deltaY: 100 * by, bubbles: true, cancelable: true, ...at };
+      const turn = () => canvas.dispatchEvent(new WheelEvent("wheel", step));
+      const counted = watch(canvas, () => void setTimeout(turn));
       setTimeout(() => {
         counting = null;
         done(rate(counted));

@@ -27,9 +27,11 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     HTJ2KLossless,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLSLossless,
 )
 
+from tests.receiver import jpegs
 from tests.receiver.filled import WSI, patient, uid
 
 TILE = 240
@@ -83,6 +85,15 @@ CODINGS = (
         lambda t: bytes(imagecodecs.htj2k_encode(t, level=0.002, reversible=False)),
     ),
     Coding("jls", JPEGLSLossless, "RGB", lambda t: bytes(imagecodecs.jpegls_encode(t))),
+    # its colours are told by the data set alone; one whose JFIF marker says another thing
+    Coding(
+        "jpeg-rgb", JPEGBaseline8Bit, "RGB",
+        lambda t: jpegs.made(t, rgb=True, ids=[0, 1, 2], markers=[]),
+    ),
+    Coding(
+        "jpeg-jfif", JPEGBaseline8Bit, "RGB",
+        lambda t: jpegs.made(t, rgb=False, ids=[1, 2, 3], markers=["jfif"]),
+    ),
     Coding("native", ExplicitVRLittleEndian, "RGB", lambda t: t.tobytes()),
 )  # fmt: skip
 

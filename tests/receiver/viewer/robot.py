@@ -66,10 +66,10 @@ _STATE = """() => {
       document.querySelector('.viewport canvas') ?? undefined),
   };
 }"""
-#: Lossless JPEG (PS3.5 10.2). Two decoders of lossy JPEG differ; a narrow window shows it.
-JPEG_OF_OTHERS = {f"1.2.840.10008.1.2.4.{tail}" for tail in (57, 70)}
+#: JPEG that pydicom cannot decode here: of 12 bits, and lossless (PS3.5 8.2.1).
+JPEG_OF_OTHERS = {f"1.2.840.10008.1.2.4.{tail}" for tail in (51, 57, 70)}
 #: What the page says while it waits, no answer to anything.
-WAITING = ("読み込み", "応答を待って")
+WAITING = ("読み込み", "応答を待って", "開いています")
 
 
 @dataclass
@@ -200,7 +200,7 @@ def slots(series: dict[str, Any]) -> list[tuple[str, int]]:
 def look_at_images(screen: Screen, study: dict[str, Any], held: dict[str, Held]) -> None:
     """Go to the middle frame of every instance of every series."""
     page = screen.page
-    settled(screen, lambda one: (one["view"] or {}).get("series") or one["notice"])
+    settled(screen, lambda one: (one["view"] or {}).get("series") or final(one["notice"]))
     thumbs = page.locator("button.thumb")
     by_uid = {one["series_uid"]: one for one in study["series"]}
     if page.locator("button[data-layout='1x1']").count():
@@ -220,9 +220,14 @@ def look_at_images(screen: Screen, study: dict[str, Any], held: dict[str, Held])
             left.discard(sop)
     for sop in left:  # in no series of pictures
         seen = held[sop].seen
-        state = settled(screen, lambda one: one["others"] or one["notice"])
+        state = settled(screen, lambda one: one["others"] or final(one["notice"]))
         if state is not None:
             seen.result, seen.words = SAID, words_of(state["others"] or state["notice"])
+
+
+def final(words: str | None) -> bool:
+    """Tell words that are an answer from those that the page says while it waits."""
+    return words not in (None, "") and not any(word in str(words) for word in WAITING)
 
 
 def go_to(screen: Screen, place: int, count: int) -> None:
@@ -267,7 +272,7 @@ def note_image(
         if view.get("ready") and (view["sop"], view["frame"], view["place"]) == (sop, frame, place):
             return True
         chip = state["chip"]
-        return bool(state["missing"] or (chip and not any(word in chip for word in WAITING)))
+        return bool(state["missing"] or final(chip))
 
     state = settled(screen, there)
     seen = held.seen

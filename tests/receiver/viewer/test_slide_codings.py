@@ -99,3 +99,14 @@ def test_irreversible_htj2k_has_its_colours(coded: Coded) -> None:
     assert 0 < distance(page, coded.tissue) < 60
     mean = page.astype(float).mean((0, 1)) - coded.tissue.astype(float).mean((0, 1))
     assert np.abs(mean).max() < 1
+
+
+@pytest.mark.requirement("WSI-05")
+@pytest.mark.parametrize(("name", "doubtful"), [("jpeg-rgb", False), ("jpeg-jfif", True)])
+def test_jpeg_has_the_colours_that_are_meant(coded: Coded, name: str, doubtful: bool) -> None:
+    page = shown(coded, next(one for one in CODINGS if one.name == name))
+    apart = np.abs(page.astype(int) - coded.tissue)
+    assert apart.mean() < 3  # of a lossy coding; the wrong colours are far beyond
+    assert np.abs(page.mean((0, 1)) - coded.tissue.mean((0, 1))).max() < 1
+    said = coded.screen.page.locator(".facts [data-role='colours']")
+    assert said.count() == doubtful

@@ -37,6 +37,11 @@ export function forRenderer(data: DataSet): Record<string, Element | undefined> 
   return told;
 }
 
+/** Kinds of colour whose three samples the renderer makes RGB of; of others it draws noise. */
+const KNOWN = new Set(["RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"]);
+export const areKnown = (told: DataSet): boolean =>
+  (number(told, SAMPLES) ?? 1) < 3 || KNOWN.has(text(told, PHOTOMETRIC));
+
 /** True where the colours of an image, as the renderer is told of it, are made here. */
 export const isMadeHere = (told: DataSet): boolean => told[TRULY] !== undefined;
 

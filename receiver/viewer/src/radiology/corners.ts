@@ -1,5 +1,6 @@
 /** The text in the four corners, from the data set of the very image that was drawn. */
 
+import { isDoubtful } from "../jpeg";
 import { dashed, clock, forms, sexWord, years } from "../names";
 import type { Row } from "../types";
 import { inLanguage, say, type Word } from "../words";
@@ -146,14 +147,10 @@ export function how(data: DataSet, rendered: Rendered): Line[] {
   }
   if (detector) lines.push({ text: say("meas.detector"), role: "spacing" });
   if (rendered.onProcessor) lines.push({ text: say("gpu.none") });
-  if (mayDiffer(data)) lines.push({ text: say("colour.maybe"), role: "colours", look: "inverse" });
+  if (isDoubtful(text(data, "00080018"))) lines.push({ text: say("colour.maybe"), role: "colours", look: "inverse" });
   lines.push(quality(data));
   return lines;
 }
-
-/** The browser takes samples of JPEG for YCbCr where no marker in them says otherwise. */
-const mayDiffer = (data: DataSet): boolean =>
-  text(data, "00280004") === "RGB" && text(data, "00083002") === "1.2.840.10008.1.2.4.50";
 
 /** Tracer and dose of nuclear medicine and PET; why there is no SUV. */
 function tracer(data: DataSet): Line[] {

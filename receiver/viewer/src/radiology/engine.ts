@@ -2,6 +2,7 @@
 
 import * as core from "@cornerstonejs/core";
 import dicomImageLoader from "@cornerstonejs/dicom-image-loader";
+import { beforeDecoding } from "./jpeg_frames";
 import { registerLoaders } from "./pixels";
 
 const CACHE_BYTES = 1 << 30;
@@ -23,7 +24,8 @@ async function start(): Promise<core.RenderingEngine> {
   core.init({ rendering: { useCPURendering: onProcessor } } as never);
   core.setUseCPURendering(onProcessor);
   core.cache.setMaxCacheSize(CACHE_BYTES);
-  dicomImageLoader.init({ maxWebWorkers: Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) });
+  const maxWebWorkers = Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1));
+  dicomImageLoader.init({ maxWebWorkers, beforeProcessing: beforeDecoding } as never);
   registerLoaders(load);
   return new core.RenderingEngine("todoke");
 }

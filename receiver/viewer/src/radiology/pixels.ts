@@ -2,7 +2,7 @@
 
 import * as core from "@cornerstonejs/core";
 import dicomImageLoader from "@cornerstonejs/dicom-image-loader";
-import { isMadeHere, MADE, rgbOf } from "./colours";
+import { areKnown, isMadeHere, MADE, rgbOf, WrongColours } from "./colours";
 import { number, type DataSet } from "./dataset";
 import { keepLine, keepShape, keepTruth, levelOf, shapesOf, topOf, truthIn, truthOf, WrongGrey, type Truth } from "./grey";
 
@@ -43,6 +43,7 @@ function dataOf(id: string): DataSet {
 }
 
 async function stored(id: string, options: object): Promise<core.Types.IImage> {
+  if (!areKnown(dataOf(id))) throw new WrongColours();
   const address = `wadors:${uriOf(id)}`;
   const unscaled = { ...options, preScale: { enabled: false } };
   const image = (await core.imageLoader.loadImage(address, unscaled as never)) as core.Types.IImage;

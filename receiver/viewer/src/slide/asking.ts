@@ -3,10 +3,9 @@
 import * as api from "../api";
 import { Late, within, type ReadingContext } from "../context";
 import { partsOf } from "./parts";
+import { addressOf, PARTS } from "./together";
 
 const AT_ONCE = 256; // frames that one request asks for, so that they come first
-/** Of several frames, whatever they are coded in (PS3.18 8.7.3.3). */
-const PARTS = 'multipart/related; type="application/octet-stream"';
 const AGAIN_MS = 20_000;
 const WAITING_MS = 5000; // that one looks for what was asked for as often as one can
 const WAIT = "wait=5"; // seconds that the answer may wait for the last of them (RFC 7240)
@@ -63,7 +62,7 @@ export class Asking {
 
   private async fetch(sop: string, numbers: readonly number[]): Promise<void> {
     const { context, address } = this;
-    const url = [address(sop, numbers[0]!), ...numbers.slice(1).map((number) => number + 1)].join(",");
+    const url = addressOf(address, sop, numbers);
     const headers = { Accept: PARTS, Prefer: WAIT };
     try {
       const response = await within(context, api.request(url, { headers, signal: context.signal }));

@@ -1,5 +1,6 @@
 /** Frames to pictures: by the browser where it can, else in workers. */
 
+import { told } from "../jpeg";
 import type { SlideLevel } from "../types";
 import { Undecodable } from "./colour";
 import type { Lut } from "./lut";
@@ -43,9 +44,11 @@ const waiting = new Map<number, Waiting>();
 
 /** Decode a frame, its colours as they are or by a cube; throws `Undecodable`. */
 export async function decode(level: SlideLevel, body: Response, lut: Lut | null): Promise<ImageBitmap> {
+  let bytes = await body.arrayBuffer();
+  if (inBrowser(level)) bytes = told(new Uint8Array(bytes), level.photometric ?? "", level.sop_uid).buffer;
   if (inBrowser(level) && !lut) {
-    const blob = await body.blob();
     try {
+      const blob = new Blob([bytes], { type: "image/jpeg" });
       return await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
     } catch {
       throw new Undecodable(level.transfer_syntax ?? "");
@@ -53,7 +56,6 @@ export async function decode(level: SlideLevel, body: Response, lut: Lut | null)
   }
   const codec = inBrowser(level) ? "jpeg" : CODECS[level.transfer_syntax ?? ""];
   if (!codec) throw new Undecodable(level.transfer_syntax ?? "");
-  const bytes = await body.arrayBuffer();
   const { photometric, samples, bits, planar } = level;
   const described = { photometric: photometric ?? "RGB", samples: samples ?? 3, bits: bits ?? 8, planar: planar ?? 0 };
   last += 1;

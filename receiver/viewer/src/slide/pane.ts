@@ -3,6 +3,7 @@
 import * as api from "../api";
 import { isCurrent, within, type ReadingContext } from "../context";
 import { h, put } from "../dom";
+import { isDoubtful } from "../jpeg";
 import { roundLength } from "../measure";
 import { persist } from "../trouble";
 import type { Associated, Series, Slide } from "../types";
@@ -346,6 +347,7 @@ export class Pane {
     if (zoomed > 1.001) parts.push(h("b", { class: "inverse", "data-role": "digital" }, word("img.upscale", { z: round(zoomed) })));
     if (full !== null && full > COARSE_UM * 1.01) parts.push(h("b", { class: "inverse" }, word("slide.coarse", { u: COARSE_UM })));
     parts.push(this.colourWord());
+    if (slide.levels.some((one) => isDoubtful(one.sop_uid))) parts.push(h("b", { class: "inverse", "data-role": "colours" }, word("colour.maybe")));
     const ratio = slide.ratio === null ? "" : `${round(slide.ratio)}:1`;
     if (slide.lossy === false) parts.push(word("img.lossless"));
     else parts.push(h("span", { class: "inverse" }, word("img.lossy", { r: ratio })));

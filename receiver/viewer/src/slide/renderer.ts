@@ -5,6 +5,9 @@ import { GROUND } from "./hatch";
 import { LEAST_RATIO } from "./pyramid";
 import type { SlideSource } from "./tile_source";
 
+/** Of the largest view that is usual (2560 x 1440), with those of the level below. */
+const TILES = 96;
+
 /** What its handlers are given, which its types do not say. */
 export interface Dragged {
   readonly originalEvent: PointerEvent;
@@ -71,8 +74,8 @@ export function settings(area: HTMLElement, overview: HTMLElement, source: Slide
     minZoomImageRatio: 0.1,
     visibilityRatio: 0.1,
     zoomPerScroll: Math.SQRT2,
-    imageLoaderLimit: 24, // a browser has six connections, which should not wait for the next picture
-    maxTilesPerFrame: 48, // the library begins one a picture: those of a screen took a second
+    imageLoaderLimit: TILES, // all of a view are asked for together: see together.ts
+    maxTilesPerFrame: TILES, // the library begins one a picture: those of a screen took a second
     maxImageCacheCount: 500,
     preserveImageSizeOnResize: true,
     gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: false, flickEnabled: false },

@@ -8,7 +8,8 @@ import type { Coverage } from "./coverage";
 import { accepts, decode } from "./decoding";
 import type { SlideLevel } from "../types";
 import type { Lut } from "./lut";
-import type { Pyramid } from "./pyramid";
+import type { Frame, Pyramid } from "./pyramid";
+import { Together } from "./together";
 
 /** What the tile source asks of the view around it. */
 export interface Frames {
@@ -33,6 +34,8 @@ interface Job extends OpenSeadragon.ImageJob {
 }
 
 export class SlideSource extends OpenSeadragon.TileSource {
+  private readonly together = new Together((sop, frame) => this.frames.address(sop, frame));
+
   constructor(private readonly frames: Frames) {
     const { columns, rows, levels } = frames.pyramid;
     super({
@@ -106,20 +109,26 @@ export class SlideSource extends OpenSeadragon.TileSource {
     const { level, x, y } = job.tile;
     const { pyramid } = this.frames;
     const { of } = pyramid.at(level);
-    const here = this.frames.brought(job.src);
-    const bytes = here ? Promise.resolve(new Response(here)) : fetchFrame(of, job.src, signal);
-    bytes.then((body) => decode(of, body, this.frames.colours())).then(
+    const frame = pyramid.frame(level, x, y);
+    this.bytes(of, frame, job.src, signal).then((body) => decode(of, body, this.frames.colours())).then(
       (bitmap) => {
         if (isCurrent(this.frames.context)) job.finish(bitmap, null, "imageBitmap");
         else job.fail("late", null);
       },
       (error: unknown) => {
         const why = wrong(error);
-        const frame = pyramid.frame(level, x, y);
         if (why && frame && isCurrent(this.frames.context)) this.frames.refused(frame.sop, frame.number, why);
         job.fail(error instanceof Refused ? `HTTP ${error.status}` : String(error), null);
       },
     );
+  }
+
+  private async bytes(of: SlideLevel, frame: Frame | null, address: string, signal: AbortSignal): Promise<Response> {
+    const here = this.frames.brought(address);
+    if (here) return new Response(here);
+    // a level that the receiver makes has an address for each of its frames alone
+    if (!frame || of.derived) return request(address, { headers: { Accept: accepts(of) }, signal });
+    return this.together.fetch(frame.sop, frame.number, accepts(of), signal);
   }
 
   override downloadTileAbort(context: OpenSeadragon.ImageJob): void {
@@ -134,6 +143,3 @@ function wrong(error: unknown): "damaged" | "undecodable" | null {
   if (error instanceof Undecodable) return "undecodable";
   return error instanceof Refused && error.number === DAMAGED ? "damaged" : null;
 }
-
-const fetchFrame = (level: SlideLevel, address: string, signal: AbortSignal): Promise<Response> =>
-  request(address, { headers: { Accept: accepts(level) }, signal });
