@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 from playwright.sync_api import Browser, expect
-from pydicom.uid import VLPhotographicImageStorage
+from pydicom.uid import UID, VLPhotographicImageStorage
 
 from samples import ct, names
 from tests.receiver.filled import uid
@@ -110,7 +110,7 @@ def _photograph(folder: Path, study: str) -> Path:
     (template,) = (folder / written.folder).rglob("*.dcm")
     ds = pydicom.dcmread(template)
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = VLPhotographicImageStorage
-    ds.StudyInstanceUID, ds.SeriesInstanceUID = study, uid("gross")
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = UID(study), uid("gross")
     ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid("gross/1")
     ds.Modality, ds.SeriesNumber, ds.InstanceNumber = "XC", 2, 1
     for name in ("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient"):
