@@ -7,6 +7,7 @@ import { setTitle, type Frame } from "../frame";
 import { forward } from "../forward";
 import { claim, finish, query, refusalOf } from "../reading";
 import * as sound from "../sound";
+import { speak } from "../spoken";
 import type { Row } from "../types";
 import { inLanguage, onLanguage, say, word, type Word } from "../words";
 import { showKeys } from "./list_keys";
@@ -62,6 +63,7 @@ class WorkList {
     for (const end of this.ends) end();
     setTitle(0);
     sound.alarm(false);
+    for (const how of ["polite", "assertive"] as const) speak(how, "");
   };
 
   private page(): HTMLElement {
@@ -176,6 +178,7 @@ class WorkList {
     this.calling.hidden = open.length === 0;
     this.calling.replaceChildren("▲▲ ", word("alarm.confirm", { n: open.length }));
     sound.alarm(open.length > 0);
+    speak("assertive", open.length > 0 ? say("list.urgent", { n: open.length }) : "");
   }
 
   private confirm(): void {
@@ -212,6 +215,7 @@ class WorkList {
     const urgent = waiting.some((key) => this.all.get(key)?.priority === "urgent");
     this.fresh.classList.toggle("inverse", urgent);
     this.fresh.replaceChildren(urgent ? "▲▲ " : "", word("list.new", { n: waiting.length }));
+    speak("polite", waiting.length > 0 ? say("list.new", { n: waiting.length }) : "");
   }
 
   private drawEmpty(count: number): void {

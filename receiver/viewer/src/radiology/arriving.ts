@@ -3,7 +3,7 @@
 import { h } from "../dom";
 import { localTime } from "../frame";
 import type { Row } from "../types";
-import { word } from "../words";
+import { say, word } from "../words";
 
 const STALL_MS = 60_000;
 /** Studies that this reader has chosen to see incomplete (opaque keys, until the page is left). */
@@ -54,6 +54,7 @@ export class Arriving {
     const unfinished = !complete(this.row);
     const stalled = unfinished && Date.now() - this.grownAt > STALL_MS;
     this.panel.hidden = this.gate === "open";
+    this.panel.setAttribute("aria-label", say("part.title"));
     if (!this.panel.hidden) this.panel.replaceChildren(...this.question(stalled));
     this.bar.hidden = this.gate !== "open" || (e !== null && !unfinished);
     this.bar.classList.toggle("inverse", stalled);

@@ -127,6 +127,10 @@ const UNIT: readonly (readonly [tag: string, before: string, after: string])[] =
   ["00180087", "", " T"],
   ["00180010", "", ""],
   ["00180050", "", " mm"],
+  ["00185101", "", ""], // View Position
+  ["001811A0", "", " mm"], // Body Part Thickness
+  ["001811A2", "", " N"], // Compression Force
+  ["001811A4", "", ""], // Paddle Description
 ];
 
 /** Bottom right, how it was made, and what has been done to it. */
