@@ -9,6 +9,7 @@ import * as api from "./api";
 import { h, put } from "./dom";
 import * as events from "./events";
 import * as sound from "./sound";
+import { speak } from "./spoken";
 import type { Call } from "./types";
 import { say, word } from "./words";
 
@@ -92,6 +93,7 @@ function draw(): void {
     element.replaceChildren("▲▲ ", word("alarm.confirm", { n: calling.length }));
   }
   sound.alarm(calling.length > 0);
+  speak("assertive", calling.length > 0 ? say("list.urgent", { n: calling.length }) : "");
 }
 
 /** Ask while a reader is here and the list is not on the screen. */

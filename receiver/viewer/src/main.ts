@@ -4,6 +4,7 @@ import * as account from "./account";
 import * as api from "./api";
 import { forget as callNoMore, watchCalls } from "./calling";
 import { leave } from "./context";
+import { turnPage } from "./dialog";
 import { h } from "./dom";
 import * as events from "./events";
 import { makeFrame } from "./frame";
@@ -18,12 +19,14 @@ import { showStudy } from "./pages/study";
 import { showWorkList } from "./pages/work_list";
 import { idleAfter, tellOthers, watchPresence } from "./presence";
 import { leaves, watchListening } from "./listening";
+import { watchDim } from "./dim";
 import { forget as nothingSeen } from "./radiology/seen";
 import * as unsent from "./radiology/unsent";
+import { follow, isSecond, openSecond, putHere, tellSecond } from "./screens";
 import { expose } from "./hook";
 import type { Session, User } from "./types";
 import { onOtherPatient } from "./window_group";
-import { inLanguage, word } from "./words";
+import { inLanguage, word, type Word } from "./words";
 
 type Close = () => void;
 
@@ -32,6 +35,7 @@ const frame = makeFrame(() => go("/"));
 document.body.replaceChildren(frame.root);
 expose();
 
+const STUDY = /^\/study\/([0-9A-Za-z]+)$/;
 let user: User | null = null;
 /** A sign-in that was begun before this page was loaded anew. */
 let begun: account.Step | null = null;
@@ -42,6 +46,7 @@ let close: Close = () => undefined;
 /** Take the picture and the name off the screen, together and before anything else. */
 function blank(): void {
   leave();
+  turnPage();
   frame.stage.replaceChildren();
   frame.who(null);
   frame.progress(null);
@@ -70,12 +75,30 @@ function show(): void {
 
 /** Whoever is no reader has pages without patients alone; the receiver holds it so as well. */
 function pageOf(user: User): Close {
+  const key = STUDY.exec(location.pathname)?.[1];
+  if (user.role === "reader") tellSecond(key ? location.pathname : null); // both have blanked; now both change
   if (location.pathname === "/account") return showAccount(frame);
   if (user.role === "administrator") return showPeople(frame, user.name);
   if (user.role === "auditor") return showAudit(frame);
   if (location.pathname === MONITOR) return showMonitor(frame);
-  const key = /^\/study\/([0-9A-Za-z]+)$/.exec(location.pathname)?.[1];
-  return key ? showStudy(frame, key, user, go) : showWorkList(frame, go);
+  if (key) return showStudy(frame, key, user, go);
+  return isSecond() ? waitForFirst() : showWorkList(frame, go);
+}
+
+/** The window for images alone has no list: it shows what the first window opens. */
+function waitForFirst(): Close {
+  frame.stage.replaceChildren(h("p", { class: "notice", role: "status", "data-role": "second" }, word("screens.waiting")));
+  return () => undefined;
+}
+
+/** Open the window for images alone, or in it: remember where it stands. */
+async function placeWindows(): Promise<void> {
+  const said = (what: Word): void => frame.say(word(what));
+  if (isSecond()) {
+    putHere();
+    return said("screens.kept");
+  }
+  if (!(await openSecond(STUDY.test(location.pathname) ? location.pathname : "/"))) said("screens.blocked");
 }
 
 function signedIn(who: User): void {
@@ -84,7 +107,7 @@ function signedIn(who: User): void {
   tellOthers(`in ${who.name}`); // a browser has one session: pages of another reader end now
   unsent.signedIn(who.name);
   void api.session().then(settle, () => undefined);
-  frame.user(user, { signOut: () => void signOut(), away: () => void hide(true), go });
+  frame.user(user, { signOut: () => void signOut(), away: () => void hide(true), go, windows: () => void placeWindows() });
   if (user.role === "reader") {
     events.start();
     // a screen that is due or was changed is said beside the reader's name
@@ -170,6 +193,10 @@ watchPresence({
   signedIn: (name) => {
     if (user !== null && user.name !== name) forget();
   },
+});
+watchDim();
+follow((path) => {
+  if (user?.role === "reader" && path !== location.pathname) go(path);
 });
 // a stream that is refused for good: the session has ended, and no hand is here to notice
 events.onRefused(() => {

@@ -1,7 +1,7 @@
 /** What readers do with a study, from the list and from the viewers alike. */
 
 import * as api from "./api";
-import { ask } from "./dialog";
+import { ask, onThisPage } from "./dialog";
 import { h } from "./dom";
 import { seen } from "./radiology/seen";
 import type { Row } from "./types";
@@ -26,11 +26,12 @@ export function refusalOf(error: unknown): string {
 
 /** 引受け; where somebody else reads it, ask for the reason of taking over. */
 export async function claim(row: Row): Promise<void> {
+  const still = onThisPage();
   try {
     await api.act(row.key, "claim");
   } catch (error) {
     if (!(error instanceof api.Refused) || error.number !== "E-4510") throw error;
-    takeOver(row, refusalOf(error));
+    if (still()) takeOver(row, refusalOf(error));
   }
 }
 
@@ -62,7 +63,9 @@ function takeOver(row: Row, said: string): void {
 
 /** 完了: always asked, and of an incomplete or grown study with what is amiss (VIEWING 9.9). */
 export async function finish(row: Row, then: () => void = () => undefined): Promise<void> {
+  const still = onThisPage();
   const asks = await api.asks(row.key);
+  if (!still()) return; // no question about a study that is not on the screen
   const wrong = h("p", { class: "said", role: "alert" });
   const to = h("input", { id: "told-to", maxlength: 200, autocomplete: "off" });
   const at = h("input", { id: "told-at", type: "time" });
@@ -125,7 +128,9 @@ export async function finish(row: Row, then: () => void = () => undefined): Prom
 
 /** 照会, 過去画像の依頼, 再走査依頼: words to the requesting side, and what was said so far. */
 export async function query(row: Row, kind = "query"): Promise<void> {
+  const still = onThisPage();
   const history = await api.history(row.key);
+  if (!still()) return;
   const kinds = ["query", "prior", ...(row.kind === "slide" ? ["rescan"] : []), ...(history.advice ? ["advice"] : [])];
   const chosen = h("select", { id: "query-kind", "aria-label": say("step.kind") }, ...kinds.map((one) => h("option", { value: one }, word(`query.kind.${one}` as Word))));
   chosen.value = kind;

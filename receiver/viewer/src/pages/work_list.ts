@@ -7,6 +7,7 @@ import * as calling from "../calling";
 import { localTime, type Frame } from "../frame";
 import { forward } from "../forward";
 import { claim, finish, query, refusalOf } from "../reading";
+import { speak } from "../spoken";
 import type { Call, Row } from "../types";
 import { inLanguage, onLanguage, say, word, type Word } from "../words";
 import { showKeys } from "./list_keys";
@@ -63,6 +64,7 @@ class WorkList {
     for (const end of this.ends) end();
     calling.quiet(this);
     events.hasList(null);
+    speak("polite", "");
   };
 
   private page(): HTMLElement {
@@ -204,6 +206,7 @@ class WorkList {
     const urgent = waiting.some((key) => this.all.get(key)?.priority === "urgent");
     this.fresh.classList.toggle("inverse", urgent);
     this.fresh.replaceChildren(urgent ? "▲▲ " : "", word("list.new", { n: waiting.length }));
+    speak("polite", waiting.length > 0 ? say("list.new", { n: waiting.length }) : "");
   }
 
   private drawEmpty(count: number): void {

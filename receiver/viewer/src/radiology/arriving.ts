@@ -4,7 +4,7 @@ import { h } from "../dom";
 import { hereAt } from "../events";
 import { localTime } from "../frame";
 import type { Study } from "../types";
-import { word } from "../words";
+import { say, word } from "../words";
 import { left } from "./left";
 
 const STALL_MS = 60_000;
@@ -61,6 +61,7 @@ export class Arriving {
     // what its sender has stopped is not on its way
     const stalled = unfinished && (this.row.state === "held" || Date.now() - this.grownAt > STALL_MS);
     this.panel.hidden = this.gate === "open";
+    this.panel.setAttribute("aria-label", say("part.title"));
     if (!this.panel.hidden) this.panel.replaceChildren(...this.question(stalled));
     this.bar.hidden = this.gate !== "open" || (e !== null && !unfinished);
     this.bar.classList.toggle("inverse", stalled);

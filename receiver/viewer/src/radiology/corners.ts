@@ -138,6 +138,7 @@ const UNIT: readonly (readonly [tag: string, before: string, after: string])[] =
   ["00181411", "EI ", ""],
   ["00181413", "DI ", ""],
   ["001811A0", "", " mm"], // of the compressed breast
+  ["001811A2", "", " N"], // with which it is compressed
   ["001811A4", "", ""], // paddle
   ["00185010", "", ""], // transducer
   ["00185050", "", " mm"], // depth
