@@ -3,6 +3,17 @@
 import { h } from "./dom";
 import { word, type Word } from "./words";
 
+let page = 0;
+
+/** Another page is shown: what was about to be asked on the one before is not asked any more. */
+export const turnPage = (): void => void (page += 1);
+
+/** Take before waiting for the receiver; afterwards it tells whether the same page is open. */
+export function onThisPage(): () => boolean {
+  const from = page;
+  return () => from === page;
+}
+
 /** Show a dialogue; the answer closes it. */
 export function ask(title: Word, ...content: (Node | string)[]): { element: HTMLDialogElement; close(): void } {
   const before = document.activeElement as HTMLElement | null;

@@ -1,7 +1,7 @@
 /** Handing a study to the hospital's certified viewer: asked for here, carried out elsewhere. */
 
 import * as api from "./api";
-import { ask } from "./dialog";
+import { ask, onThisPage } from "./dialog";
 import { h } from "./dom";
 import * as events from "./events";
 import { localTime } from "./frame";
@@ -19,7 +19,9 @@ export function forwardLine(one: Forward): string {
 
 /** Choose a target of the agreed list; what was forwarded before stands above. */
 export async function forward(row: Pick<Row, "key">): Promise<void> {
+  const still = onThisPage();
   const [targets, before] = await Promise.all([api.forwardTargets(), api.forwards(row.key)]);
+  if (!still()) return;
   const chosen = h("select", { id: "forward-to" }, ...targets.map((one) => h("option", { value: one.name }, one.name)));
   const again = h("input", { id: "forward-again", type: "checkbox" });
   const wrong = h("p", { class: "said", role: "alert" });
@@ -82,8 +84,8 @@ export function forwardPanel(row: Row): HTMLElement {
   const show = (one: Forward | null | undefined): void => {
     last = one;
     state.className = `forward ${one?.state ?? ""}`;
-    state.replaceChildren(one ? shortLine(one) : word("forward.key"));
-    button.title = one ? `${say("forward.key")} ${forwardLine(one)}` : "";
+    state.replaceChildren(one ? shortLine(one) : word("forward.short"));
+    button.title = [say("forward.key"), one ? forwardLine(one) : ""].filter(Boolean).join(" ");
   };
   show(last);
   const stopWords = onLanguage(() => (button.isConnected ? show(last) : stopWords()));

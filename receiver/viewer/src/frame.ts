@@ -1,13 +1,17 @@
 /** The frame round every page: the banner that never leaves, the patient line, the bars. */
 
-import { h, put } from "./dom";
+import * as calling from "./calling";
+import { h } from "./dom";
 import * as events from "./events";
 import { forwardPanel } from "./forward";
+import { Menu } from "./menu";
 import { mismatch } from "./mismatch";
 import { clock, dashed, forms, sexWord, years } from "./names";
 import { requestPanel } from "./request";
 import { bar as unsentBar } from "./radiology/unsent";
+import { isSecond } from "./screens";
 import * as sound from "./sound";
+import { spokenRegions } from "./spoken";
 import type { MonitorStanding, Row, User } from "./types";
 import { inLanguage, onLanguage, say, setLanguage, word } from "./words";
 
@@ -21,29 +25,43 @@ export interface Frame {
   progress(content: Node | null): void;
   /** What a reader can do with the study that is open. */
   steps(content: Node | null): void;
+  /** Let these steps stand in a tool bar of the study's own: the banner has one line, for facts. */
+  adopt(bar: HTMLElement): void;
   /** Say how this monitor stands. */
   monitor(standing: MonitorStanding | null): void;
-  user(user: User | null, hands?: { signOut(): void; away(): void; go(path: string): void }): void;
+  user(user: User | null, hands?: Hands): void;
+  /** A sentence for the reader, until the next page. */
+  say(what: Node): void;
+}
+
+/** What the reader's own buttons do. */
+interface Hands {
+  signOut(): void;
+  away(): void;
+  go(path: string): void;
+  windows(): void;
 }
 
 export function makeFrame(home: () => void): Frame {
   const who = h("div", { class: "who", "data-role": "patient-line", lang: "ja" });
   const asked = h("div", { class: "asked-of" });
   const progress = h("div", { class: "head-progress" });
+  const hand = h("div", { class: "hand-of" });
   const steps = h("div", { class: "steps-of" });
-  const live = h("div", { class: "live" });
+  const stepsHome = h("div", { class: "steps-home" });
+  const differs = h("div", { class: "differs" });
+  const said = h("div", { class: "bar said-of-page", role: "status", hidden: true });
+  const live = h("div", { class: "live", hidden: true });
   const monitor = h("span", { "data-role": "monitor-standing" }, word("monitor.open"));
   const account = h("div", { class: "account" });
+  const menu = new Menu(languages(), account);
   const stage = h("main", { class: "stage" });
   const stale = h("div", { class: "bar inverse", role: "alert", hidden: true });
   const emergency = h("div", { class: "bar inverse", role: "status", hidden: true }, word("emergency.bar"));
   const tryIt = h("button", { type: "button", onclick: () => void sound.test() }, word("sound.try"));
   const soundBar = h("div", { class: "bar inverse sound", role: "alert", hidden: true }, "▲ ", word("sound.blocked"), " ", tryIt);
   const heard = h("span", { class: "sound-state", "data-role": "sound" });
-  const root = h(
-    "div",
-    { class: "frame" },
-    h(
+  const header = h(
       "header",
       { class: "banner" },
       h("strong", { class: "reg", "data-role": "banner" }, purposeLink()),
@@ -51,15 +69,15 @@ export function makeFrame(home: () => void): Frame {
       who,
       asked,
       progress,
-      steps,
+      stepsHome,
+      calling.button(),
+      h("span", { class: "spread" }),
       live,
       heard,
-      languages(),
-      account,
-    ),
-    h("div", { class: "bars" }, emergency, stale, soundBar, unsentBar),
-    stage,
+      menu.toggle,
+      menu.element,
   );
+  const root = h("div", { class: "frame" }, header, h("div", { class: "bars" }, differs, said, emergency, stale, soundBar, unsentBar), stage, ...spokenRegions());
   events.listen({ watch: (state) => showWatch(state, live, stale) });
   let signedIn = false;
   const showSound = (on: boolean): void => {
@@ -70,8 +88,11 @@ export function makeFrame(home: () => void): Frame {
   let shown: Row | null = null;
   let handed: HTMLElement | null = null;
   const draw = (): void => {
+    header.classList.toggle("of-patient", shown !== null);
     who.replaceChildren(...(shown ? patientLine(shown) : []));
-    asked.replaceChildren(...(shown ? [requestPanel(shown), ...(handed ? [handed] : [])] : []));
+    differs.replaceChildren(...(shown ? mismatch(shown.patient) : []));
+    asked.replaceChildren(...(shown ? [requestPanel(shown), ...calls(shown)] : []));
+    hand.replaceChildren(...(handed ? [handed] : []));
   };
   onLanguage(draw);
   return {
@@ -79,15 +100,28 @@ export function makeFrame(home: () => void): Frame {
     stage,
     home,
     who(row) {
+      said.hidden = true;
       shown = row;
       handed = row ? forwardPanel(row) : null;
       draw();
     },
-    steps: (content) => steps.replaceChildren(...(content ? [content] : [])),
+    steps(content) {
+      stepsHome.replaceChildren(steps);
+      steps.replaceChildren(...(content ? [hand, content] : []));
+    },
+    adopt(bar) {
+      // a view that is made under the documents leaves the steps where they can be reached
+      if (!steps.closest("[data-role='papers']") || bar.closest("[data-role='papers']")) bar.append(steps);
+    },
+    say(what) {
+      said.replaceChildren(what);
+      said.hidden = false;
+    },
     monitor(standing) {
       const first = standing?.warnings[0];
       monitor.className = first ? "due" : "";
       monitor.replaceChildren(...(first ? ["▲ ", word(`monitor.warn.${first}`)] : [word("monitor.open")]));
+      menu.warn(first !== undefined);
     },
     progress: (content) => progress.replaceChildren(...(content ? [content] : [])),
     user(user, hands) {
@@ -96,10 +130,11 @@ export function makeFrame(home: () => void): Frame {
       signedIn = user?.role === "reader";
       showSound(sound.audible());
       if (user === null) stale.hidden = true;
+      menu.of(user?.display || user?.name || "");
       account.replaceChildren(
         ...(user
           ? [
-              ...(user.role === "reader" ? [plain(() => hands?.go("/monitor"), monitor)] : []),
+              ...(user.role === "reader" ? [plain(() => hands?.go("/monitor"), monitor), windowsButton(() => hands?.windows())] : []),
               h("button", { class: "plain", type: "button", "data-role": "account", onclick: () => hands?.go("/account") }, user.display || user.name),
               plain(() => hands?.away(), word("lock.now")),
               plain(() => hands?.signOut(), word("auth.out")),
@@ -108,6 +143,14 @@ export function makeFrame(home: () => void): Frame {
       );
     },
   };
+}
+
+/** 第2画面, or in that window: 「この画面に置く」. */
+function windowsButton(action: () => void): HTMLElement {
+  const button = plain(action, word(isSecond() ? "screens.here" : "screens.open"));
+  button.classList.add(isSecond() ? "put-here" : "second-window");
+  button.dataset["role"] = "windows-of-reader";
+  return button;
 }
 
 /** In a tab of its own, so that no case is lost by looking up what the banner means. */
@@ -156,12 +199,22 @@ export function patientLine(row: Row): Node[] {
     word(sexWord(patient.sex)),
     h("span", {}, dashed(patient.birth_date)),
   ];
-  if (age !== null) parts.push(word("age.years", { n: age }));
+  if (age !== null) parts.push(h("span", { class: "age" }, word("age.years", { n: age })));
   parts.push(h("span", { class: "pid", "data-role": "patient-id" }, `ID ${patient.id ?? ""}@${issuer}`));
-  parts.push(...mismatch(patient));
   if (patient.guessed) parts.push(h("span", { class: "chip", title: say("id.guess") }, word("mark.guess")));
   if (row.test) parts.push(h("span", { class: "chip test" }, word("mark.test")));
   return parts;
+}
+
+/** Of what cannot wait: whom to call, and when it came. */
+function calls(row: Row): Node[] {
+  if (row.priority !== "urgent" && !row.intraoperative) return [];
+  const phone = row.request?.["phone"];
+  const came = row.arrived_at ? localTime(row.arrived_at).replace(/:\d\d$/, "") : "";
+  return [
+    ...(typeof phone === "string" && phone ? [h("span", { class: "phone", "data-role": "phone" }, `☎ ${phone}`)] : []),
+    ...(came ? [h("span", { class: "came" }, word("came.at", { t: came }))] : []),
+  ];
 }
 
 /** Modality, what and when, as one text. */
@@ -188,8 +241,4 @@ export function arrival(row: Pick<Row, "arrived" | "expected" | "kind">): HTMLEl
     h("span", { class: "track", "aria-hidden": "true" }, fill),
     h("span", { class: "figures" }, figures),
   );
-}
-
-export function setTitle(urgent: number): void {
-  put(document.head.querySelector("title") ?? document.body, urgent ? `(${urgent}) ${say("prio.urgent")} – todoke` : "todoke");
 }

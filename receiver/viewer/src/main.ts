@@ -2,7 +2,9 @@
 
 import * as account from "./account";
 import * as api from "./api";
+import { forget as callNoMore, watchCalls } from "./calling";
 import { leave } from "./context";
+import { turnPage } from "./dialog";
 import { h } from "./dom";
 import * as events from "./events";
 import { makeFrame } from "./frame";
@@ -16,12 +18,15 @@ import { cameBack, showSignIn } from "./pages/sign_in";
 import { showStudy } from "./pages/study";
 import { showWorkList } from "./pages/work_list";
 import { idleAfter, tellOthers, watchPresence } from "./presence";
-import { watchListening } from "./listening";
+import { leaves, watchListening } from "./listening";
+import { watchDim } from "./dim";
+import { forget as nothingSeen } from "./radiology/seen";
 import * as unsent from "./radiology/unsent";
+import { follow, isSecond, openSecond, putHere, tellSecond } from "./screens";
 import { expose } from "./hook";
 import type { Session, User } from "./types";
 import { onOtherPatient } from "./window_group";
-import { inLanguage, word } from "./words";
+import { inLanguage, word, type Word } from "./words";
 
 type Close = () => void;
 
@@ -30,6 +35,7 @@ const frame = makeFrame(() => go("/"));
 document.body.replaceChildren(frame.root);
 expose();
 
+const STUDY = /^\/study\/([0-9A-Za-z]+)$/;
 let user: User | null = null;
 /** A sign-in that was begun before this page was loaded anew. */
 let begun: account.Step | null = null;
@@ -40,6 +46,7 @@ let close: Close = () => undefined;
 /** Take the picture and the name off the screen, together and before anything else. */
 function blank(): void {
   leave();
+  turnPage();
   frame.stage.replaceChildren();
   frame.who(null);
   frame.progress(null);
@@ -68,19 +75,39 @@ function show(): void {
 
 /** Whoever is no reader has pages without patients alone; the receiver holds it so as well. */
 function pageOf(user: User): Close {
+  const key = STUDY.exec(location.pathname)?.[1];
+  if (user.role === "reader") tellSecond(key ? location.pathname : null); // both have blanked; now both change
   if (location.pathname === "/account") return showAccount(frame);
   if (user.role === "administrator") return showPeople(frame, user.name);
   if (user.role === "auditor") return showAudit(frame);
   if (location.pathname === MONITOR) return showMonitor(frame);
-  const key = /^\/study\/([0-9A-Za-z]+)$/.exec(location.pathname)?.[1];
-  return key ? showStudy(frame, key, user, go) : showWorkList(frame, go);
+  if (key) return showStudy(frame, key, user, go);
+  return isSecond() ? waitForFirst() : showWorkList(frame, go);
+}
+
+/** The window for images alone has no list: it shows what the first window opens. */
+function waitForFirst(): Close {
+  frame.stage.replaceChildren(h("p", { class: "notice", role: "status", "data-role": "second" }, word("screens.waiting")));
+  return () => undefined;
+}
+
+/** Open the window for images alone, or in it: remember where it stands. */
+async function placeWindows(): Promise<void> {
+  const said = (what: Word): void => frame.say(word(what));
+  if (isSecond()) {
+    putHere();
+    return said("screens.kept");
+  }
+  if (!(await openSecond(STUDY.test(location.pathname) ? location.pathname : "/"))) said("screens.blocked");
 }
 
 function signedIn(who: User): void {
   user = who;
+  api.actAs(who.name);
+  tellOthers(`in ${who.name}`); // a browser has one session: pages of another reader end now
   unsent.signedIn(who.name);
   void api.session().then(settle, () => undefined);
-  frame.user(user, { signOut: () => void signOut(), away: () => void hide(true), go });
+  frame.user(user, { signOut: () => void signOut(), away: () => void hide(true), go, windows: () => void placeWindows() });
   if (user.role === "reader") {
     events.start();
     // a screen that is due or was changed is said beside the reader's name
@@ -97,6 +124,7 @@ async function hide(tell: boolean): Promise<void> {
   coverPage(user, ways, back, out);
   if (!tell) return;
   tellOthers("locked");
+  if (user.role === "reader") await leaves();
   await account.lock().catch(() => undefined); // the receiver locks by itself when nobody asks
 }
 
@@ -115,6 +143,7 @@ async function signOut(): Promise<void> {
   blank(); // the study hands over what it has not sent
   if (!(await unsent.mayLose())) return show();
   tellOthers("out");
+  if (user?.role === "reader") await leaves();
   forget(true);
   unsent.forget();
   try {
@@ -131,12 +160,15 @@ function forget(leaving = false): void {
   if (user === null) return;
   user = null;
   events.stop();
+  callNoMore();
+  nothingSeen();
   frame.user(null);
   if (leaving) {
     blank();
     // nothing to type into: the page is loaded anew in a moment, and what is typed would be lost
     frame.stage.replaceChildren(h("p", { class: "said", role: "status" }, word("auth.leaving")));
   } else show();
+  api.actAs(null); // what the study handed over goes as its reader's all the same
   uncover();
 }
 
@@ -158,7 +190,26 @@ watchPresence({
     if (isLocked()) reveal();
   },
   ended: () => forget(),
+  signedIn: (name) => {
+    if (user !== null && user.name !== name) forget();
+  },
 });
+watchDim();
+follow((path) => {
+  if (user?.role === "reader" && path !== location.pathname) go(path);
+});
+// a stream that is refused for good: the session has ended, and no hand is here to notice
+events.onRefused(() => {
+  if (user === null || isLocked()) return;
+  api.session().then(
+    (known) => {
+      if (known === null || known.user.name !== user?.name) forget();
+      else if (known.stage === "locked") void hide(false);
+    },
+    () => undefined,
+  );
+});
+watchCalls(() => user?.role === "reader" && !isLocked());
 watchListening(() => user?.role === "reader" && !isLocked());
 window.addEventListener("popstate", show);
 // a page kept by the browser for its back button must not bring a patient back

@@ -1,8 +1,9 @@
 /** What readers do with a study, from the list and from the viewers alike. */
 
 import * as api from "./api";
-import { ask } from "./dialog";
+import { ask, onThisPage } from "./dialog";
 import { h } from "./dom";
+import { seen } from "./radiology/seen";
 import type { Row } from "./types";
 import { inLanguage, say, word, type Word } from "./words";
 
@@ -25,11 +26,12 @@ export function refusalOf(error: unknown): string {
 
 /** 引受け; where somebody else reads it, ask for the reason of taking over. */
 export async function claim(row: Row): Promise<void> {
+  const still = onThisPage();
   try {
     await api.act(row.key, "claim");
   } catch (error) {
     if (!(error instanceof api.Refused) || error.number !== "E-4510") throw error;
-    takeOver(row, refusalOf(error));
+    if (still()) takeOver(row, refusalOf(error));
   }
 }
 
@@ -61,7 +63,9 @@ function takeOver(row: Row, said: string): void {
 
 /** 完了: always asked, and of an incomplete or grown study with what is amiss (VIEWING 9.9). */
 export async function finish(row: Row, then: () => void = () => undefined): Promise<void> {
+  const still = onThisPage();
   const asks = await api.asks(row.key);
+  if (!still()) return; // no question about a study that is not on the screen
   const wrong = h("p", { class: "said", role: "alert" });
   const to = h("input", { id: "told-to", maxlength: 200, autocomplete: "off" });
   const at = h("input", { id: "told-at", type: "time" });
@@ -71,6 +75,8 @@ export async function finish(row: Row, then: () => void = () => undefined): Prom
     if (!asks.call) return undefined;
     if (nobody.checked) return false;
     const day = new Date();
+    // a time that has not come yet was yesterday's: told at 23:58, done at 00:03
+    if (at.value > new Date(day.getTime() + 60_000).toTimeString().slice(0, 5) && day.getHours() < 12) day.setDate(day.getDate() - 1);
     const date = `${day.getFullYear()}-${String(day.getMonth() + 1).padStart(2, "0")}-${String(day.getDate()).padStart(2, "0")}`;
     return { to: to.value, at: `${date}T${at.value}` };
   };
@@ -108,6 +114,7 @@ export async function finish(row: Row, then: () => void = () => undefined): Prom
     "done.title",
     h("p", { class: "of", lang: "ja" }, name),
     h("p", {}, word("done.counts", { a: asks.arrived, e: asks.expected ?? "?" })),
+    ...(row.kind === "slide" ? [] : [h("p", { "data-role": "seen" }, word("done.seen", { n: seen(row.key) }))]),
     h("ul", { class: "causes" }, ...causes),
     h(
       "form",
@@ -121,7 +128,9 @@ export async function finish(row: Row, then: () => void = () => undefined): Prom
 
 /** 照会, 過去画像の依頼, 再走査依頼: words to the requesting side, and what was said so far. */
 export async function query(row: Row, kind = "query"): Promise<void> {
+  const still = onThisPage();
   const history = await api.history(row.key);
+  if (!still()) return;
   const kinds = ["query", "prior", ...(row.kind === "slide" ? ["rescan"] : []), ...(history.advice ? ["advice"] : [])];
   const chosen = h("select", { id: "query-kind", "aria-label": say("step.kind") }, ...kinds.map((one) => h("option", { value: one }, word(`query.kind.${one}` as Word))));
   chosen.value = kind;

@@ -81,7 +81,7 @@ def test_all_forms_are_shown_and_what_the_request_said_otherwise(page: Page, ask
     for words in whole:
         expect(line).to_contain_text(words)
         expect(page.locator("[data-role='who']")).to_contain_text(words)
-    said = line.get_by_role("alert")
+    said = page.locator(".bars").get_by_role("alert").filter(has_text="⚠")
     for words in ("氏名 (依頼 髙橋 花江)", "生年月日 (依頼 1958-03-08)", "性別 (依頼 M)", "電話"):
         expect(said).to_contain_text(words)
     page.get_by_role("button", name="en", exact=True).click()

@@ -6,7 +6,7 @@ import type { Frame } from "../frame";
 import { draw, STEPS, type Step } from "../patterns";
 import { refusalOf } from "../reading";
 import type { MonitorStanding } from "../types";
-import { word, type Word } from "../words";
+import { say, word, type Word } from "../words";
 
 export const MONITOR = "/monitor";
 const SERIAL = "todoke-monitor"; // of the workstation, nothing of a person
@@ -104,6 +104,7 @@ class MonitorPage {
     this.canvas.height = Math.round(height * ratio);
     this.canvas.style.width = `${width}px`;
     this.canvas.style.height = `${height}px`;
+    this.canvas.setAttribute("aria-label", say(`monitor.step.${step}`));
     draw(this.canvas, step);
   }
 

@@ -36,15 +36,33 @@ export function showPathology(frame: Frame, context: ReadingContext, user: User)
   return new PathologyView(frame, context, user);
 }
 
+/** 肉眼: the gross photographs of the case beside its slides, the first of them as a thumbnail. */
+function grossItem(study: Study, count: number, choose: () => void): HTMLElement {
+  const first = study.series
+    .flatMap((series) => series.instances.map((instance) => ({ series, instance })))
+    .find(({ instance }) => HERE.has(instance.state));
+  const address = first && `${study.dicomweb}/studies/${study.study_uid}/series/${first.series.series_uid}/instances/${first.instance.sop_uid}/thumbnail`;
+  return h(
+    "button",
+    { type: "button", class: "thumb", "data-role": "gross", onclick: choose },
+    address ? h("img", { class: "label-picture", alt: "", loading: "lazy", src: address }) : h("span", { class: "label-picture hatched" }),
+    h("span", { class: "thumb-title" }, word("case.gross", { n: count })),
+  );
+}
+
 class PathologyView implements View {
   private view: View | null = null;
   private which: Which | null = null;
   private soon = 0;
+  /** Photographs are known, and all of them are here. */
+  private whole = false;
   /** Ends the comparison of labels with the request, of a case during an operation. */
   private labels: (() => void) | null = null;
   private readonly inner = h("div", { class: "case-view" });
   private readonly others = h("div");
   private readonly choice = h("nav", { class: "case-choice", role: "group", hidden: true });
+  /** The photographs, as the tray of the slides offers them. */
+  private readonly gross = h("div", { class: "gross" });
   private readonly ends: (() => void)[];
 
   constructor(
@@ -70,7 +88,7 @@ class PathologyView implements View {
 
   /** Photographs may come after the slide has been opened. */
   private hint(key: string): void {
-    if ((key !== "" && key !== this.context.key) || this.soon !== 0 || !this.choice.hidden) return;
+    if ((key !== "" && key !== this.context.key) || this.soon !== 0 || this.whole) return;
     this.soon = window.setTimeout(() => {
       this.soon = 0;
       void persist(this.context, async () => {
@@ -83,8 +101,11 @@ class PathologyView implements View {
   }
 
   private offer(study: Study): void {
-    const count = photographsOf(study).series.flatMap((series) => series.instances).length;
+    const photographs = photographsOf(study);
+    const count = photographs.series.flatMap((series) => series.instances).length;
     this.choice.hidden = count === 0;
+    this.whole = count > 0 && photographs.arrived >= count;
+    this.gross.replaceChildren(...(count === 0 ? [] : [grossItem(photographs, count, () => this.show("photographs"))]));
     this.others.replaceChildren(...[othersNote(study)].filter((note) => note !== null));
     const button = (which: Which, label: Node): HTMLElement =>
       h("button", { type: "button", "data-which": which, onclick: () => this.show(which) }, label);
@@ -116,7 +137,7 @@ class PathologyView implements View {
     const frame: Frame = { ...this.frame, stage: this.inner };
     if (which === "slides") {
       const { showSlides } = await within(context, import("../slide/view"));
-      if (this.which === which && !this.view) this.view = showSlides(frame, context);
+      if (this.which === which && !this.view) this.view = showSlides(frame, context, this.gross);
       if (context.study.intraoperative && !this.labels) {
         const { watchLabels } = await within(context, import("../slide/label_check"));
         this.labels ??= watchLabels(context, this.inner);

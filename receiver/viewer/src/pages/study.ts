@@ -14,6 +14,7 @@ import { h, writing } from "../dom";
 import { forward } from "../forward";
 import type { Frame } from "../frame";
 import { publish } from "../hook";
+import { asksForKeys, keysHere } from "../keys";
 import { StudySteps } from "../study_steps";
 import { isLocked } from "../lock";
 import { PapersTab } from "../papers/tab";
@@ -41,9 +42,12 @@ export function showStudy(
   const waiting = h("p", { class: "notice", role: "status" }, word("study.load"));
   const pressed = (event: KeyboardEvent): void => {
     if (writing(event) || !event.shiftKey || event.ctrlKey || event.altKey || event.metaKey) return;
-    if (event.code !== "KeyF" || shown === null || isLocked() || document.querySelector("dialog[open]")) return;
+    if (shown === null || isLocked() || document.querySelector("dialog[open]")) return;
+    const help = asksForKeys(event);
+    if (event.code !== "KeyF" && !help) return;
     event.preventDefault();
-    void forward(shown);
+    if (help) keysHere();
+    else void forward(shown);
   };
   document.addEventListener("keydown", pressed);
   const slow = window.setTimeout(() => frame.stage.replaceChildren(waiting), 300);

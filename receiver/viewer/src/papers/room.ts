@@ -18,7 +18,7 @@ import { TextPane } from "./text";
 
 const HERE = new Set(["stored", "verified"]);
 /** Keys with Shift that the study has on every page: they go on to it. */
-const STUDYS = new Set(["KeyT", "KeyC", "KeyF", "Enter"]);
+const STUDYS = new Set(["KeyT", "KeyC", "KeyF", "KeyD", "Enter", "Slash"]);
 
 /** What the room is told and asked. */
 export interface Papers {
@@ -58,12 +58,16 @@ class PapersRoom implements Papers {
     const head = h("div", { class: "tools", role: "toolbar" }, this.back, h("h1", {}, word("paper.title")));
     this.element = h("section", { class: "papers", "data-role": "papers" }, head, this.entries, this.body);
     frame.stage.append(this.element);
+    const steps = document.querySelector<HTMLElement>(".steps-of");
+    const bar = steps?.parentElement;
+    frame.adopt(head);
     this.below(true);
     const pressed = (event: KeyboardEvent): void => this.key(event);
     window.addEventListener("keydown", pressed, true);
     this.ends = [
       () => window.removeEventListener("keydown", pressed, true),
       () => this.below(false),
+      () => void (steps && bar?.isConnected && bar.append(steps)), // back to where the study has them
       onLanguage(() => this.draw()),
     ];
     void this.refresh();

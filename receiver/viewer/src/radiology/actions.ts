@@ -2,6 +2,7 @@
 
 import { say } from "../words";
 import { askNumber } from "./ask_number";
+import { touch } from "./breast";
 import type { Actions, Hand } from "./input";
 import type { Pane } from "./pane";
 import { dragged, preset } from "./presets";
@@ -65,7 +66,9 @@ function onPicture(view: RadiologyView): Partial<Actions> {
     },
     oneToOne: () => pane().stack?.oneToOne(),
     cancel: () => {
-      if (!pane().layer?.cancel()) pane().stack?.fit();
+      if (pane().layer?.cancel()) return;
+      pane().stack?.fit();
+      touch(view.panes, pane(), true);
     },
     invert: () => pane().stack?.invert(),
     rotate: () => pane().stack?.rotate(),
@@ -83,6 +86,7 @@ function onPicture(view: RadiologyView): Partial<Actions> {
       if (!drawn || pane().of !== view.main) return; // key images are of the study that is read
       view.kept.toggleKey(drawn.slot.sop, drawn.slot.frame);
       view.redraw();
+      pane().overlay?.chip(say(view.isKey(drawn.slot) ? "key.on.sent" : "key.off.sent"));
     },
     goTo: () => {
       const { stack } = pane();

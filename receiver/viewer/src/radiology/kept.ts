@@ -22,6 +22,13 @@ export interface KeptMarks {
   readonly layout: string | null;
 }
 
+interface Told extends Omit<KeptMarks, "layout"> {
+  readonly key: string;
+}
+
+/** Windows of one browser are one reader's: what one keeps the others know, or they would undo it. */
+const windows = new BroadcastChannel("todoke-marks");
+
 export class Kept {
   /** Shown while what was marked is not at the receiver. */
   readonly bar = h("div", { class: "bar unsaved", role: "status", hidden: true }, "▲ ", word("marks.unsaved"));
@@ -35,6 +42,13 @@ export class Kept {
   private over = false;
   /** What is on its way to the receiver. */
   private flight: Promise<unknown> = Promise.resolve();
+  /** What another window kept before this one's own answer came. */
+  private before: Told | null = null;
+  private readonly told = ({ data }: MessageEvent<Told>): void => {
+    if (data.key !== this.context.key || !isCurrent(this.context)) return;
+    if (!this.loaded) this.before = data;
+    else this.adopt(data);
+  };
   private readonly hidden = (): void => {
     if (this.loaded && this.waiting && !this.sending) void api.keepMarks(this.context.key, this.now()).catch(() => undefined);
   };
@@ -44,6 +58,13 @@ export class Kept {
     private readonly restored: () => void,
   ) {
     window.addEventListener("pagehide", this.hidden); // a window that is closed has no second chance
+    windows.addEventListener("message", this.told);
+  }
+
+  private adopt({ marks, keys }: Told): void {
+    this.marks = marks;
+    this.keys = keys;
+    this.restored();
   }
 
   get saved(): boolean {
@@ -72,7 +93,8 @@ export class Kept {
       this.keys = [...kept.keys, ...this.keys];
       this.layout ??= isLayout(kept.layout) ? kept.layout : null;
       this.loaded = true;
-      this.restored();
+      if (this.before) this.adopt(this.before);
+      else this.restored();
     });
     if (this.waiting && !this.over) this.changed();
   }
@@ -80,6 +102,7 @@ export class Kept {
   close(): void {
     window.clearTimeout(this.soon);
     window.removeEventListener("pagehide", this.hidden);
+    windows.removeEventListener("message", this.told);
     this.over = true;
     unsent.says(this, false);
     // what is not known to have come is sent on after the study has left the screen
@@ -118,6 +141,7 @@ export class Kept {
 
   private changed(): void {
     this.waiting = true;
+    windows.postMessage({ key: this.context.key, marks: this.marks, keys: this.keys } satisfies Told);
     if (this.soon === 0) this.soon = window.setTimeout(() => void this.send(), PAUSE_MS);
   }
 

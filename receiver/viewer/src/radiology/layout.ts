@@ -18,15 +18,24 @@ export interface Hung {
   readonly place: number | null;
 }
 
-/** What the screen begins with: radiographs beside each other, stacks alone. */
-export function firstLayout(series: readonly Series[], slots: readonly (readonly Slot[])[]): Layout {
+/** What the screen begins with: radiographs beside each other, stacks alone; upright one, or R beside L. */
+export function firstLayout(
+  series: readonly Series[],
+  slots: readonly (readonly Slot[])[],
+  upright = false,
+): Layout {
   const pictures = series
     .map((one, i) => (SINGLE.has(one.modality ?? "") ? (slots[i]?.length ?? 0) : 0))
     .reduce((sum, count) => sum + count, 0);
   const only = series.every((one) => SINGLE.has(one.modality ?? ""));
   if (!only || pictures < 2) return "1x1";
+  if (upright) return areBreasts(series) ? "1x2" : "1x1";
   return pictures >= 4 && series.some((one) => one.modality === "MG") ? "2x2" : "1x2";
 }
+
+/** Nothing but radiographs of the breast. */
+export const areBreasts = (series: readonly Series[]): boolean =>
+  series.length > 0 && series.every((one) => one.modality === "MG");
 
 /** Which series is opened first: the first that is no scout, else the first with an image. */
 export function firstSeries(slots: readonly (readonly Slot[])[]): number {

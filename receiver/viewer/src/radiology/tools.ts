@@ -42,6 +42,13 @@ export class ToolBar {
   private readonly switches = new Map<Switch, HTMLButtonElement>();
   private print = "";
   private readonly presets = h("div", { class: "presets", role: "group" });
+  private readonly windows = h("button", {
+    type: "button",
+    class: "windows",
+    "data-role": "windows",
+    "aria-expanded": "false",
+    onclick: () => this.unfold(this.windows.getAttribute("aria-expanded") !== "true"),
+  });
 
   constructor(home: () => void, private readonly actions: Actions) {
     const button = (name: Word, action: () => void): HTMLButtonElement =>
@@ -76,8 +83,17 @@ export class ToolBar {
       ...this.layouts.values(),
       ...this.switches.values(),
       gap(),
-      this.presets,
+      h("div", { class: "windows-of" }, this.windows, this.presets),
     );
+    this.element.addEventListener("focusout", ({ relatedTarget }) => {
+      if (!(relatedTarget instanceof Node && this.windows.parentElement?.contains(relatedTarget))) this.unfold(false);
+    });
+  }
+
+  /** The windows, where the screen has no room to show them all the time. */
+  private unfold(open: boolean): void {
+    this.windows.setAttribute("aria-expanded", String(open));
+    this.presets.classList.toggle("open", open);
   }
 
   draw(state: BarState): void {
@@ -88,7 +104,9 @@ export class ToolBar {
     for (const [name, button] of this.buttons) press(button, name === state.tool);
     for (const [layout, button] of this.layouts) press(button, layout === state.layout);
     for (const [name, button] of this.switches) press(button, state[name]);
+    this.switches.get("key")?.setAttribute("title", say("tool.key.title"));
     const ct = state.modality === "CT";
+    this.windows.replaceChildren(word("tool.windows"), " ", h("span", { class: "now" }, word(state.window ?? "win.original")), " ▾");
     if (state.modality === "PT") return this.uptakes(state);
     this.presets.replaceChildren(
       this.preset(state, 0, "win.original", true),
@@ -114,7 +132,10 @@ export class ToolBar {
         "aria-pressed": String(state.window === name),
         "data-preset": digit,
         title: usable || state.modality === "PT" ? null : say("tool.ct"),
-        onclick: () => this.actions.preset(digit),
+        onclick: () => {
+          this.unfold(false);
+          this.actions.preset(digit);
+        },
       },
       h("kbd", {}, digit),
       word(name),

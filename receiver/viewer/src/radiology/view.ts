@@ -8,16 +8,19 @@ import { arrival, studyLine, type Frame } from "../frame";
 import { publishView, type Shown } from "../hook";
 import { isLocked, onLock } from "../lock";
 import type { View } from "../pages/study";
+import { isSecond } from "../screens";
 import { persist, tellOpened } from "../trouble";
 import type { Row, Study, User } from "../types";
 import { onLanguage, word } from "../words";
 import { makeActions, makeHand } from "./actions";
 import { Arriving } from "./arriving";
+import { saw } from "./seen";
 import { Cine } from "./cine";
 import { engine, forgetDecoded, held, withoutGpu } from "./engine";
 import { cut } from "./geometry";
 import { bindHand, bindKeys, type Tool } from "./input";
-import { firstLayout, firstSeries, hang, PANES, type Layout } from "./layout";
+import { breastsOf, touch } from "./breast";
+import { areBreasts, firstLayout, firstSeries, hang, PANES, type Hung, type Layout } from "./layout";
 import { Link } from "./link";
 import { Kept } from "./kept";
 import { Pane, type PaneHost } from "./pane";
@@ -94,6 +97,8 @@ export class RadiologyView implements View, PaneHost {
         this.kept.bar,
       ),
     );
+    frame.adopt(this.tools.element);
+    this.strip.element.hidden = isSecond(); // images alone; B shows it
     const sized = new ResizeObserver(() => void engine().then((renderer) => renderer.resize()));
     sized.observe(this.area);
     const ticking = window.setInterval(() => this.arriving.draw(), 5000);
@@ -164,7 +169,10 @@ export class RadiologyView implements View, PaneHost {
     if (first < 0) return this.active.clear(othersNote(this.main.study) ?? word("study.none"));
     this.begun = true;
     this.active.area.focus({ preventScroll: true });
-    this.hang(this.kept.layout ?? firstLayout(series, slots), first);
+    const upright = matchMedia("(orientation: portrait)").matches;
+    this.arrange(this.kept.layout ?? firstLayout(series, slots, upright));
+    if (areBreasts(series)) void this.hangBreasts();
+    else this.hang(hang(this.panes.length, series, slots, first));
   }
 
   // --- panes ------------------------------------------------------------------------------
@@ -190,6 +198,7 @@ export class RadiologyView implements View, PaneHost {
     this.endVolume();
     this.layout = layout;
     this.area.dataset["layout"] = layout;
+    this.area.classList.toggle("breasts", layout !== "1x1" && areBreasts(this.main.series));
     while (this.panes.length > PANES[layout]) {
       const last = this.panes.filter((pane) => pane !== this.active).at(-1);
       if (last) this.drop(last);
@@ -202,6 +211,8 @@ export class RadiologyView implements View, PaneHost {
     if (!this.begun) return;
     this.arrange(layout);
     const { series, slots } = this.main;
+    this.kept.setLayout(layout);
+    if (areBreasts(series) && layout !== "1x1") return void this.hangBreasts();
     const shown = this.panes.filter((pane) => pane.of === this.main).map((pane) => pane.series);
     const first = shown[0] ?? firstSeries(slots);
     const next = hang(PANES[layout] * 2, series, slots, first).filter(
@@ -211,14 +222,17 @@ export class RadiologyView implements View, PaneHost {
       const hung = next.shift();
       if (hung) pane.show({ of: this.main, series: hung.series, ...placed(hung.place) });
     }
-    this.kept.setLayout(layout);
     this.redraw();
   }
 
-  private hang(layout: Layout, first: number): void {
-    this.arrange(layout);
-    const { series, slots } = this.main;
-    const hung = hang(this.panes.length, series, slots, first);
+  /** R beside L: which is which stands in the data sets, so these come first. */
+  private async hangBreasts(): Promise<void> {
+    const { layout } = this;
+    const hung = await breastsOf(this.main);
+    if (layout === this.layout) this.hang(hung);
+  }
+
+  private hang(hung: readonly Hung[]): void {
     this.panes.forEach((pane, i) => {
       const one = hung[i];
       if (one) pane.show({ of: this.main, series: one.series, ...placed(one.place) });
@@ -260,6 +274,9 @@ export class RadiologyView implements View, PaneHost {
       this.drawBar();
     }
     this.drawLines();
+    touch(this.panes, pane);
+    const shown = pane.stack?.drawn();
+    if (shown && pane.of) saw(pane.of.context.key, shown.slot, pane.slots());
     if (this.reported) return;
     this.reported = true;
     tellOpened(this.context);

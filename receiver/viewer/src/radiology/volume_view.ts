@@ -102,7 +102,7 @@ export class VolumeView {
 
   private refuse(): void {
     if (this.over) return;
-    const away = h("button", { type: "button", onclick: () => this.end() }, word("back"));
+    const away = h("button", { type: "button", onclick: () => this.end() }, word("mpr.close"));
     this.element.replaceChildren(h("p", { class: "notice", role: "alert" }, word("mpr.cannot")), away);
   }
 
@@ -119,7 +119,7 @@ export class VolumeView {
       this.slab = Number(choose.value);
       this.draw();
     });
-    const away = h("button", { type: "button", onclick: () => this.end() }, word("back"));
+    const away = h("button", { type: "button", onclick: () => this.end() }, word("mpr.close"));
     return h("div", { class: "volume-bar" }, word("mpr.name"), " ", word("mpr.slab"), choose, away);
   }
 

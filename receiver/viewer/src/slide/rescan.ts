@@ -12,7 +12,7 @@ const REASONS = [
 ] as const;
 
 export function askRescan(context: ReadingContext, series: string, over: HTMLElement, tell: (text: string) => void): void {
-  const panel = h("div", { class: "ask-panel", role: "dialog", "data-role": "rescan-panel" });
+  const panel = h("div", { class: "ask-panel", role: "dialog", "aria-label": say("rescan.ask"), "data-role": "rescan-panel" });
   const end = (): void => {
     document.removeEventListener("keydown", key, true);
     context.signal.removeEventListener("abort", end);

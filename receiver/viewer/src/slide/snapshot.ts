@@ -1,5 +1,11 @@
 /** A picture of what is in view: its tiles, its hatch, whose it is, and a scale. */
 
+import { studyLine } from "../frame";
+import type { Study } from "../types";
+import { say } from "../words";
+import { GROUND } from "./hatch";
+import type { Pane } from "./pane";
+
 export interface Shot {
   /** Painted one over the other, all of one size: the tiles first, then the hatch. */
   readonly layers: readonly HTMLCanvasElement[];
@@ -50,4 +56,20 @@ export async function save(picture: HTMLCanvasElement): Promise<void> {
   link.download = `slide-${new Date().toISOString().replace(/[-:]|\..*/g, "")}.png`;
   link.click();
   window.setTimeout(() => URL.revokeObjectURL(link.href), 0);
+}
+
+/** The field of a pane, with what is said of it, given to the reader. */
+export function snapshotOf({ canvas, facts, bar, chips, layer }: Pane, study: Study): Promise<void> {
+  if (!canvas?.ready) return Promise.resolve();
+  const said = [...facts.children].map((part) => part.textContent).join("　");
+  const [line, text] = bar.children as unknown as [HTMLElement, HTMLElement];
+  const length = Number.parseFloat(line.style.width) * devicePixelRatio;
+  const whose = [study.test ? say("mark.test") : "", study.patient.id, studyLine(study)].filter(Boolean).join("　");
+  const picture = draw({
+    layers: [...canvas.layers(), ...(layer ? [layer.canvas] : [])],
+    ground: GROUND,
+    lines: [whose, [said, chips.textContent].filter(Boolean).join("　")],
+    scale: bar.hidden ? null : { length, words: text.textContent },
+  });
+  return save(picture);
 }

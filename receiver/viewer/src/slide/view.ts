@@ -13,12 +13,11 @@ import type { Series, Study } from "../types";
 import { onLanguage, say, word } from "../words";
 import { Coverage } from "./coverage";
 import { watchGamepad } from "./gamepad";
-import { GROUND } from "./hatch";
 import { Marks } from "./marking";
 import { Pane, type Around, type SlideSeries } from "./pane";
 import { magnification, STEPS, type Pyramid } from "./pyramid";
 import { askRescan } from "./rescan";
-import { draw, save } from "./snapshot";
+import { snapshotOf } from "./snapshot";
 import { InStep, posesOf } from "./in_step";
 import { trayItem } from "./tray";
 import { Viewed } from "./viewed";
@@ -28,8 +27,9 @@ const COVERAGE_MS = 500;
 const WAITED_MS = 120;
 const LAYOUTS = [1, 2, 4] as const;
 
-export function showSlides(frame: Frame, context: ReadingContext): View {
-  return new SlideView(frame, context);
+/** `gross` is what else the tray of the case offers: its photographs. */
+export function showSlides(frame: Frame, context: ReadingContext, gross: HTMLElement): View {
+  return new SlideView(frame, context, gross);
 }
 
 class SlideView implements View {
@@ -57,6 +57,7 @@ class SlideView implements View {
   constructor(
     private readonly frame: Frame,
     private readonly context: ReadingContext,
+    private readonly gross: HTMLElement,
   ) {
     this.study = context.study;
     this.marks = new Marks(context, () => this.sayAll(), () => this.tell(say("slide.unsaved")));
@@ -76,6 +77,7 @@ class SlideView implements View {
     frame.stage.replaceChildren(
       h("section", { class: "pathology" }, this.tray, h("div", { class: "slide-column" }, h("div", { class: "panes-field" }, this.grid, this.notice, mark), this.foot)),
     );
+    frame.adopt(this.foot);
     const keys = (event: KeyboardEvent): void => this.key(event);
     document.addEventListener("keydown", keys);
     this.grid.addEventListener("pointermove", (event) => this.point(event));
@@ -250,6 +252,7 @@ class SlideView implements View {
           choose: () => this.choose(index),
         }),
       ),
+      this.gross,
     );
   }
 
@@ -277,22 +280,7 @@ class SlideView implements View {
     this.notice.hidden = text === "";
   }
 
-  private snapshot(): Promise<void> {
-    const { canvas, facts, bar, chips, layer } = this.pane;
-    if (!canvas?.ready) return Promise.resolve();
-    const said = [...facts.children].map((part) => part.textContent).join("　");
-    const [line, text] = bar.children as unknown as [HTMLElement, HTMLElement];
-    const length = Number.parseFloat(line.style.width) * devicePixelRatio;
-    const { study } = this;
-    const whose = [study.test ? say("mark.test") : "", study.patient.id, studyLine(study)].filter(Boolean).join("　");
-    const picture = draw({
-      layers: [...canvas.layers(), ...(layer ? [layer.canvas] : [])],
-      ground: GROUND,
-      lines: [whose, [said, chips.textContent].filter(Boolean).join("　")],
-      scale: bar.hidden ? null : { length, words: text.textContent },
-    });
-    return save(picture);
-  }
+  private readonly snapshot = (): Promise<void> => snapshotOf(this.pane, this.study);
 
   // --- hands ------------------------------------------------------------------------------
 
@@ -370,8 +358,8 @@ class SlideView implements View {
   private key(event: KeyboardEvent): void {
     if (writing(event) || event.altKey || event.metaKey) return;
     const { canvas } = this.pane;
-    if (!canvas || document.querySelector(".ask-panel")) return;
     const shift = event.shiftKey;
+    if (!canvas || document.querySelector(".ask-panel") || (shift && event.code === "KeyD")) return; // dims the page
     if (event.ctrlKey) {
       if (event.code !== "KeyZ") return;
       event.preventDefault();

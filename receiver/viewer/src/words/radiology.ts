@@ -21,7 +21,7 @@ export const RADIOLOGY_WORDS = {
   "prior.partly": ["{a}/{e}枚", "{a}/{e} images"],
   "link.on": ["同期 (位置)", "Linked by position"],
   "link.offset": ["同期 (位置差を保持)", "Linked, offset kept"],
-  "pane.empty": ["左の一覧から系列を選んでください", "Choose a series on the left"],
+  "pane.empty": ["系列一覧から選んでください", "Choose from the series strip"],
   "pane.name": ["画像 {n}", "Image {n}"],
   "mpr.name": ["MPR 再構成", "MPR, reformatted"],
   "mpr.axial": ["横断", "Axial"],
