@@ -168,14 +168,18 @@ def forms(request: Mapping[str, Any]) -> list[str]:
     return [str(form["uid"]) for form in request.get("forms", [])]
 
 
+#: Kanji of names that are written either way; for searching only, as on the pages.
+VARIANTS = str.maketrans("髙﨑𠮷濵濱邉邊齋齊廣德惠", "高崎吉浜浜辺辺斎斉広徳恵")
+
+
 def search_text(request: Mapping[str, Any]) -> str:
     """Return the text under which a request is found, folded by :func:`fold`."""
     return fold("\n".join(str(request[item.key]) for item in ITEMS if item.key in request))
 
 
 def fold(text: str) -> str:
-    """Return a text without differences of case, of width and of hiragana and katakana."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
+    """Return a text without differences of case, width, kana and common variants of kanji."""
+    plain = unicodedata.normalize("NFKC", text.translate(VARIANTS)).casefold()
     return "".join(chr(ord(c) - 0x60) if "ァ" <= c <= "ヶ" else c for c in plain)
 
 

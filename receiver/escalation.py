@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, case, insert, select, update
 
 from common import request
 from common.reading_settings import ReadingRoom
@@ -23,6 +23,7 @@ from common.states import TransferState
 from receiver import index, requests, tidings
 from receiver.index import Index
 from receiver.rounds import Rounds
+from receiver.standings import UNOPENED
 from receiver.telling import Told
 
 log = logging.getLogger("todoke.escalation")
@@ -30,6 +31,7 @@ LOOK = 1.0  # seconds between two looks
 SECOND_READER, SENDER = 1, 2
 
 _studies, _transfers, _alarms = index.studies, index.transfers, index.alarms
+_standings = index.standings
 Clock = Callable[[], datetime]
 Ways = Mapping[str, Callable[[Told], None]]
 
@@ -99,8 +101,8 @@ class Escalation:
             return []
         # more images of a study never make its alarm slower than what was asked of it
         told = requests.of_studies(db, row.key).get((row.institution, row.study_uid), {})
-        minutes = int((moment - datetime.fromisoformat(row.opened_at)).total_seconds() // 60)
-        mine = (_alarms.c.study == row.key) & (_alarms.c.since == row.opened_at)
+        minutes = int((moment - datetime.fromisoformat(row.since)).total_seconds() // 60)
+        mine = (_alarms.c.study == row.key) & (_alarms.c.since == row.since)
         raised = set(db.execute(select(_alarms.c.step).where(mine)).scalars())
         return [
             (row, step, minutes)
@@ -123,7 +125,7 @@ class Escalation:
             if found is None or found.reading is not None:
                 return  # opened meanwhile
             at = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-            said = {"study": row.key, "step": step, "since": row.opened_at, "at": at}
+            said = {"study": row.key, "step": step, "since": row.since, "at": at}
             db.execute(insert(_alarms).values(**said, minutes=minutes, owed=json.dumps(owed)))
             index.announce(db, "study", row.key)
             if step == SENDER:
@@ -178,7 +180,8 @@ def raised(db: Connection) -> dict[str, dict[str, Any]]:
         select(_alarms.c.study, _alarms.c.step, _alarms.c.minutes, _alarms.c.at)
         .join(_studies, _studies.c.key == _alarms.c.study)
         .join(_transfers, same)
-        .where(_transfers.c.opened_at == _alarms.c.since)
+        .outerjoin(_standings, _standings.c.study == _studies.c.key)
+        .where(_since() == _alarms.c.since)
         .order_by(_alarms.c.step)
     )
     return {
@@ -187,12 +190,19 @@ def raised(db: Connection) -> dict[str, dict[str, Any]]:
     }
 
 
+def _since() -> Any:
+    """From when a study waits: as it was sent, or as images that came after 完了 returned it."""
+    returned = (_standings.c.state == UNOPENED) & (_standings.c.at > _transfers.c.opened_at)
+    return case((returned, _standings.c.at), else_=_transfers.c.opened_at)
+
+
 def _waiting() -> Any:
     """Ask for urgent studies with images, or on their way, that nobody has opened."""
-    columns = _transfers.c.opened_at, _transfers.c.request
+    columns = _since().label("since"), _transfers.c.request
     return (
         select(_studies.c.key, _studies.c.institution, _studies.c.study_uid, *columns)
         .join(_transfers, _transfers.c.id == _studies.c.transfer)
+        .outerjoin(_standings, _standings.c.study == _studies.c.key)
         .where(
             _studies.c.reading.is_(None),
             _transfers.c.priority == "urgent",

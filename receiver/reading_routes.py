@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from common.errors import CallNotSaid, SecondAnswer, UsageError
 from common.web import guard
-from receiver import index, sight
+from receiver import index, sight, urgent
 from receiver.attendance import Attendance
 from receiver.queries import Queries
 from receiver.replies import body_of, reply
@@ -43,6 +43,7 @@ def routes(services: ViewerServices) -> list[BaseRoute]:
         Route(one + "/asks", door.asks, methods=["GET"]),
         Route(one + "/history", door.history, methods=["GET"]),
         Route("/api/listening", door.listening, methods=["POST"]),
+        *urgent.routes(services),
     ]
 
 

@@ -4,10 +4,14 @@ A process beside the doors writes them, some seconds after the fact, so no arriv
 waits for them::
 
     records/small.json             partners, their addresses and certificates, who is revoked;
-                                   accounts, invitations, purges
+                                   accounts, invitations, purges, where studies may be
+                                   handed on, checks of monitors
     records/studies/KEY.json       a study's row
     records/transfers/ID.json      a transfer's row, and beside it what was signed:
     records/transfers/ID.opening, ID.closing, ID.receipt
+    records/readings/KEY.json      what readers did with a study, and what was said of it
+    records/news/CODE.json         what an institution may not have heard yet
+    records/recalls.json           what senders took back (:mod:`receiver.reading_records`)
 
 The institution of an image is in none: its folder is named by a digest of it and of
 the series (:mod:`receiver.store`).  Each file carries the SHA-256 of its own rows.
@@ -26,7 +30,7 @@ from sqlalchemy import Connection, LargeBinary, Table, insert, select
 
 from common import durable
 from common.web import account_tables
-from receiver import index, statements
+from receiver import index, reading_records, statements
 from receiver.index import Index
 
 VERSION = 1
@@ -42,6 +46,10 @@ SMALL: tuple[Table, ...] = (
     account_tables.factors,  # without them an account would ask for its password alone
     account_tables.recovery_codes,
     account_tables.old_passwords,
+    account_tables.vouchers,
+    index.forward_targets,  # the list that was agreed on (PRI-06)
+    index.forward_rules,
+    index.monitor_checks,
 )
 _transfers, _studies = index.transfers, index.studies
 
@@ -57,9 +65,10 @@ class Records:
     def __init__(self, database: Index, data: Path) -> None:
         self.index = database
         self.folder = folder(data)
-        for name in ("studies", "transfers"):
+        for name in ("studies", "transfers", reading_records.FOLDER, reading_records.NEWS):
             durable.make_folder(self.folder / name)
         self._kept: dict[Path, str] = {}  # SHA-256 of the rows in each file
+        self._prints: dict[str, str] = {}  # by study what its readers had done
 
     def keep(self) -> int:
         """Write what has changed since; return the number of files written or removed."""
@@ -73,6 +82,7 @@ class Records:
             for row in db.execute(select(_studies)).all():
                 keys.add(f"{row.key}.json")
                 changed += self._save(self.folder / "studies" / f"{row.key}.json", row._asdict())
+            changed += self._readings(db)
         for path in (self.folder / "studies").glob("*.json"):
             if path.name not in keys:  # purged
                 durable.remove(path)
@@ -80,20 +90,35 @@ class Records:
                 changed += 1
         return changed
 
+    def _readings(self, db: Connection) -> int:
+        """Write what readers did with each study of which anything has changed, and the news."""
+        reading = reading_records
+        changed = self._save(self.folder / reading.RECALLS, reading.recalls(db))
+        for name, prints, rows in (
+            (reading.FOLDER, reading.prints(db), reading.rows),
+            (reading.NEWS, reading.news_prints(db), reading.news),
+        ):
+            for key, found in prints.items():
+                known = reading.fingerprint(found)
+                if self._prints.get(key) != known:
+                    changed += self._save(self.folder / name / f"{key}.json", rows(db, key))
+                    self._prints[key] = known
+            for path in (self.folder / name).glob("*.json"):
+                if path.stem not in prints:
+                    durable.remove(path)
+                    self._kept.pop(path, None)
+                    self._prints.pop(path.stem, None)
+                    changed += 1
+        return changed
+
     def _transfer(self, db: Connection, row: dict[str, Any]) -> int:
         path = self.folder / "transfers" / f"{row['id']}.json"
         if not self._differs(path, row):
             return 0
-        before = read(path) or {}
-        for kind, when in (
-            ("opening", "id"),
-            ("closing", "closed_at"),
-            ("receipt", "receipted_at"),
-        ):
-            if before.get(when) != row[when]:
-                text = statements.read(db, row["id"], kind)
-                if text is not None:
-                    durable.save(path.with_suffix(f".{kind}"), text.encode("ascii"), private=True)
+        for kind in KINDS:  # an opening too is said anew: images follow an announcement
+            text = statements.read(db, row["id"], kind)
+            if text is not None and text != statement(self.folder, row["id"], kind):
+                durable.save(path.with_suffix(f".{kind}"), text.encode("ascii"), private=True)
         return self._save(path, row)
 
     def _differs(self, path: Path, rows: Any) -> bool:
@@ -147,6 +172,19 @@ def studies(path: Path) -> Iterator[dict[str, Any]]:
     for one in sorted((path / "studies").glob("*.json")):
         if row := read(one):
             yield row
+
+
+def readings(path: Path) -> Iterator[tuple[str, dict[str, list[dict[str, Any]]]]]:
+    """Yield the key of each study that readers had to do with, and what they did."""
+    for one in sorted((path / reading_records.FOLDER).glob("*.json")):
+        if said := read(one):
+            yield one.stem, said
+
+
+def news(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """Yield the newest news of each institution."""
+    for one in sorted((path / reading_records.NEWS).glob("*.json")):
+        yield read(one) or []
 
 
 def _sealed(path: Path) -> dict[str, Any] | None:

@@ -23,8 +23,17 @@ from common import durable, link
 from common.errors import TodokeError
 from common.link import Digest
 from common.proof import jws
-from common.states import InstanceState
-from receiver import evidence_files, index, records, repairs, statements, transfers
+from common.states import InstanceState, TransferState
+from receiver import (
+    evidence_files,
+    index,
+    reading_records,
+    records,
+    repairs,
+    requests,
+    statements,
+    transfers,
+)
 from receiver.child import alone
 from receiver.index import Index
 from receiver.refound import Refound, refind
@@ -52,6 +61,7 @@ class Made:
     aside: int = 0
     arriving: int = 0
     records: int = 0
+    readings: int = 0
     old_index: str = ""
 
     def as_json(self) -> dict[str, Any]:
@@ -112,7 +122,10 @@ class Reindex:
             for study in records.studies(kept):
                 db.execute(insert(_studies).values(**study))
                 self.made.studies += 1
-        for row in records.transfers(kept):
+        rows = list(records.transfers(kept))
+        # what was taken back comes first: an image that another transfer brought too stands with it
+        rows.sort(key=lambda row: row["state"] != TransferState.RECALLED)
+        for row in rows:
             with made.write() as db:
                 self._transfer(db, kept, row, purged)
         names = list(store.names())
@@ -125,6 +138,7 @@ class Reindex:
             self.told(min(start + TOGETHER, len(names)), len(names))
         with made.write() as db:
             self._vanished(db)
+            self._readings(db, kept)
             waiting = _instances.c.state == InstanceState.EXPECTED
             self.made.expected = len(db.execute(select(_instances.c.id).where(waiting)).all())
 
@@ -137,9 +151,11 @@ class Reindex:
         for kind, text in said.items():
             if text is not None:
                 statements.write(db, row["id"], kind, text)
+        opening = _said(said["opening"], link.read_opening)
+        if opening is not None:
+            requests.note(db, row["institution"], opening, row["opened_at"])
         if row["id"] in purged:
             return
-        opening = _said(said["opening"], link.read_opening)
         if opening is not None:
             transfers.announce_slots(db, row["institution"], opening)
         receipt = _said(said["receipt"], link.read_receipt)
@@ -210,6 +226,16 @@ class Reindex:
                 same = _instances.c.id == row.id
                 db.execute(update(_instances).where(same).values(**values))
                 self._damaged(db, row.id, VANISHED)
+
+    def _readings(self, db: Connection, kept: Path) -> None:
+        """What readers did, once every image has its row."""
+        reading_records.restore_recalls(db, records.read(kept / reading_records.RECALLS) or [])
+        for news in records.news(kept):
+            reading_records.restore_news(db, news)
+        for key, said in records.readings(kept):
+            reading_records.restore(db, key, said)
+            self.made.readings += 1
+        reading_records.agree(db)
 
     def _damaged(self, db: Connection, number: int, cause: str) -> None:
         row = db.execute(select(*repairs.SEEN).where(_instances.c.id == number)).one()

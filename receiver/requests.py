@@ -47,8 +47,14 @@ def state_of(opening: Opening) -> TransferState:
     return TransferState.ANNOUNCED
 
 
-def note(db: Connection, institution: str, opening: Opening) -> None:
-    """Keep what an opening asks, so that its study is found by it."""
+def note(db: Connection, institution: str, opening: Opening, at: str | None = None) -> None:
+    """Keep what an opening asks, so that its study is found by it.
+
+    Parameters
+    ----------
+    at : str, optional
+        When it was asked; by default now.
+    """
     db.execute(delete(_asked).where(_asked.c.transfer == opening.transfer))
     db.execute(
         insert(_asked).values(
@@ -58,7 +64,7 @@ def note(db: Connection, institution: str, opening: Opening) -> None:
             told=request.told(opening.request),
             prior=request.is_prior(opening.request),
             text=request.search_text(opening.request),
-            at=index.now(),
+            at=at or index.now(),
         )
     )
 

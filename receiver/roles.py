@@ -32,6 +32,7 @@ TABLE: dict[str, frozenset[str]] = {
     "/api/monitor": READERS,
     "/api/events": READERS,
     "/api/listening": READERS,
+    "/api/calls": READERS,
     "/dicomweb/**": READERS,
     "/api/people/**": ADMINISTRATORS,
     "/api/audit/**": AUDITORS,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Connection, Row, case, func, select
 
 from common.states import ABSENT, InstanceState, TransferState
 from receiver import index
@@ -40,6 +41,22 @@ def studies() -> Any:
         .outerjoin(_transfers, _transfers.c.id == _studies.c.transfer)
         .outerjoin(_standings, _standings.c.study == _studies.c.key)
     )
+
+
+def last_arrival(db: Connection, study: Row[Any]) -> dict[str, Any]:
+    """Return when an image of a study came last, and for how long none has.
+
+    By this machine's clock alone: that of a reader's may differ.
+    """
+    mine = (_instances.c.institution == study.institution) & (
+        _instances.c.study_uid == study.study_uid
+    )
+    last = db.execute(select(func.max(_instances.c.stored_at)).where(mine)).scalar()
+    since = last or study.opened_at
+    quiet = None
+    if since is not None:
+        quiet = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds())
+    return {"last_arrived_at": last, "quiet_seconds": quiet}
 
 
 def held() -> Any:

@@ -313,13 +313,21 @@ def grown(db: Connection, key: str) -> None:
 def forget(db: Connection, row: Row[Any]) -> None:
     """Forget who read a study that is purged, and what was said of it; its steps stay.
 
-    Steps name readers and a random key, no patient; words may name one.
+    Steps name readers and a random key, no patient; words may name one.  Marks lie on images
+    that are gone, and say by a digest whose they were.
     """
-    messages, news = index.messages, index.tidings
+    news = index.tidings
+    theirs = (
+        _standings,
+        index.alarms,
+        index.messages,
+        index.reader_marks,
+        index.slide_marks,
+        index.label_checks,
+        index.rescans,
+    )
     for table, mine in (
-        (_standings, _standings.c.study == row.key),
-        (index.alarms, index.alarms.c.study == row.key),
-        (messages, messages.c.study == row.key),
+        *((one, one.c.study == row.key) for one in theirs),
         (
             news,
             and_(news.c.institution == row.institution, news.c.study_uid == row.study_uid),

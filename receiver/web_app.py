@@ -54,7 +54,10 @@ from receiver.worklist import Worklist
 __all__ = ["ViewerServices", "viewer_app"]
 
 #: What a page asks for by itself, without its user: keeps no session alive.
-PASSIVE = ("/api/events", "/api/worklist", "/coverage", "/api/listening", "/api/session/lock")
+PASSIVE = (
+    *("/api/events", "/api/worklist", "/coverage", "/api/listening", "/api/calls"),
+    "/api/session/lock",
+)
 
 
 def viewer_app(services: ViewerServices) -> Starlette:

@@ -172,7 +172,8 @@ class Worklist:
         """
         with self.index.read() as db:
             study = self._one(db, key)
-        return study_row(study) | {"series": _series(study)}
+            arrival = rows_asked.last_arrival(db, study.row)
+        return study_row(study) | arrival | {"series": _series(study)}
 
     def coverage(self, key: str) -> dict[str, Any]:
         """Return which frames of each instance are here, as bitmaps.

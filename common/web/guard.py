@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -22,6 +23,10 @@ from common.refusals import Refused
 from common.web.accounts import Accounts, Standing, User
 
 WRITE_HEADER = "x-todoke"
+#: Whom a page takes itself to be of, percent-encoded.  A browser has one session for all its
+#: windows: a page that was left open asks nothing, and writes nothing, in the name of who
+#: signed in after its reader.
+AS_HEADER = "x-todoke-as"
 _READS = {"GET", "HEAD"}
 
 
@@ -148,6 +153,9 @@ class Guard:
         if number is None:
             raise NotSignedIn
         standing = self.accounts.sessions.standing(number)
+        meant = headers.get(AS_HEADER)
+        if meant is not None and unquote(meant) != standing.user.name:
+            raise NotSignedIn
         self.permitted(standing, path)
         whole = standing.stage == "full"
         if whole and standing.stale and not path.endswith(self.passive):

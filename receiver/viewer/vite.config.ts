@@ -26,7 +26,8 @@ const pdfData = {
 
 // The image library decodes JPEG Extended with the level shift of 8 bits stretched to 12: every
 // value comes out 15 or 16 too high (so many HU), and the highest are cut off. ISO/IEC 10918-1
-// A.3.1 has 2048 for 12 bits. Whoever updates the library finds this build stopped, not undone.
+// A.3.1 has 2048 for 12 bits. Of progressive ones it refines negative coefficients away from
+// their sign (G.1.2.3). Whoever updates the library finds this build stopped, not undone.
 const SHIFTED = `        q =
             q <= -2056 / component.bitConversion
                 ? 0
@@ -34,23 +35,24 @@ const SHIFTED = `        q =
                     ? 255 / component.bitConversion
                     : (q + 2056 / component.bitConversion) >> 4;
 `;
-const levelShift = {
-  name: "jpeg-level-shift",
+const MENDED = "const top = 255 / component.bitConversion;\nq = Math.min(top, Math.max(0, (q + 8 * (top + 1) + 8) >> 4));\n";
+const REFINED = "component.blockData[offset + z] += readBit() << successive;";
+const SIGNED = "component.blockData[offset + z] += (readBit() << successive) * Math.sign(component.blockData[offset + z]);";
+const jpegDecoder = {
+  name: "jpeg-decoder",
   transform(code: string, id: string): string | undefined {
     if (!/dicom-image-loader\/dist\/esm\/codecs\/jpeg\.js/.test(id)) return undefined;
-    if (code.split(SHIFTED).length !== 2) throw new Error(`${id} is another decoder now: see whether it shifts by 2048`);
-    return code.replace(
-      SHIFTED,
-      "const top = 255 / component.bitConversion;\nq = Math.min(top, Math.max(0, (q + 8 * (top + 1) + 8) >> 4));\n",
-    );
+    const [shifts, refinements] = [SHIFTED, REFINED].map((part) => code.split(part).length - 1);
+    if (shifts !== 1 || refinements !== 3) throw new Error(`${id} is another decoder now: see what it makes of 12 bits`);
+    return code.replace(SHIFTED, MENDED).replaceAll(REFINED, SIGNED);
   },
 };
 
 export default defineConfig({
   base: "/",
-  plugins: [pdfData, levelShift],
+  plugins: [pdfData, jpegDecoder],
   resolve: { alias: { xmlbuilder2: nothing } },
-  worker: { format: "es", plugins: () => [levelShift] },
+  worker: { format: "es", plugins: () => [jpegDecoder] },
   build: {
     target: "es2022",
     assetsInlineLimit: 0, // a data: address would break the content security policy

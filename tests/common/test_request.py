@@ -47,3 +47,9 @@ def test_page_and_schema_name_every_item_with_its_length() -> None:
 @pytest.mark.parametrize("sought", ["ｽｸﾘｰﾆﾝｸﾞ", "すくりーにんぐ", "スクリーニング", "ｃｔ", "CT"])
 def test_texts_are_found_whatever_their_width_and_kana(sought: str) -> None:
     assert request.fold(sought) in request.search_text({"reason": "スクリーニング ＣＴ"})
+
+
+@pytest.mark.parametrize("sought", ["高橋医師", "髙橋医師", "高崎"])
+def test_a_name_is_found_however_its_kanji_are_written(sought: str) -> None:
+    said = {"physician": "髙橋医師", "reason": "髙﨑市より"}
+    assert request.fold(sought) in request.fold("\n".join(said.values()))

@@ -67,6 +67,12 @@ def test_what_was_done_with_long_ago_goes_and_the_rest_stays(filled: Filled, pur
             select(index.studies.c.transfer).where(index.studies.c.key == old)
         ).scalar_one()
         statements.write(db, transfer, "receipt", "signed")
+        for key in (old, new):
+            said = {"study": key, "at": NOW.isoformat(), "series_uid": "2.25.1", "user": "abe"}
+            db.execute(insert(index.slide_marks).values(**said, body="{}"))
+            db.execute(insert(index.label_checks).values(**said, same=True))
+            mine = {"study": key, "at": NOW.isoformat(), "reader": "abe", "content": "{}"}
+            db.execute(insert(index.reader_marks).values(**mine, institution="", patient="digest"))
     done(filled, old, DAYS + 1)
     done(filled, new, DAYS - 1)
     assert [one.study for one in purge.due(NOW)] == [old]
@@ -79,6 +85,9 @@ def test_what_was_done_with_long_ago_goes_and_the_rest_stays(filled: Filled, pur
         assert statements.read(db, transfer, "receipt") == "signed", "evidence is never touched"
         assert db.execute(select(func.count()).select_from(index.transfers)).scalar() == 3
         record = db.execute(select(index.purges)).one()
+        for table in (index.slide_marks, index.label_checks, index.reader_marks):
+            kept = db.execute(select(table.c.study)).scalars().all()
+            assert kept == [new], f"{table.name} of images that are gone"
     assert (record.by, record.study, record.instances, record.paths) == ("山本", old, 2, None)
     assert len(record.root) == 64
     [told] = audit.last(filled.data / "audit", "purged", 9)

@@ -278,3 +278,35 @@ def test_only_https_takes_a_webhook(tmp_path: Path) -> None:
         telling.ways(ReadingRoom(alarm_webhook="http://hooks.example.jp/x"), tmp_path)
     mine = ReadingRoom(alarm_webhook="https://hooks.example.jp/x")
     assert set(telling.ways(mine, tmp_path)) == {"webhook"}
+
+
+@pytest.mark.requirement("UX-04", "UX-01")
+def test_a_study_that_returns_unopened_waits_anew(linked: Linked) -> None:
+    """Not from when it was sent: two hours after it, nobody has waited for two hours."""
+    filled = linked.filled
+    images = [ct_image("再", n) for n in range(1, 4)]
+    key = filled.open(images, priority="urgent")
+    filled.arrive(images[:1])
+    with filled.index.write() as db:
+        two_hours_ago = (datetime.now(UTC) - timedelta(hours=2)).isoformat(timespec="milliseconds")
+        db.execute(update(index.transfers).values(opened_at=two_hours_ago))
+    moment = [datetime.now(UTC) - timedelta(minutes=100)]
+    watch = Escalation(filled.index, ReadingRoom(), {}, Trail().note, lambda: moment[0])
+    watch.look()  # unopened for 20 minutes: both steps
+    steps = Standings(filled.index)
+    steps.look(key, SATO)
+    steps.done(key, SATO, accept=1, told=False)
+    heard = told(linked)
+    assert [one.said["minutes"] for one in heard.news if one.kind == "alarm"] == [20]
+    filled.arrive(images[1:])
+    moment[0] = datetime.now(UTC)
+    watch.look()
+    assert [one.kind for one in told(linked, heard.until).news if one.kind == "alarm"] == []
+    with filled.index.read() as db:
+        assert escalation.raised(db) == {}, "the list shows no alarm of the wait that is over"
+    moment[0] += timedelta(minutes=10, seconds=5)
+    watch.look()
+    later = [one for one in told(linked, heard.until).news if one.kind == "alarm"]
+    assert [one.said["minutes"] for one in later] == [10]
+    with filled.index.read() as db:
+        assert escalation.raised(db)[key]["step"] == 2

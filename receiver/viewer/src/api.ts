@@ -2,7 +2,7 @@
 
 import type { KeptMarks } from "./radiology/kept";
 import type { Asks } from "./reading";
-import type { Coverage, Forward, History, MonitorStanding, Session, SlideMark, Study, Worklist } from "./types";
+import type { Call, Coverage, Forward, History, MonitorStanding, Session, SlideMark, Study, Worklist } from "./types";
 
 export class Refused extends Error {
   constructor(
@@ -17,6 +17,13 @@ export class Refused extends Error {
 
 /** E-1311: the session is locked, not ended. */
 const LOCKED = "E-1311";
+
+/** Who this page is of: what it asks is refused where the browser's session is another's by now. */
+let acting: string | null = null;
+
+export function actAs(user: string | null): void {
+  acting = user;
+}
 
 let lost: () => void = () => undefined;
 let locked: () => Promise<void> = () => Promise.resolve();
@@ -46,22 +53,25 @@ export async function request(
   path: string,
   options: RequestInit = {},
   session = true,
+  as = session ? acting : null,
 ): Promise<Response> {
-  const response = await fetch(path, { credentials: "same-origin", ...options });
+  const headers = new Headers(options.headers);
+  if (as !== null) headers.set("X-Todoke-As", encodeURIComponent(as));
+  const response = await fetch(path, { credentials: "same-origin", ...options, headers });
   if (response.ok) return response;
   const refused = await refusal(response);
   if (refused.number === LOCKED) {
     await locked();
-    return request(path, options, session); // what was asked for is still wanted
+    return request(path, options, session, as); // what was asked for is still wanted
   }
   if (response.status === 401 && session) lost();
   throw refused;
 }
 
-async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+async function get<T>(path: string, signal?: AbortSignal, as = acting): Promise<T> {
   const options: RequestInit = { headers: { Accept: "application/json" } };
   if (signal) options.signal = signal;
-  return (await (await request(path, options)).json()) as T;
+  return (await (await request(path, options, true, as)).json()) as T;
 }
 
 export function post(path: string, body?: unknown, session = true): Promise<Response> {
@@ -109,8 +119,18 @@ export const asks = (key: string): Promise<Asks> => get(`${of(key)}/asks`);
 
 export const history = (key: string): Promise<History> => get(`${of(key)}/history`);
 
+/** Urgent studies that nobody has opened, in the words that tell one call from another. */
+export const calls = (): Promise<{ readonly server_time: string; readonly calls: readonly Call[] }> => get("/api/calls");
+
 export async function listening(page: string, sound: boolean): Promise<void> {
   await post("/api/listening", { page, sound });
+}
+
+/** Nobody listens on this page any more; said once, and never asked again once unlocked. */
+export async function listensNoMore(page: string): Promise<void> {
+  const headers = { "X-Todoke": "1", "Content-Type": "application/json" };
+  const body = JSON.stringify({ page, gone: true });
+  await fetch("/api/listening", { method: "POST", credentials: "same-origin", keepalive: true, headers, body });
 }
 
 export async function opened(key: string): Promise<void> {
@@ -119,14 +139,17 @@ export async function opened(key: string): Promise<void> {
 
 const ofReader = (key: string): string => `/api/studies/${encodeURIComponent(key)}/marks`;
 
-export const keptMarks = (key: string, signal: AbortSignal): Promise<KeptMarks> => get(ofReader(key), signal);
+/** Marks of `as`, by whom they were made: whoever is signed in by then neither gets nor sends them. */
+export const keptMarks = (key: string, signal: AbortSignal, as = acting): Promise<KeptMarks> =>
+  get(ofReader(key), signal, as);
 
 const MOST_KEPT_ALIVE = 60_000; // bytes that a browser sends on after its page has gone (Fetch, 64 KiB)
 
-export async function keepMarks(key: string, kept: KeptMarks): Promise<void> {
+export async function keepMarks(key: string, kept: KeptMarks, as = acting): Promise<void> {
   const body = JSON.stringify(kept);
   const headers = { "X-Todoke": "1", "Content-Type": "application/json" };
-  await request(ofReader(key), { method: "POST", headers, body, keepalive: body.length < MOST_KEPT_ALIVE });
+  const keepalive = body.length < MOST_KEPT_ALIVE;
+  await request(ofReader(key), { method: "POST", headers, body, keepalive }, true, as);
 }
 
 /** The reader has chosen to see a study of which images are missing (RAD-09). */

@@ -18,15 +18,41 @@ export interface Watch {
 }
 
 const listeners = new Set<Listener>();
+let refused: () => void = () => undefined;
 let source: EventSource | null = null;
 let heardAt = 0;
+let lastHeard: string | null = null;
 let watch: Watch = { live: true, last: null };
 let timer = 0;
+/** Since when what a page asked of the list has no answer; 0: it has one. */
+let askedAt = 0;
+let listedAt: string | null = null;
+
+/** A page asks what there is: from now on it waits for an answer. */
+export function asksList(): void {
+  if (askedAt === 0) askedAt = performance.now();
+}
+
+/** It has the answer, of this time; or it asks no more (null). */
+export function hasList(time: string | null): void {
+  askedAt = 0;
+  listedAt = time ?? listedAt;
+}
+
+/** A stream that lives is worth nothing while the list behind it cannot be had. */
+const unanswered = (): boolean => askedAt !== 0 && performance.now() - askedAt > SILENCE_MS;
+
+export const isLive = (): boolean => watch.live;
 
 export function listen(listener: Listener): () => void {
   listeners.add(listener);
   listener.watch?.(watch);
   return () => listeners.delete(listener);
+}
+
+/** Say what happens when the receiver refuses the stream, as it does without a session. */
+export function onRefused(action: () => void): void {
+  refused = action;
 }
 
 export function start(): void {
@@ -65,13 +91,18 @@ function open(): void {
 
 function heard(time: string | null): void {
   heardAt = performance.now();
-  tell({ live: true, last: time ?? watch.last });
+  lastHeard = time ?? lastHeard;
+  tell(unanswered() ? { live: false, last: listedAt } : { live: true, last: lastHeard });
 }
 
 function check(): void {
   if (performance.now() - heardAt > SILENCE_MS) tell({ live: false, last: watch.last });
+  else if (unanswered()) tell({ live: false, last: listedAt });
   // a refused stream is closed for good by the browser: ask again by ourselves
-  if (source?.readyState === EventSource.CLOSED) open();
+  if (source?.readyState === EventSource.CLOSED) {
+    open();
+    refused();
+  }
 }
 
 function tell(next: Watch): void {

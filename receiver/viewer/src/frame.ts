@@ -1,6 +1,7 @@
 /** The frame round every page: the banner that never leaves, the patient line, the bars. */
 
-import { h, put } from "./dom";
+import * as calling from "./calling";
+import { h } from "./dom";
 import * as events from "./events";
 import { forwardPanel } from "./forward";
 import { Menu } from "./menu";
@@ -69,6 +70,7 @@ export function makeFrame(home: () => void): Frame {
       asked,
       progress,
       stepsHome,
+      calling.button(),
       h("span", { class: "spread" }),
       live,
       heard,
@@ -239,8 +241,4 @@ export function arrival(row: Pick<Row, "arrived" | "expected" | "kind">): HTMLEl
     h("span", { class: "track", "aria-hidden": "true" }, fill),
     h("span", { class: "figures" }, figures),
   );
-}
-
-export function setTitle(urgent: number): void {
-  put(document.head.querySelector("title") ?? document.body, urgent ? `(${urgent}) ${say("prio.urgent")} – todoke` : "todoke");
 }

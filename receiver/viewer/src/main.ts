@@ -2,6 +2,7 @@
 
 import * as account from "./account";
 import * as api from "./api";
+import { forget as callNoMore, watchCalls } from "./calling";
 import { leave } from "./context";
 import { turnPage } from "./dialog";
 import { h } from "./dom";
@@ -17,8 +18,9 @@ import { cameBack, showSignIn } from "./pages/sign_in";
 import { showStudy } from "./pages/study";
 import { showWorkList } from "./pages/work_list";
 import { idleAfter, tellOthers, watchPresence } from "./presence";
-import { watchListening } from "./listening";
+import { leaves, watchListening } from "./listening";
 import { watchDim } from "./dim";
+import { forget as nothingSeen } from "./radiology/seen";
 import * as unsent from "./radiology/unsent";
 import { follow, isSecond, openSecond, putHere, tellSecond } from "./screens";
 import { expose } from "./hook";
@@ -101,6 +103,8 @@ async function placeWindows(): Promise<void> {
 
 function signedIn(who: User): void {
   user = who;
+  api.actAs(who.name);
+  tellOthers(`in ${who.name}`); // a browser has one session: pages of another reader end now
   unsent.signedIn(who.name);
   void api.session().then(settle, () => undefined);
   frame.user(user, { signOut: () => void signOut(), away: () => void hide(true), go, windows: () => void placeWindows() });
@@ -120,6 +124,7 @@ async function hide(tell: boolean): Promise<void> {
   coverPage(user, ways, back, out);
   if (!tell) return;
   tellOthers("locked");
+  if (user.role === "reader") await leaves();
   await account.lock().catch(() => undefined); // the receiver locks by itself when nobody asks
 }
 
@@ -138,6 +143,7 @@ async function signOut(): Promise<void> {
   blank(); // the study hands over what it has not sent
   if (!(await unsent.mayLose())) return show();
   tellOthers("out");
+  if (user?.role === "reader") await leaves();
   forget(true);
   unsent.forget();
   try {
@@ -154,12 +160,15 @@ function forget(leaving = false): void {
   if (user === null) return;
   user = null;
   events.stop();
+  callNoMore();
+  nothingSeen();
   frame.user(null);
   if (leaving) {
     blank();
     // nothing to type into: the page is loaded anew in a moment, and what is typed would be lost
     frame.stage.replaceChildren(h("p", { class: "said", role: "status" }, word("auth.leaving")));
   } else show();
+  api.actAs(null); // what the study handed over goes as its reader's all the same
   uncover();
 }
 
@@ -181,11 +190,26 @@ watchPresence({
     if (isLocked()) reveal();
   },
   ended: () => forget(),
+  signedIn: (name) => {
+    if (user !== null && user.name !== name) forget();
+  },
 });
 watchDim();
 follow((path) => {
   if (user?.role === "reader" && path !== location.pathname) go(path);
 });
+// a stream that is refused for good: the session has ended, and no hand is here to notice
+events.onRefused(() => {
+  if (user === null || isLocked()) return;
+  api.session().then(
+    (known) => {
+      if (known === null || known.user.name !== user?.name) forget();
+      else if (known.stage === "locked") void hide(false);
+    },
+    () => undefined,
+  );
+});
+watchCalls(() => user?.role === "reader" && !isLocked());
 watchListening(() => user?.role === "reader" && !isLocked());
 window.addEventListener("popstate", show);
 // a page kept by the browser for its back button must not bring a patient back

@@ -10,7 +10,7 @@ const EVERY = 60_000; // ms; the receiver need not know more exactly
 const LOOK_MS = 1_000;
 const SIGNS = ["pointerdown", "pointermove", "keydown", "wheel"] as const;
 
-type Said = "here" | "locked" | "unlocked" | "out";
+type Said = "here" | "locked" | "unlocked" | "out" | `in ${string}`;
 
 export interface Watched {
   /** Whether a session is open and not locked. */
@@ -19,6 +19,8 @@ export interface Watched {
   locked(): void;
   unlocked(): void;
   ended(): void;
+  /** Somebody is signed in in this browser, whose session there is but one of. */
+  signedIn(name: string): void;
 }
 
 const others = new BroadcastChannel("todoke.presence");
@@ -50,6 +52,7 @@ export function watchPresence(watched: Watched): void {
       (session) => {
         if (session === null) watched.ended();
         else if (session.stage === "locked") watched.locked();
+        else watched.signedIn(session.user.name);
       },
       () => undefined, // a lost line is told elsewhere
     );
@@ -62,6 +65,7 @@ export function watchPresence(watched: Watched): void {
     if (event.data === "here") lastHand = Date.now();
     else if (event.data === "locked") watched.locked();
     else if (event.data === "unlocked") watched.unlocked();
-    else watched.ended();
+    else if (event.data === "out") watched.ended();
+    else watched.signedIn(event.data.slice("in ".length));
   });
 }

@@ -3,6 +3,7 @@
 import * as api from "./api";
 import { ask, onThisPage } from "./dialog";
 import { h } from "./dom";
+import { seen } from "./radiology/seen";
 import type { Row } from "./types";
 import { inLanguage, say, word, type Word } from "./words";
 
@@ -74,6 +75,8 @@ export async function finish(row: Row, then: () => void = () => undefined): Prom
     if (!asks.call) return undefined;
     if (nobody.checked) return false;
     const day = new Date();
+    // a time that has not come yet was yesterday's: told at 23:58, done at 00:03
+    if (at.value > new Date(day.getTime() + 60_000).toTimeString().slice(0, 5) && day.getHours() < 12) day.setDate(day.getDate() - 1);
     const date = `${day.getFullYear()}-${String(day.getMonth() + 1).padStart(2, "0")}-${String(day.getDate()).padStart(2, "0")}`;
     return { to: to.value, at: `${date}T${at.value}` };
   };
@@ -111,6 +114,7 @@ export async function finish(row: Row, then: () => void = () => undefined): Prom
     "done.title",
     h("p", { class: "of", lang: "ja" }, name),
     h("p", {}, word("done.counts", { a: asks.arrived, e: asks.expected ?? "?" })),
+    ...(row.kind === "slide" ? [] : [h("p", { "data-role": "seen" }, word("done.seen", { n: seen(row.key) }))]),
     h("ul", { class: "causes" }, ...causes),
     h(
       "form",

@@ -205,6 +205,9 @@ export interface Series {
 }
 
 export interface Study extends Row {
+  /** When an image came last, by the receiver's clock; for how long none has. */
+  readonly last_arrived_at?: string | null;
+  readonly quiet_seconds?: number | null;
   readonly series: readonly Series[];
 }
 
@@ -284,4 +287,12 @@ export interface SlideMark {
   readonly kind: "point" | "length";
   readonly unit: "um" | "px";
   readonly points: readonly (readonly [number, number])[];
+}
+
+/** An urgent study that nobody has opened; whatever differs is another call. */
+export interface Call {
+  readonly key: string;
+  readonly arrived_at: string | null;
+  readonly late: number;
+  readonly step: number;
 }

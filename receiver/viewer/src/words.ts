@@ -15,6 +15,7 @@ import { BACK_WORDS } from "./words/back";
 import { PAPERS_WORDS } from "./words/papers";
 import { ROBOT_WORDS } from "./words/robot";
 import { POLISH_WORDS } from "./words/polish";
+import { REREAD_WORDS } from "./words/reread";
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
@@ -193,6 +194,7 @@ export const WORDS = {
   ...MONITOR_WORDS,
   ...ROBOT_WORDS,
   ...POLISH_WORDS,
+  ...REREAD_WORDS,
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;

@@ -44,6 +44,11 @@ describe("requests", () => {
     });
   });
 
+  it("count what nobody has opened though its sender stopped: the other slides of a case wait", () => {
+    expect(counts([row({ state: "held" })]).unopened).toBe(1);
+    expect(counts([row({ state: "recalled" })]).unopened).toBe(0);
+  });
+
   it("are searched whatever their width and kana", () => {
     expect(matches(row({}), "すくりーにんぐct")).toBe(true);
     expect(matches(row({}), "骨折")).toBe(false);

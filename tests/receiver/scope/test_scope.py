@@ -49,6 +49,21 @@ def test_every_row_says_whom_it_serves() -> None:
         assert row.serves_en, row.en
 
 
+#: What would judge images or measurements in a reader's place.
+JUDGES = re.compile(
+    r"\bcad\b|detect|classif|interpret|suggest|predict|diagnos|impression|malignan|abnormal",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.requirement("REG-04")
+def test_no_route_page_or_key_judges_an_image_or_a_measurement() -> None:
+    things = {*scope.routes(), *scope.pages(), *scope.keys()}
+    assert len(things) > 100
+    assert {thing for thing in things if JUDGES.search(thing)} == set()
+    assert JUDGES.search("POST /api/studies/{key}/detections")
+
+
 @pytest.mark.requirement("SUB-13")
 def test_no_route_and_no_tool_is_of_an_archive_a_report_system_or_a_ups() -> None:
     for thing in (*scope.routes(), *scope.pages()):

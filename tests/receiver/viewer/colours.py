@@ -86,6 +86,20 @@ def _rgb_planes(ds: pydicom.Dataset) -> None:
     _samples(ds, "RGB", picture().transpose(2, 0, 1).tobytes(), planar=1)
 
 
+def _rgb_16(ds: pydicom.Dataset, bits: int = 16, planar: int = 0) -> None:
+    """Colours of more than a byte: the eye gets the eight highest of the stored bits."""
+    _sound(ds)
+    deep = picture().astype("<u2") << (bits - 8)
+    deep |= np.arange(ROWS * COLUMNS * 3, dtype="<u2").reshape(deep.shape) % (1 << (bits - 8))
+    _samples(ds, "RGB", (deep.transpose(2, 0, 1) if planar else deep).tobytes(), planar=planar)
+    ds["PixelData"].VR = "OW"
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, bits, bits - 1
+
+
+def _rgb_12_planes(ds: pydicom.Dataset) -> None:
+    _rgb_16(ds, 12, planar=1)
+
+
 def _ybr(ds: pydicom.Dataset) -> None:
     _sound(ds)
     _samples(ds, "YBR_FULL", convert_color_space(picture(), "RGB", "YBR_FULL").tobytes())
@@ -220,6 +234,8 @@ def _pet_without_weight(ds: pydicom.Dataset) -> None:
 COLOURED: dict[str, greys.Change] = {
     "rgb": _rgb,
     "rgb-planes": _rgb_planes,
+    "rgb-16": _rgb_16,
+    "rgb-12-planes": _rgb_12_planes,
     "ybr": _ybr,
     "ybr-planes": _ybr_planes,
     "ybr-422": _ybr_422,
@@ -249,7 +265,7 @@ def expected(ds: pydicom.Dataset, frame: int | None = None) -> Colours:
         return np.asarray(shown >> (8 * (shown.dtype.itemsize - 1))).astype(np.uint8)
     if str(ds.PhotometricInterpretation).startswith("YBR_FULL"):
         return np.asarray(convert_color_space(stored, "YBR_FULL", "RGB"))
-    return np.asarray(stored)
+    return np.asarray(stored >> (int(ds.BitsStored) - 8)).astype(np.uint8)
 
 
 def write(folder: Path) -> list[Path]:

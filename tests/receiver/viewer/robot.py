@@ -67,7 +67,7 @@ _STATE = """() => {
   };
 }"""
 #: JPEG that pydicom cannot decode here: of 12 bits, and lossless (PS3.5 8.2.1).
-JPEG_OF_OTHERS = {f"1.2.840.10008.1.2.4.{tail}" for tail in (51, 57, 70)}
+JPEG_OF_OTHERS = {f"1.2.840.10008.1.2.4.{tail}" for tail in (51, 53, 55, 57, 70)}
 #: What the page says while it waits, no answer to anything.
 WAITING = ("読み込み", "応答を待って", "開いています")
 
@@ -353,7 +353,7 @@ def picture(
         return np.asarray(shown >> (8 * (shown.dtype.itemsize - 1))).astype(float)
     if stored.ndim == 3:
         if int(ds.BitsAllocated) != 8:
-            return None
+            stored = stored >> (int(ds.BitsStored) - 8)
         if photometric in {"YBR_FULL", "YBR_FULL_422"}:
             stored = convert_color_space(stored, "YBR_FULL", "RGB")
         return np.asarray(stored, float)

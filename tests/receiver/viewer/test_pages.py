@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import func, select, update
 
 from common.states import InstanceState
-from receiver import index
+from receiver import index, stops
 from samples import ct, names
 from tests.receiver.viewer.conftest import Ward
 from tests.receiver.viewer.room import HOSPITAL, READER, Instances, Room
@@ -207,3 +208,39 @@ def test_a_damaged_image_is_called_so_in_the_list_and_in_its_place(page: Page, h
     missing = page.locator("[data-role='missing']")
     expect(missing).to_contain_text("破損")
     expect(missing).not_to_contain_text("未着")
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("RAD-09", "UX-01")
+def test_since_when_nothing_has_come_is_what_the_receiver_knows(page: Page, half: Half) -> None:
+    """Not since when this page was opened: two hours ago it stopped, and it is not arriving."""
+    stopped = datetime.now().astimezone() - timedelta(hours=2)
+    with half.room.index.write() as db:
+        at = stopped.astimezone(UTC).isoformat(timespec="milliseconds")
+        here = index.instances.c.stored_at.is_not(None)
+        db.execute(update(index.instances).where(here).values(stored_at=at))
+    screen = Screen(page, half.address)
+    screen.sign_in()
+    page.locator(f"tr[data-key='{half.key}']").click()
+    asked = page.locator(".ask")
+    clock = f"{stopped.hour}:{stopped:%M:%S}"
+    expect(asked.get_by_text(f"受信が止まりました (最後 {clock})")).to_be_visible()
+    half.room.bring(half.late[:1])
+    expect(asked.get_by_text("12枚中8枚が届いています。受信中です")).to_be_visible()
+    with half.room.index.write() as db:
+        stops.take(db, db.execute(select(index.transfers)).one(), "E-2005")
+    expect(asked.get_by_text("送信側で止まっています E-2005")).to_be_visible()
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("UX-04")
+def test_a_list_that_cannot_be_had_is_said_though_the_stream_lives(page: Page, half: Half) -> None:
+    screen = Screen(page, half.address)
+    screen.sign_in()
+    page.route("**/api/worklist", lambda route: route.fulfill(status=503))
+    half.room.bring(half.late[:1])
+    stale = page.get_by_text("更新が止まっています")
+    expect(stale).to_be_visible(timeout=25_000)  # heartbeats come all the while
+    page.unroute("**/api/worklist")
+    expect(stale).to_be_hidden(timeout=10_000)
+    expect(page.locator(f"tr[data-key='{half.key}']")).to_contain_text("8/12枚")

@@ -30,6 +30,7 @@ def test_steps_from_the_study_and_a_lock_over_a_question(screen: Screen, ward: W
     screen.press("Shift+Enter")
     whose = question.get_by_text("山田 太郎")
     expect(whose).to_be_visible()
+    expect(question.locator("[data-role='seen']")).to_have_text("この画面で表示した画像 1枚")
     page.evaluate("document.querySelector('[data-word=\"lock.now\"]').click()")  # as idleness does
     lock = page.locator("dialog.lock")
     expect(lock).to_be_visible()

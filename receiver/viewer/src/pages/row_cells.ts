@@ -10,6 +10,9 @@ import type { Row } from "../types";
 import { inLanguage, say, word } from "../words";
 import * as rows from "./rows";
 
+/** Its source changed, and what it is now was taken as another transfer. */
+const SENT_ANEW = "E-2108";
+
 export function cells(row: Row, now: number): HTMLElement[] {
   const marks = { urgent: "▲▲", soon: "▲", routine: "" }[row.priority];
   return [
@@ -104,7 +107,8 @@ function state(row: Row): HTMLElement[] {
   if (row.state === "held") {
     const stopped = row.request?.["stopped"] as { number?: unknown } | undefined;
     const number = typeof stopped?.number === "string" ? stopped.number : "";
-    marks.push(h("div", { class: "second", "data-role": "stopped" }, word("list.stopped", { n: number })));
+    const said = number === SENT_ANEW ? "list.again" : "list.stopped";
+    marks.push(h("div", { class: "second", "data-role": "stopped" }, word(said, { n: number })));
   }
   const { reading } = row;
   if (reading.late) {

@@ -9,9 +9,13 @@ export const FILTERS: readonly Filter[] = ["all", "urgent", "soon", "unopened", 
 const WHOLE = new Set(["delivered", "committed", "receipted"]);
 const ON_ITS_WAY = new Set(["announced", "queued", "sending"]);
 
-/** Whole or on its way, and no reader has opened it. */
+/**
+ * No reader has opened it, whole or on its way. Nor what its sender has stopped: of a slide case
+ * that is one slide of several, and the others wait for a reader.
+ */
 export const isUnopened = (row: Row): boolean =>
-  (row.reading?.state ?? "unopened") === "unopened" && (WHOLE.has(row.state) || ON_ITS_WAY.has(row.state));
+  (row.reading?.state ?? "unopened") === "unopened" &&
+  (WHOLE.has(row.state) || ON_ITS_WAY.has(row.state) || row.state === "held");
 
 /** Unopened though all that was sent is here. */
 export const waitsForReader = (row: Row): boolean => WHOLE.has(row.state);

@@ -3,12 +3,12 @@
 import * as api from "../api";
 import { h, writing } from "../dom";
 import * as events from "../events";
-import { setTitle, type Frame } from "../frame";
+import * as calling from "../calling";
+import { localTime, type Frame } from "../frame";
 import { forward } from "../forward";
 import { claim, finish, query, refusalOf } from "../reading";
-import * as sound from "../sound";
 import { speak } from "../spoken";
-import type { Row } from "../types";
+import type { Call, Row } from "../types";
 import { inLanguage, onLanguage, say, word, type Word } from "../words";
 import { showKeys } from "./list_keys";
 import { Narrowing } from "./narrowing";
@@ -23,15 +23,16 @@ class WorkList {
   private all = new Map<string, Row>();
   private order: rows.Merge = { shown: [], waiting: [] };
   private loaded = false;
+  /** When a study came last, over all that are known. */
+  private lastArrival = "";
   private filter: rows.Filter = "all";
   private sought = "";
   private pointerOn = false;
   private selected: string | null = null;
   private clockAhead = 0;
   private refreshing = 0;
-  private readonly confirmed = new Set<string>();
   private readonly narrowing = new Narrowing(() => this.draw());
-  private readonly calling = h("button", { class: "calling inverse", type: "button", hidden: true });
+  private readonly calling = calling.button(this);
   private readonly said = h("p", { class: "said", role: "alert" });
   private readonly filters = h("nav", { class: "filters" });
   private readonly search = h("input", { type: "search", id: "search", autocomplete: "off" });
@@ -61,9 +62,9 @@ class WorkList {
     window.clearTimeout(this.refreshing);
     this.refreshing = -1;
     for (const end of this.ends) end();
-    setTitle(0);
-    sound.alarm(false);
-    for (const how of ["polite", "assertive"] as const) speak(how, "");
+    calling.quiet(this);
+    events.hasList(null);
+    speak("polite", "");
   };
 
   private page(): HTMLElement {
@@ -86,7 +87,6 @@ class WorkList {
       this.draw();
     });
     this.fresh.addEventListener("click", () => this.takeIn());
-    this.calling.addEventListener("click", () => this.confirm());
     const table = h(
       "table",
       { class: "list" },
@@ -122,6 +122,7 @@ class WorkList {
   }
 
   private async refresh(): Promise<void> {
+    events.asksList();
     const answer = await api.worklist().catch(() => null);
     if (this.refreshing === -1) return;
     if (answer === null) {
@@ -132,8 +133,11 @@ class WorkList {
       }, 2000);
       return;
     }
+    events.hasList(answer.server_time);
     this.clockAhead = Date.parse(answer.server_time) - Date.now() || 0;
     this.all = new Map(answer.rows.map((row) => [row.key, row]));
+    const last = answer.rows.map((row) => row.arrived_at ?? "").sort().at(-1);
+    this.lastArrival = last ? when(last) : "";
     this.order = rows.merge(this.order.shown, [...this.all.keys()], this.held());
     if (!this.loaded) warm();
     this.loaded = true;
@@ -168,22 +172,9 @@ class WorkList {
     this.drawFresh();
     this.drawEmpty(visible.length);
     this.narrowing.offer(everything);
-    this.call(everything.filter((row) => rows.passes(row, "urgent") && rows.isUnopened(row)));
-  }
-
-  /** Title, sound and button of urgent studies that nobody has opened; 確認 is not 開封. */
-  private call(urgent: Row[]): void {
-    setTitle(urgent.length);
-    const open = urgent.filter((row) => !this.confirmed.has(callOf(row)));
-    this.calling.hidden = open.length === 0;
-    this.calling.replaceChildren("▲▲ ", word("alarm.confirm", { n: open.length }));
-    sound.alarm(open.length > 0);
-    speak("assertive", open.length > 0 ? say("list.urgent", { n: open.length }) : "");
-  }
-
-  private confirm(): void {
-    for (const row of this.all.values()) if (rows.isUnopened(row)) this.confirmed.add(callOf(row));
-    this.draw();
+    if (!this.loaded) return;
+    const urgent = everything.filter((row) => rows.passes(row, "urgent") && rows.isUnopened(row));
+    calling.call(this, urgent.map(callOf));
   }
 
   private step_(what: (row: Row) => Promise<void>): void {
@@ -231,6 +222,7 @@ class WorkList {
     });
     this.empty.replaceChildren(
       ...(narrowed ? [word("empty.filter"), " ", clear] : [word("empty.list")]),
+      ...(this.lastArrival ? [" ", word("empty.last", { t: this.lastArrival })] : []),
     );
   }
 
@@ -285,7 +277,7 @@ class WorkList {
       event.preventDefault();
       this.search.focus();
     } else if (event.code === "KeyN") this.takeIn();
-    else if (event.code === "KeyQ") this.confirm();
+    else if (event.code === "KeyQ") calling.confirm();
     else if (event.code === "ArrowLeft" || event.code === "ArrowRight") this.turn(event.code === "ArrowRight" ? 1 : -1);
     else if (event.code === "Enter" && this.selected && this.body.contains(document.activeElement)) {
       event.preventDefault();
@@ -331,7 +323,18 @@ function warm(): void {
   else globalThis.setTimeout(load, 500);
 }
 
-/** One call of a study: new images after it was opened call again. */
-const callOf = (row: Row): string => `${row.key} ${row.arrived_at} ${row.reading.late} ${row.alarm?.step ?? 0}`;
+/** Hours and minutes of today; of another day with its date. */
+function when(iso: string): string {
+  const time = localTime(iso).replace(/:\d\d$/, "");
+  const day = new Date(iso);
+  return day.toDateString() === new Date().toDateString() ? time : `${day.toLocaleDateString("sv-SE")} ${time}`;
+}
+
+const callOf = (row: Row): Call => ({
+  key: row.key,
+  arrived_at: row.arrived_at,
+  late: row.reading.late,
+  step: row.alarm?.step ?? 0,
+});
 
 const printed = new WeakMap<HTMLElement, string>();

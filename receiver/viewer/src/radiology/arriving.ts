@@ -2,17 +2,17 @@
 
 import { h } from "../dom";
 import { localTime } from "../frame";
-import type { Row } from "../types";
+import type { Study } from "../types";
 import { say, word } from "../words";
 
 const STALL_MS = 60_000;
 /** Studies that this reader has chosen to see incomplete (opaque keys, until the page is left). */
 const taken = new Set<string>();
 
-const mine = (reader: string, row: Row): string => `${reader} ${row.key}`;
+const mine = (reader: string, row: Study): string => `${reader} ${row.key}`;
 
-export const accepted = (reader: string, row: Row): boolean => taken.has(mine(reader, row));
-export const accept = (reader: string, row: Row): void => void taken.add(mine(reader, row));
+export const accepted = (reader: string, row: Study): boolean => taken.has(mine(reader, row));
+export const accept = (reader: string, row: Study): void => void taken.add(mine(reader, row));
 
 type Gate = "open" | "ask" | "wait";
 
@@ -22,17 +22,19 @@ export class Arriving {
   /** Above the picture: a bar that cannot be closed. */
   readonly bar = h("div", { class: "bar", role: "status", hidden: true });
   private gate: Gate;
-  private grownAt = Date.now();
-  private row: Row;
+  /** When an image came last, on this machine's clock. */
+  private grownAt: number;
+  private row: Study;
 
   constructor(
-    row: Row,
+    row: Study,
     private readonly reader: string,
     private readonly opened: () => void,
     /** Tells the receiver that the reader has chosen to see what is here. */
     private readonly told: () => void,
   ) {
     this.row = row;
+    this.grownAt = arrivedAt(row);
     this.gate = complete(row) || accepted(reader, row) ? "open" : "ask";
     this.draw();
   }
@@ -41,8 +43,8 @@ export class Arriving {
     return this.gate === "open";
   }
 
-  update(row: Row): void {
-    if (row.arrived !== this.row.arrived) this.grownAt = Date.now();
+  update(row: Study): void {
+    this.grownAt = row.arrived === this.row.arrived ? arrivedAt(row) : Date.now();
     this.row = row;
     if (this.gate !== "open" && complete(row)) this.open();
     this.draw();
@@ -52,7 +54,8 @@ export class Arriving {
   draw(): void {
     const { arrived: a, expected: e } = this.row;
     const unfinished = !complete(this.row);
-    const stalled = unfinished && Date.now() - this.grownAt > STALL_MS;
+    // what its sender has stopped is not on its way
+    const stalled = unfinished && (this.row.state === "held" || Date.now() - this.grownAt > STALL_MS);
     this.panel.hidden = this.gate === "open";
     this.panel.setAttribute("aria-label", say("part.title"));
     if (!this.panel.hidden) this.panel.replaceChildren(...this.question(stalled));
@@ -88,10 +91,13 @@ export class Arriving {
 
   private stalled(): Node[] {
     const phone = this.row.request?.["phone"];
-    const time = localTime(new Date(this.grownAt).toISOString());
+    const last = this.row.last_arrived_at;
+    const time = last ? localTime(last) : "—";
+    const stopped = this.row.request?.["stopped"] as { number?: unknown } | undefined;
+    const why = this.row.state === "held" ? [" ", word("list.stopped", { n: String(stopped?.number ?? "") })] : [];
     const end = typeof phone === "string" ? ` ☎${phone}` : "";
     const whom = document.createTextNode(` ${this.row.institution.name}${end}`);
-    return [word("part.stalled", { t: time }), whom, ...this.damaged()];
+    return [word("part.stalled", { t: time }), ...why.map((one) => (typeof one === "string" ? document.createTextNode(one) : one)), whom, ...this.damaged()];
   }
 
   private accept(): void {
@@ -108,6 +114,9 @@ export class Arriving {
 }
 
 /** An unknown expected number is never "complete", but there is nothing to wait for either. */
-export function complete(row: Row): boolean {
+export function complete(row: Study): boolean {
   return row.expected === null || row.arrived >= row.expected;
 }
+
+/** When an image came last, as this machine's clock has it: the receiver says how long ago that was. */
+const arrivedAt = ({ quiet_seconds: quiet }: Study): number => Date.now() - (quiet ?? 0) * 1000;

@@ -1,9 +1,10 @@
 /**
  * Colours that the renderer's library does not make, or makes wrong (PS3.3 C.7.6.3.1.2).
  *
- * It finds no palettes of DICOMweb in their inline form, and takes the length of YBR_FULL_422 for
- * that of another sampling, which leaves the picture black. Such images are told to it as stored
- * values without colour, and their colours are made here.
+ * It finds no palettes of DICOMweb in their inline form, takes the length of YBR_FULL_422 for
+ * that of another sampling, which leaves the picture black, and draws the low bytes of colours of
+ * 16 bits. Such images are told to it as stored values without colour, and their colours are made
+ * here.
  */
 
 import { inlined, number, numbers, text, type DataSet, type Element } from "./dataset";
@@ -13,6 +14,7 @@ const TRULY = "photometric";
 const PHOTOMETRIC = "00280004";
 const SAMPLES = "00280002";
 const PLANAR = "00280006";
+const ALLOCATED = "00280100";
 const GREY: Element = { vr: "CS", Value: ["MONOCHROME2"] };
 /** Frames of runs of bytes as they are in the pixel data (PS3.5 8.1.1, 8.2). */
 const NATIVE = new Set(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"]);
@@ -26,21 +28,24 @@ export function forRenderer(data: DataSet): Record<string, Element | undefined> 
   const said = text(data, PHOTOMETRIC);
   const syntax = text(data, "00083002");
   const told = { ...data };
-  if (said === "PALETTE COLOR") Object.assign(told, { [PHOTOMETRIC]: GREY, [TRULY]: data[PHOTOMETRIC] });
+  const deep = (number(data, SAMPLES) ?? 1) > 1 && number(data, ALLOCATED) === 16;
+  if (said === "PALETTE COLOR" || (said === "RGB" && deep && NATIVE.has(syntax))) Object.assign(told, { [PHOTOMETRIC]: GREY, [TRULY]: data[PHOTOMETRIC] });
   else if (said === "YBR_FULL_422" && NATIVE.has(syntax)) {
     const two: Element = { vr: "US", Value: [2] }; // a luminance and one of both colours for each pixel
     Object.assign(told, { [PHOTOMETRIC]: GREY, [SAMPLES]: two, [TRULY]: data[PHOTOMETRIC] });
-  } else if (said === "YBR_FULL_422" && syntax !== BASELINE && (number(data, "00280100") ?? 8) === 8) {
+  } else if (said === "YBR_FULL_422" && syntax !== BASELINE && (number(data, ALLOCATED) ?? 8) === 8) {
     // decoders give three samples a pixel: those of YBR_FULL
     Object.assign(told, { [PHOTOMETRIC]: { vr: "CS", Value: ["YBR_FULL"] }, [PLANAR]: { vr: "US", Value: [0] } });
   }
   return told;
 }
 
-/** Kinds of colour whose three samples the renderer makes RGB of; of others it draws noise. */
+/** Kinds of colour whose samples, of a byte each, the renderer makes RGB of; else it draws noise. */
 const KNOWN = new Set(["RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"]);
 export const areKnown = (told: DataSet): boolean =>
-  (number(told, SAMPLES) ?? 1) < 3 || KNOWN.has(text(told, PHOTOMETRIC));
+  (number(told, SAMPLES) ?? 1) < 3 ||
+  isMadeHere(told) ||
+  (KNOWN.has(text(told, PHOTOMETRIC)) && (number(told, ALLOCATED) ?? 8) === 8);
 
 /** True where the colours of an image, as the renderer is told of it, are made here. */
 export const isMadeHere = (told: DataSet): boolean => told[TRULY] !== undefined;
@@ -59,7 +64,21 @@ export const MADE = {
 /** RGB, three bytes a pixel, of decoded samples. */
 export function rgbOf(told: DataSet, samples: ArrayLike<number>): Uint8Array {
   const pixels = (number(told, "00280010") ?? 0) * (number(told, "00280011") ?? 0);
-  return text(told, TRULY) === "PALETTE COLOR" ? looked(told, samples, pixels) : of422(samples, pixels);
+  const truly = text(told, TRULY);
+  if (truly === "PALETTE COLOR") return looked(told, samples, pixels);
+  return truly === "RGB" ? shallow(told, samples, pixels) : of422(samples, pixels);
+}
+
+/** The eight highest of the stored bits of each sample, plane after plane or pixel after pixel. */
+function shallow(told: DataSet, samples: ArrayLike<number>, pixels: number): Uint8Array {
+  if (samples.length < 3 * pixels) throw new WrongColours();
+  const used = number(told, "00280101") ?? 16;
+  const mask = 2 ** used - 1;
+  const [step, next] = number(told, PLANAR) === 1 ? [1, pixels] : [3, 1];
+  return Uint8Array.from({ length: 3 * pixels }, (_, i) => {
+    const value = samples[Math.floor(i / 3) * step + (i % 3) * next] as number;
+    return used < 8 ? (value & mask) << (8 - used) : (value & mask) >> (used - 8);
+  });
 }
 
 /** Y1 Y2 Cb Cr: two pixels of a row share their colour. */
@@ -81,7 +100,7 @@ function of422(samples: ArrayLike<number>, pixels: number): Uint8Array {
 function looked(told: DataSet, samples: ArrayLike<number>, pixels: number): Uint8Array {
   if (samples.length < pixels) throw new WrongColours();
   const [red, green, blue] = [1, 2, 3].map((part) => paletteOf(told, part)) as [Palette, Palette, Palette];
-  const [bits, used] = [number(told, "00280100") ?? 8, number(told, "00280101") ?? 8];
+  const [bits, used] = [number(told, ALLOCATED) ?? 8, number(told, "00280101") ?? 8];
   const mask = number(told, "00280103") === 1 || used >= bits ? -1 : 2 ** used - 1;
   const out = new Uint8Array(3 * pixels);
   for (let i = 0; i < pixels; i += 1) {

@@ -68,9 +68,16 @@ export function what(data: DataSet, row: Row): Line[] {
     { text: row.institution.name || text(data, "00080080") },
     { text: `${dashed(text(data, "00080020"))} ${clock(text(data, "00080030"))}` },
     { text: text(data, "00081030") || row.description || "" },
+    { text: procedure(data) },
     { text: `${text(data, "00080060")} ${text(data, "00180015")} ${side}`, look: "side" },
     { text: `S${series} ${text(data, "0008103E")}` },
   ];
+}
+
+/** The procedure by its code and what that means (JJ1017 in Japan), as it was sent. */
+function procedure(data: DataSet): string {
+  const [code] = items(data, "00081032");
+  return code ? `${text(code, "00080100")} ${text(code, "00080104")}`.trim() : "";
 }
 
 /** Bottom left, this image: its place, position, window as rendered, zoom in device pixels. */
@@ -127,10 +134,19 @@ const UNIT: readonly (readonly [tag: string, before: string, after: string])[] =
   ["00180087", "", " T"],
   ["00180010", "", ""],
   ["00180050", "", " mm"],
-  ["00185101", "", ""], // View Position
-  ["001811A0", "", " mm"], // Body Part Thickness
-  ["001811A2", "", " N"], // Compression Force
-  ["001811A4", "", ""], // Paddle Description
+  ["00185101", "", ""], // view position of CR, DX, MG
+  ["00181411", "EI ", ""],
+  ["00181413", "DI ", ""],
+  ["001811A0", "", " mm"], // of the compressed breast
+  ["001811A2", "", " N"], // with which it is compressed
+  ["001811A4", "", ""], // paddle
+  ["00185010", "", ""], // transducer
+  ["00185050", "", " mm"], // depth
+  ["00185022", "MI ", ""],
+  ["00185027", "TIS ", ""],
+  ["00185024", "TIB ", ""],
+  ["00185026", "TIC ", ""],
+  ["00180040", "", " fps"],
 ];
 
 /** Bottom right, how it was made, and what has been done to it. */

@@ -3,7 +3,7 @@
 import * as core from "@cornerstonejs/core";
 import dicomImageLoader from "@cornerstonejs/dicom-image-loader";
 import { areKnown, isMadeHere, MADE, rgbOf, WrongColours } from "./colours";
-import { number, type DataSet } from "./dataset";
+import { number, text, type DataSet } from "./dataset";
 import { keepLine, keepShape, keepTruth, levelOf, shapesOf, topOf, truthIn, truthOf, WrongGrey, type Truth } from "./grey";
 
 /** Scheme of images whose pixels are the stored ones. */
@@ -94,12 +94,27 @@ function bytes(image: core.Types.IImage): core.Types.IImage {
   return image;
 }
 
-/** Without what lies above the stored bits: old objects keep overlays there (PS3.5 8.1.2). */
+const ofJpeg = (...tails: number[]): ReadonlySet<string> => new Set(tails.map((tail) => `1.2.840.10008.1.2.4.${tail}`));
+/** JPEG 2000, HTJ2K: each codestream says for itself whether its values have a sign. */
+const OWN_SIGN = ofJpeg(90, 91, 92, 93, 201, 202, 203);
+/** Codings that lose: nothing is kept above the stored bits, but a decoder may go beyond them. */
+const LOSSY = ofJpeg(50, 51, 53, 55, 81, 91, 93, 112, 203);
+
+/**
+ * Without what lies above the stored bits: old objects keep overlays there (PS3.5 8.1.2).  What a
+ * lossy coding makes of the brightest may lie there too, and is the brightest: cut off it would
+ * be the darkest.  A codestream without signs under a data set with them holds two's complement.
+ */
 function masked(pixels: ArrayLike<number>, data: DataSet): ArrayLike<number> {
   const [held, used, signed] = [number(data, "00280100"), number(data, "00280101"), number(data, "00280103")];
+  const syntax = text(data, "00083002");
+  if (signed === 1 && used && used <= 16 && OWN_SIGN.has(syntax)) {
+    return Int16Array.from(pixels, (one) => (one << (32 - used)) >> (32 - used));
+  }
   if (!held || !used || used >= held || signed === 1 || held > 16) return pixels;
-  const mask = 2 ** used - 1;
-  return Uint16Array.from(pixels, (one) => one & mask);
+  const top = 2 ** used - 1;
+  if (LOSSY.has(syntax)) return Uint16Array.from(pixels, (one) => Math.min(one, top));
+  return Uint16Array.from(pixels, (one) => one & top);
 }
 
 /** The same values with whole numbers that rise with them, no more than a table has entries. */

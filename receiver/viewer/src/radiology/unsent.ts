@@ -119,13 +119,15 @@ async function send(key: string, one: Left): Promise<void> {
 }
 
 async function deliver(key: string, { kept, whole }: Left): Promise<void> {
-  if (whole) return api.keepMarks(key, kept);
-  const there = await api.keptMarks(key, new AbortController().signal);
-  await api.keepMarks(key, {
+  const as = owner; // by the time it goes, another may be signed in
+  if (whole) return api.keepMarks(key, kept, as);
+  const there = await api.keptMarks(key, new AbortController().signal, as);
+  const all: KeptMarks = {
     marks: [...there.marks, ...kept.marks],
     keys: [...there.keys, ...kept.keys],
     layout: kept.layout ?? there.layout,
-  });
+  };
+  await api.keepMarks(key, all, as);
 }
 
 function draw(): void {

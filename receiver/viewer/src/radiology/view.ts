@@ -14,6 +14,7 @@ import type { Row, Study, User } from "../types";
 import { onLanguage, word } from "../words";
 import { makeActions, makeHand } from "./actions";
 import { Arriving } from "./arriving";
+import { saw } from "./seen";
 import { Cine } from "./cine";
 import { engine, forgetDecoded, held, withoutGpu } from "./engine";
 import { cut } from "./geometry";
@@ -274,6 +275,8 @@ export class RadiologyView implements View, PaneHost {
     }
     this.drawLines();
     touch(this.panes, pane);
+    const shown = pane.stack?.drawn();
+    if (shown && pane.of) saw(pane.of.context.key, shown.slot, pane.slots());
     if (this.reported) return;
     this.reported = true;
     tellOpened(this.context);
