@@ -42,6 +42,12 @@ export function hasList(time: string | null): void {
 /** A stream that lives is worth nothing while the list behind it cannot be had. */
 const unanswered = (): boolean => askedAt !== 0 && performance.now() - askedAt > SILENCE_MS;
 
+/** By how much the receiver's clock is ahead of this machine's, in ms. */
+let ahead = 0;
+
+/** What this machine's clock showed at a time of the receiver's, ISO 8601; now, where there is none. */
+export const hereAt = (iso: string | null | undefined): number => (Date.parse(iso ?? "") || Date.now() + ahead) - ahead;
+
 export const isLive = (): boolean => watch.live;
 
 export function listen(listener: Listener): () => void {
@@ -92,6 +98,7 @@ function open(): void {
 function heard(time: string | null): void {
   heardAt = performance.now();
   lastHeard = time ?? lastHeard;
+  if (time !== null) ahead = Date.parse(time) - Date.now() || 0;
   tell(unanswered() ? { live: false, last: listedAt } : { live: true, last: lastHeard });
 }
 

@@ -13,8 +13,8 @@ export const ROBOT_WORDS = {
     "Overlays (60xx) inside the pixels are not shown here",
   ],
   "colour.maybe": [
-    "JPEGの色の種類 (RGB/YCbCr) の記載が食い違っています。色が装置と違って見えることがあります",
-    "This JPEG contradicts itself on RGB or YCbCr: colours may differ from the device's",
+    "JPEGの色の記載が食い違っています: 色に注意",
+    "This JPEG contradicts itself on RGB or YCbCr: mind its colours",
   ],
   "others.list": [
     "画像でないデータ: {l}。ここでは表示しません。診断用ビューアへ転送できます",
