@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, case, func, select
@@ -43,20 +42,13 @@ def studies() -> Any:
     )
 
 
-def last_arrival(db: Connection, study: Row[Any]) -> dict[str, Any]:
-    """Return when an image of a study came last, and for how long none has.
-
-    By this machine's clock alone: that of a reader's may differ.
-    """
+def last_arrival(db: Connection, study: Row[Any]) -> str | None:
+    """Return when an image of a study came last, by this machine's clock."""
     mine = (_instances.c.institution == study.institution) & (
         _instances.c.study_uid == study.study_uid
     )
     last = db.execute(select(func.max(_instances.c.stored_at)).where(mine)).scalar()
-    since = last or study.opened_at
-    quiet = None
-    if since is not None:
-        quiet = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds())
-    return {"last_arrived_at": last, "quiet_seconds": quiet}
+    return None if last is None else str(last)
 
 
 def held() -> Any:

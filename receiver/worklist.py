@@ -172,8 +172,8 @@ class Worklist:
         """
         with self.index.read() as db:
             study = self._one(db, key)
-            arrival = rows_asked.last_arrival(db, study.row)
-        return study_row(study) | arrival | {"series": _series(study)}
+            last = rows_asked.last_arrival(db, study.row)
+        return study_row(study) | {"last_arrived_at": last, "series": _series(study)}
 
     def coverage(self, key: str) -> dict[str, Any]:
         """Return which frames of each instance are here, as bitmaps.

@@ -58,7 +58,7 @@ def answers(filled: Filled) -> dict[str, bytes]:
         for path in paths:  # the port is a free one, another each time
             body = asking.get(path).content.replace(url.encode(), b"")
             # nor when an image came last: times of storage are those of the files
-            found[path] = re.sub(rb'"(last_arrived_at|quiet_seconds)":[^,]*,', b"", body)
+            found[path] = re.sub(rb'"last_arrived_at":[^,]*,', b"", body)
         found["worklist"] = json.dumps(rows).encode()
     return found
 

@@ -15,6 +15,8 @@ export interface Watch {
   readonly live: boolean;
   /** The receiver's time when it last spoke, ISO 8601, or null. */
   readonly last: string | null;
+  /** How often the stream was asked for again since it was heard; 0 while it stands. */
+  readonly tries: number;
 }
 
 const listeners = new Set<Listener>();
@@ -22,7 +24,8 @@ let refused: () => void = () => undefined;
 let source: EventSource | null = null;
 let heardAt = 0;
 let lastHeard: string | null = null;
-let watch: Watch = { live: true, last: null };
+let watch: Watch = { live: true, last: null, tries: 0 };
+let tries = 0;
 let timer = 0;
 /** Since when what a page asked of the list has no answer; 0: it has one. */
 let askedAt = 0;
@@ -41,6 +44,12 @@ export function hasList(time: string | null): void {
 
 /** A stream that lives is worth nothing while the list behind it cannot be had. */
 const unanswered = (): boolean => askedAt !== 0 && performance.now() - askedAt > SILENCE_MS;
+
+/** By how much the receiver's clock is ahead of this machine's, in ms. */
+let ahead = 0;
+
+/** What this machine's clock showed at a time of the receiver's, ISO 8601; now, where there is none. */
+export const hereAt = (iso: string | null | undefined): number => (Date.parse(iso ?? "") || Date.now() + ahead) - ahead;
 
 export const isLive = (): boolean => watch.live;
 
@@ -72,6 +81,7 @@ function open(): void {
   source?.close();
   const opened = new EventSource("/api/events");
   source = opened;
+  opened.addEventListener("error", () => (tries += 1)); // a browser asks again by itself
   opened.addEventListener("study", (event) => {
     heard(null);
     const { key } = JSON.parse((event as MessageEvent<string>).data) as { key: string };
@@ -91,13 +101,15 @@ function open(): void {
 
 function heard(time: string | null): void {
   heardAt = performance.now();
+  tries = 0;
   lastHeard = time ?? lastHeard;
-  tell(unanswered() ? { live: false, last: listedAt } : { live: true, last: lastHeard });
+  if (time !== null) ahead = Date.parse(time) - Date.now() || 0;
+  tell(unanswered() ? { live: false, last: listedAt, tries } : { live: true, last: lastHeard, tries });
 }
 
 function check(): void {
-  if (performance.now() - heardAt > SILENCE_MS) tell({ live: false, last: watch.last });
-  else if (unanswered()) tell({ live: false, last: listedAt });
+  if (performance.now() - heardAt > SILENCE_MS) tell({ live: false, last: watch.last, tries });
+  else if (unanswered()) tell({ live: false, last: listedAt, tries });
   // a refused stream is closed for good by the browser: ask again by ourselves
   if (source?.readyState === EventSource.CLOSED) {
     open();
@@ -107,7 +119,7 @@ function check(): void {
 
 function tell(next: Watch): void {
   const back = next.live && !watch.live;
-  const changed = next.live !== watch.live || next.last !== watch.last;
+  const changed = next.live !== watch.live || next.last !== watch.last || next.tries !== watch.tries;
   watch = next;
   if (!changed) return;
   for (const listener of listeners) {

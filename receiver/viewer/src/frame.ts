@@ -172,12 +172,13 @@ function showWatch(state: events.Watch, live: HTMLElement, stale: HTMLElement): 
   live.classList.toggle("off", !state.live);
   live.replaceChildren(
     h("span", { class: "dot" }, state.live ? "●" : "▲"),
-    word(state.live ? "net.live" : "net.lost"),
+    ...(state.live ? [word("net.live")] : []),
     h("time", {}, time),
   );
-  if (!state.live) live.replaceChildren(h("span", { class: "dot" }, "▲"), h("time", {}, time));
   stale.hidden = state.live;
-  if (!state.live) stale.replaceChildren("▲ ", word("net.stale", { t: time }));
+  if (state.live) return;
+  const lost = state.tries > 0 ? [" ", word("net.lost"), " ", word("net.tries", { n: state.tries })] : [];
+  stale.replaceChildren("▲ ", word("net.stale", { t: time }), ...lost);
 }
 
 /** `HH:MM:SS` on this clock's wall for an ISO time. */

@@ -205,9 +205,8 @@ export interface Series {
 }
 
 export interface Study extends Row {
-  /** When an image came last, by the receiver's clock; for how long none has. */
+  /** When an image came last, by the receiver's clock. */
   readonly last_arrived_at?: string | null;
-  readonly quiet_seconds?: number | null;
   readonly series: readonly Series[];
 }
 

@@ -262,6 +262,7 @@ def test_4_the_zoom_that_is_told_is_that_of_the_pixels_on_the_screen(
         measured = (across[-1] - across[0] + 1) / 512
         told = float(screen.text("zoom").removesuffix(" %")) / 100
         assert told == pytest.approx(measured, abs=0.01), key
+        assert screen.page.locator("[data-role='down']").count() == int(told < 1), key
     context.close()
 
 

@@ -69,12 +69,13 @@ def test_10_an_urgent_case_is_heard_while_another_is_read(
     screen.open(read)
     expect(page).to_have_title("(1) 緊急 – todoke")
     expect(calling).to_be_hidden()  # what was confirmed calls no more
-    before = page.evaluate("window.__tones")
+    before, place = page.evaluate("window.__tones"), page.locator(".stage").bounding_box()
     urgent = _announced(room, tmp_path / "second", names.YAMAZAKI)
     expect(page).to_have_title("(2) 緊急 – todoke")
     expect(calling).to_be_visible()
     assert page.evaluate("window.__tones") >= before + 2, "two tones"
     assert "髙橋" in screen.text("patient-name"), "the case stays on the screen"
+    assert page.locator(".stage").bounding_box() == place, "and in its place"
     Standings(room.index).look(urgent, Person("sato", "佐藤医師"))
     expect(page).to_have_title("(1) 緊急 – todoke")  # a colleague opened it
     expect(calling).to_be_hidden()

@@ -101,6 +101,18 @@ def test_silence_of_the_receiver_is_said(page: Page, ward: Ward) -> None:
     expect(stale).to_be_hidden(timeout=10_000)  # the next heartbeat
 
 
+def test_a_receiver_that_is_not_reached_is_counted(page: Page, ward: Ward) -> None:
+    page.clock.install()
+    page.route("**/api/events", lambda route: route.abort())
+    screen = Screen(page, ward.address)
+    screen.sign_in()
+    page.clock.fast_forward(16_000)
+    bar = page.locator(".bars .inverse:visible, .bars [role]:visible").filter(
+        has_text="つながりません"
+    )
+    expect(bar).to_have_text(re.compile(r"表示中の画像は有効です \([1-9]\d*回目\)"))
+
+
 @dataclass
 class Half:
     """A study of which seven of twelve images have come."""

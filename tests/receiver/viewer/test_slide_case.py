@@ -110,7 +110,8 @@ def _photograph(folder: Path, study: str) -> Path:
     (template,) = (folder / written.folder).rglob("*.dcm")
     ds = pydicom.dcmread(template)
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = VLPhotographicImageStorage
-    ds.StudyInstanceUID, ds.SeriesInstanceUID = UID(study), uid("gross")
+    ds.StudyInstanceUID = UID(study)
+    ds.SeriesInstanceUID = UID(uid("gross"))
     ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(uid("gross/1"))
     ds.Modality, ds.SeriesNumber, ds.InstanceNumber = "XC", 2, 1
     for name in ("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient"):

@@ -1,9 +1,11 @@
 /** What is said while images arrive: the question before an incomplete study, and its bar. */
 
 import { h } from "../dom";
+import { hereAt } from "../events";
 import { localTime } from "../frame";
 import type { Study } from "../types";
 import { say, word } from "../words";
+import { left } from "./left";
 
 const STALL_MS = 60_000;
 /** Studies that this reader has chosen to see incomplete (opaque keys, until the page is left). */
@@ -25,6 +27,7 @@ export class Arriving {
   /** When an image came last, on this machine's clock. */
   private grownAt: number;
   private row: Study;
+  private readonly from: { readonly at: number; readonly arrived: number };
 
   constructor(
     row: Study,
@@ -35,6 +38,7 @@ export class Arriving {
   ) {
     this.row = row;
     this.grownAt = arrivedAt(row);
+    this.from = { at: Date.now(), arrived: row.arrived };
     this.gate = complete(row) || accepted(reader, row) ? "open" : "ask";
     this.draw();
   }
@@ -73,7 +77,7 @@ export class Arriving {
     const see = h("button", { type: "button", class: "main", "data-role": "view-incomplete" }, word("part.ask"));
     see.addEventListener("click", () => this.accept());
     if (stalled) said.replaceChildren(...this.stalled());
-    else said.append(...this.damaged());
+    else said.append(...this.left(again), ...this.damaged());
     if (this.gate === "wait") return [said, h("p", {}, word("part.waiting")), see];
     const wait = h("button", { type: "button", "data-role": "wait" }, word("part.wait"));
     wait.addEventListener("click", () => {
@@ -81,6 +85,12 @@ export class Arriving {
       this.draw();
     });
     return [said, h("div", { class: "choices" }, see, wait)];
+  }
+
+  private left(again: boolean): Node[] {
+    const { arrived, expected } = this.row;
+    const t = again ? "" : left(this.from, { at: Date.now(), arrived }, expected);
+    return t ? [document.createTextNode(" "), word("part.left", { t })] : [];
   }
 
   /** What was here and is damaged: it does not arrive, it is asked for again. */
@@ -118,5 +128,5 @@ export function complete(row: Study): boolean {
   return row.expected === null || row.arrived >= row.expected;
 }
 
-/** When an image came last, as this machine's clock has it: the receiver says how long ago that was. */
-const arrivedAt = ({ quiet_seconds: quiet }: Study): number => Date.now() - (quiet ?? 0) * 1000;
+/** When an image came last, or the study was opened, on this machine's clock. */
+const arrivedAt = (row: Study): number => hereAt(row.last_arrived_at ?? row.arrived_at);

@@ -102,6 +102,8 @@ export function image(data: DataSet, rendered: Rendered): Line[] {
     lines.push({ text: say("grey.other"), role: "grey", look: "inverse" });
   }
   lines.push({ text: `${percent.toFixed(percent < 10 ? 1 : 0)} %`, role: "zoom" });
+  // a picture that is drawn smaller than it is has details that nobody sees (VIEWING 9.4)
+  if (percent > 0 && percent < 99.95) lines.push({ text: say("img.down", { p: Math.floor(percent) || "<1" }), role: "down" });
   if (rendered.key) lines.push({ text: say("key.on"), role: "key-image", look: "inverse" });
   if (rendered.inverted) lines.push({ text: say("img.inverted"), look: "inverse" });
   if (rendered.flipped) lines.push({ text: say("img.flipped"), look: "inverse" });
