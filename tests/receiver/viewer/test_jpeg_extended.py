@@ -80,6 +80,15 @@ def _unsigned(ds: pydicom.Dataset) -> None:
     _coded(ds, bytes(coded), JPEG2000Lossless)
 
 
+def _sizeless(ds: pydicom.Dataset) -> None:
+    """JPEG 2000 of more tiles than there may be: a decoder gives an image of nothing for it."""
+    _unsigned(ds)
+    broken = bytearray(get_frame(ds.PixelData, 0))
+    broken[8:12] = (0xDDE001).to_bytes(4, "big")  # Xsiz, XTsiz (ISO/IEC 15444-1 A.5.1)
+    broken[24:28] = (1).to_bytes(4, "big")
+    _coded(ds, bytes(broken), JPEG2000Lossless)
+
+
 def _coded(ds: pydicom.Dataset, coded: bytes, syntax: UID) -> None:
     ds.PixelData = encapsulate([coded])
     ds["PixelData"].VR = "OB"
@@ -91,7 +100,7 @@ def shown(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """Serve a study with a series for each kind; it is open on a page."""
     folder = tmp_path_factory.mktemp("extended")
     kinds = {kind: _instance(low) for kind, low in BEGINS.items()}
-    kinds |= {"beyond": _beyond, "unsigned": _unsigned}
+    kinds |= {"beyond": _beyond, "unsigned": _unsigned, "sizeless": _sizeless}
     files = greys.write(folder, kinds)
     room = Room(folder / "receiver")
     key = room.open_study(Instances(files))
@@ -149,6 +158,18 @@ def test_values_below_nothing_of_a_codestream_without_signs(shown: Shown) -> Non
     found = shown.picture()[..., 0].astype(int)
     assert np.abs(found - (values.astype(int) + 128)).max() <= 1
     assert shown.mark("u", (2.5, 1.5)) == ["-125 HU"]
+
+
+@pytest.mark.requirement("RAD-02")
+def test_an_image_of_no_size_is_words_and_leaves_the_next_one_whole(shown: Shown) -> None:
+    """Left to the renderer it had made everything after it black, with its own corners."""
+    page = shown.screen.page
+    page.locator("button.thumb[title$=' sizeless']").click()
+    chip = "document.querySelector('.load-chip')?.textContent ?? ''"
+    shown.screen.until(f"({chip}).includes('表示できません')", "words in its place")
+    ds = shown.series("unsigned")
+    found = shown.picture()[..., 0].astype(int)
+    assert np.abs(found - (pixel_array(ds, raw=True).astype(int) + 128)).max() <= 1
 
 
 @pytest.mark.requirement("RAD-02")

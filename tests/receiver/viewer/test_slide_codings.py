@@ -108,5 +108,5 @@ def test_jpeg_has_the_colours_that_are_meant(coded: Coded, name: str, doubtful: 
     apart = np.abs(page.astype(int) - coded.tissue)
     assert apart.mean() < 3  # of a lossy coding; the wrong colours are far beyond
     assert np.abs(page.mean((0, 1)) - coded.tissue.mean((0, 1))).max() < 1
-    said = coded.screen.page.locator(".facts [data-role='colours']")
-    assert said.count() == doubtful
+    said = "document.querySelector(\".facts [data-role='colours']\")"
+    coded.screen.until(f"Boolean({said}) === {str(doubtful).lower()}", "what is in doubt")

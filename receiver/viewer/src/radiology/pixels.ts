@@ -47,6 +47,7 @@ async function stored(id: string, options: object): Promise<core.Types.IImage> {
   const address = `wadors:${uriOf(id)}`;
   const unscaled = { ...options, preScale: { enabled: false } };
   const image = (await core.imageLoader.loadImage(address, unscaled as never)) as core.Types.IImage;
+  checkSize(image, dataOf(id));
   image.imageId = id;
   // the library takes its first letter for the whole word, and a card then draws nothing
   delete (image as { voiLUTFunction?: unknown }).voiLUTFunction;
@@ -58,6 +59,18 @@ async function stored(id: string, options: object): Promise<core.Types.IImage> {
   const { pixels, slope, intercept } = drawable(truth);
   keepLine(image, { slope, intercept });
   return laid(image, pixels);
+}
+
+export class WrongSize extends Error {}
+
+/**
+ * A decoder that fails may give an image of no size, which leaves all that come after it black;
+ * one of another size than the data set says would be measured wrong.
+ */
+function checkSize(image: core.Types.IImage, data: DataSet): void {
+  const [rows, columns] = [number(data, "00280010"), number(data, "00280011")];
+  const enough = image.getPixelData().length >= image.rows * image.columns;
+  if (image.rows !== rows || image.columns !== columns || !enough || rows * columns === 0) throw new WrongSize();
 }
 
 /** An image of colours that were made here. */
