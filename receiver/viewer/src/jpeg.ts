@@ -17,12 +17,16 @@ export interface Settled {
 
 /** Images of which a frame has come whose colours nobody can know, by SOP Instance UID. */
 const doubted = new Set<string>();
+export const DOUBT = "jpeg-doubt";
 export const isDoubtful = (sop: string): boolean => doubted.has(sop);
 
 /** Return a frame of an image with its colours told; that it is doubtful is kept of the image. */
 export function told(bytes: Uint8Array<ArrayBuffer>, photometric: string, sop: string): Uint8Array<ArrayBuffer> {
   const found = settled(bytes, photometric);
-  if (found.doubtful) doubted.add(sop);
+  if (found.doubtful && !doubted.has(sop)) {
+    doubted.add(sop);
+    dispatchEvent(new Event(DOUBT)); // what has been said of the picture lacks it
+  }
   return found.bytes;
 }
 

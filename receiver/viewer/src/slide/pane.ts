@@ -3,7 +3,7 @@
 import * as api from "../api";
 import { isCurrent, within, type ReadingContext } from "../context";
 import { h, put } from "../dom";
-import { isDoubtful } from "../jpeg";
+import { DOUBT, isDoubtful } from "../jpeg";
 import { roundLength } from "../measure";
 import { persist } from "../trouble";
 import type { Associated, Series, Slide } from "../types";
@@ -146,6 +146,7 @@ export class Pane {
   private findColours(slide: Slide): void {
     const { context } = this.around;
     const { signal } = this.over;
+    addEventListener(DOUBT, () => this.said(), { signal });
     const largest = slide.levels[0];
     this.lut = null;
     this.colour = slide.icc && largest ? "waiting" : "none";
