@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,35 +24,44 @@ PICTURES = ROOT / "artifacts" / "viewer"
 IN_README = ROOT / "docs" / "viewer.png"
 
 
-def keep(page: Page, name: str) -> Image.Image:
-    """Keep a picture of the page among the artefacts."""
+#: A usual screen, a larger one, an upright one.
+USUAL, *OTHERS = (1920, 1080), (2560, 1440), (1200, 1600)
+
+
+def keep(screen: Screen, name: str, drawn: Callable[[], None] | None = None) -> Image.Image:
+    """Keep pictures of the page at three sizes among the artefacts; return that of a usual one."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    taken = page.screenshot()
-    (PICTURES / f"{name}.png").write_bytes(taken)
-    picture = Image.open(io.BytesIO(taken)).convert("RGB")
-    assert picture.size == (1920, 1080)
-    assert len(picture.getcolors(1 << 24) or []) > 50  # not an empty page
+    for size in (*OTHERS, USUAL):
+        screen.page.set_viewport_size({"width": size[0], "height": size[1]})
+        screen.frames(5)
+        if drawn is not None:
+            drawn()
+        taken = screen.page.screenshot()
+        (PICTURES / f"{name}-{size[0]}x{size[1]}.png").write_bytes(taken)
+        picture = Image.open(io.BytesIO(taken)).convert("RGB")
+        assert picture.size == size
+        assert len(picture.getcolors(1 << 24) or []) > 50  # not an empty page
     return picture
 
 
 def test_pictures_of_the_pages(page: Page, ward: Ward) -> None:
     page.goto(ward.address)
     page.get_by_label("利用者名").wait_for()
-    keep(page, "sign-in")
     screen = Screen(page, ward.address)
+    keep(screen, "sign-in")
     screen.sign_in()
-    work_list = keep(page, "work-list")
+    work_list = keep(screen, "work-list")
     screen.open(ward.keys["takahashi"])
     screen.press("4")
     screen.frames(5)
     page.wait_for_timeout(500)  # thumbnails
-    keep(page, "ct")
+    keep(screen, "ct")
     page.locator(".banner .home").click()
     screen.open(ward.keys["slide"])
     screen.press("4")
     screen.settled()
     page.wait_for_timeout(500)  # the label
-    slide = keep(page, "slide")
+    slide = keep(screen, "slide", screen.settled)
     if os.environ.get("TODOKE_WRITE_DOCS") == "1":
         both = Image.new("RGB", (1280, 720 + 240), "#1c1c1c")
         both.paste(slide.resize((1280, 720), Image.Resampling.LANCZOS), (0, 240))

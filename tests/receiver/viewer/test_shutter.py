@@ -133,6 +133,7 @@ def _middles(screen: Screen) -> npt.NDArray[np.int_]:
     assert box is not None
     taken = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("L")).astype(int)
     page.evaluate("document.querySelector('.overlay').hidden = false")
-    x = box["x"] + box["width"] / 2 + 4 * (np.arange(greys.COLUMNS) + 0.5 - greys.COLUMNS / 2)
-    y = box["y"] + box["height"] / 2 + 4 * (np.arange(greys.ROWS) + 0.5 - greys.ROWS / 2)
+    left, top = screen.view()["origin"]  # on whole device pixels, not in the very middle
+    x = box["x"] + left + 4 * (np.arange(greys.COLUMNS) + 0.5)
+    y = box["y"] + top + 4 * (np.arange(greys.ROWS) + 0.5)
     return taken[np.ix_(np.floor(y).astype(int), np.floor(x).astype(int))]

@@ -308,7 +308,8 @@ export class Pane {
     if (!series || !canvas?.ready) return;
     const um = canvas.umPerDevicePixel();
     this.drawSeen(); // first: it asks for sizes, which after a change of the text are counted anew
-    const facts = [um, canvas.devicePerFull(), canvas.derived, this.colour, inLanguage(), this.around.coverage().share(series.slide)].join(" ");
+    const doubted = series.slide.levels.some((one) => isDoubtful(one.sop_uid));
+    const facts = [um, canvas.devicePerFull(), canvas.derived, this.colour, doubted, inLanguage(), this.around.coverage().share(series.slide)].join(" ");
     if (facts !== this.factsAs || series !== this.factsOf) {
       [this.factsAs, this.factsOf] = [facts, series];
       replace(this.facts, this.factLine(series.slide, canvas, um));
