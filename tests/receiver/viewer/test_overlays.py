@@ -163,8 +163,9 @@ def middles(screen: Screen, *, turned: bool = False) -> npt.NDArray[np.int_]:
     taken = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)
     page.evaluate("document.querySelector('.overlay').hidden = false")
     columns, rows = (greys.ROWS, greys.COLUMNS) if turned else (greys.COLUMNS, greys.ROWS)
-    x = box["x"] + box["width"] / 2 + ZOOM * (np.arange(columns) + 0.5 - columns / 2)
-    y = box["y"] + box["height"] / 2 + ZOOM * (np.arange(rows) + 0.5 - rows / 2)
+    left, top, *_ = screen.view()["box"]  # on whole device pixels, not in the very middle
+    x = box["x"] + left + ZOOM * (np.arange(columns) + 0.5)
+    y = box["y"] + top + ZOOM * (np.arange(rows) + 0.5)
     return taken[np.ix_(np.floor(y).astype(int), np.floor(x).astype(int))]
 
 

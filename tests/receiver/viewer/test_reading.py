@@ -355,5 +355,5 @@ def test_an_image_is_gone_to_by_number_and_cine_walks_on(reading: Reading) -> No
     reading.screen.until("window.__todoke.view.place > 3", "cine")
     reading.screen.press("c")
     assert "false" in str(
-        reading.page.locator(".tools button", has_text="動画").get_attribute("aria-pressed")
+        reading.page.get_by_role("button", name="動画 C").get_attribute("aria-pressed")
     )

@@ -133,7 +133,7 @@ def _middles(screen: Screen) -> npt.NDArray[np.int_]:
     assert box is not None
     taken = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("L")).astype(int)
     page.evaluate("document.querySelector('.overlay').hidden = false")
-    left, top = screen.view()["origin"]  # on whole device pixels, not in the very middle
+    left, top, *_ = screen.view()["box"]  # on whole device pixels, not in the very middle
     x = box["x"] + left + 4 * (np.arange(greys.COLUMNS) + 0.5)
     y = box["y"] + top + 4 * (np.arange(greys.ROWS) + 0.5)
     return taken[np.ix_(np.floor(y).astype(int), np.floor(x).astype(int))]

@@ -306,6 +306,14 @@ export class Stack {
     return [cx, cy];
   }
 
+  /** Where the image lies: left, top, right, bottom in CSS pixels of the element. */
+  box(): readonly number[] | null {
+    const image = this.viewport?.getCornerstoneImage();
+    if (!image) return null;
+    const [[x0, y0], [x1, y1]] = [this.toCanvas([0, 0]), this.toCanvas([image.columns, image.rows])];
+    return [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)];
+  }
+
   /** Device pixels per image pixel along rows, measured on what is drawn; 0 without a picture. */
   scale(): number {
     if (!this.viewport?.getCornerstoneImage()) return 0;

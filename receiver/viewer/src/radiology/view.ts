@@ -410,7 +410,7 @@ export class RadiologyView implements View, PaneHost {
       width: window?.width ?? null,
       center: window?.center ?? null,
       scale: stack?.scale() ?? null,
-      origin: stack?.toCanvas([0, 0]) ?? null,
+      box: stack?.box() ?? null,
       processor: withoutGpu(),
       layout: this.layout,
       active: this.panes.indexOf(this.active),
