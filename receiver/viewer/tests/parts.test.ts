@@ -9,11 +9,9 @@ const PICTURES = ["\xff\xd8\r\n\r\n\xff\xd9", "\xff\xd8\r\n--todoke-12a\xff\xd9\
 const whole = `\r\n${PICTURES.map((one) => `--todoke-12ab\r\n${HEAD}\r\n\r\n${one}\r\n`).join("")}--todoke-12ab--\r\n`;
 
 describe("the parts of an answer", () => {
-  it.each([["after a line", whole], ["at once", whole.slice(2)]])("are cut byte by byte: %s", async (_, body) => {
+  it.each([["after a line", whole], ["at once", whole.slice(2)]])("are cut byte by byte: %s", (_, body) => {
     const parts = partsOf(TYPE, bytes(body));
-    expect(parts.map(({ type }) => type)).toEqual(["image/jpeg", "image/jpeg"]);
-    const read = await Promise.all(parts.map(async (one) => String.fromCharCode(...new Uint8Array(await one.arrayBuffer()))));
-    expect(read).toEqual(PICTURES);
+    expect(parts.map((one) => String.fromCharCode(...one))).toEqual(PICTURES);
   });
 
   it("are none of a body that was broken off, or is of another kind", () => {

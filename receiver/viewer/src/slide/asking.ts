@@ -17,7 +17,7 @@ export interface Place {
 
 export class Asking {
   private readonly asked = new Map<string, number>();
-  private readonly brought = new Map<string, Blob>();
+  private readonly brought = new Map<string, Uint8Array<ArrayBuffer>>();
   private askedAt = -WAITING_MS;
 
   /**
@@ -36,7 +36,7 @@ export class Asking {
   }
 
   /** The bytes of a frame that an answer brought, once. */
-  take(address: string): Blob | null {
+  take(address: string): Uint8Array<ArrayBuffer> | null {
     const bytes = this.brought.get(address) ?? null;
     this.brought.delete(address);
     return bytes;

@@ -20,7 +20,7 @@ export interface Frames {
   /** What the scanner's colours are here; null where, or as long as, they are as scanned. */
   colours(): Lut | null;
   /** The bytes of a frame that have been given with others, once; null where they were not. */
-  brought(address: string): Blob | null;
+  brought(address: string): Uint8Array<ArrayBuffer> | null;
   /** A frame that is here cannot be shown: it is not what came, or nothing decodes it. */
   refused(sop: string, frame: number, why: "damaged" | "undecodable"): void;
 }
