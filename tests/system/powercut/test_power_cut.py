@@ -18,7 +18,7 @@ from tests.system.powercut.receiver_doors import Run, dicom_door, frames_door
 pytestmark = [pytest.mark.system, pytest.mark.powercut, pytest.mark.timeout(900)]
 FOREIGN = {"storescp": storescp, "Orthanc": orthanc}
 DOORS = {"DICOM": dicom_door, "frames": frames_door, "outbox": outbox_door}
-EVERYDAY = pytest.param(6, 1)
+EVERYDAY = pytest.param(10, 1)
 SLOW = [pytest.mark.slow, pytest.mark.timeout(3600)]
 ALL = [pytest.param(50, 50, marks=SLOW), pytest.param(50, 0, marks=SLOW)]
 
