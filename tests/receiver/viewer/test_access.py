@@ -22,21 +22,31 @@ _RUN = """async () => {
   return violations.map(({id, impact, nodes}) => [impact, id, nodes.map(({html, failureSummary}) =>
     [html.slice(0, 200), failureSummary])]);
 }"""
-#: Everything that a hand can press, and how the scope table knows it.
-_CONTROLS = """() => [...document.querySelectorAll(
+_PRESSABLE = """() => [...document.querySelectorAll(
     'button, a[href], input, summary, select, textarea, [role=button], [contenteditable]')]
-  .filter(one => one.checkVisibility() && !one.closest('[inert]'))
-  .map(one => ({
+  .filter(one => one.checkVisibility() && !one.closest('[inert]'))"""
+#: Everything that a hand can press, and how the scope table knows it; kept for the questions below.
+_CONTROLS = f"""() => {{
+  window.controls = ({_PRESSABLE})();
+  window.others = [];
+  return window.controls.map(one => ({{
     words: [one, ...one.querySelectorAll('[data-word]')].map(w => w.dataset.word).filter(Boolean),
     html: one.outerHTML.slice(0, 200),
-    index: [...document.querySelectorAll('*')].indexOf(one),
-  }))"""
-_IS = "([index, selector]) => document.querySelectorAll('*')[index].matches(selector)"
-#: Focus forward once round: which controls it reached, and whether it came out again.
+    disabled: one.matches(':disabled'),
+  }}));
+}}"""
+_IS = "([number, selector]) => window.controls[number].matches(selector)"
+#: Which has the focus, controls and then others as they come; -1 for the browser's own.
 _FOCUS = """() => {
   const one = document.activeElement;
-  return one === document.body ? -1 : [...document.querySelectorAll('*')].indexOf(one);
+  if (one === document.body) return -1;
+  if (!window.controls.includes(one) && !window.others.includes(one)) window.others.push(one);
+  return [...window.controls, ...window.others].indexOf(one);
 }"""
+_THE_SAME = f"""() => {{
+  const now = ({_PRESSABLE})();
+  return now.length === window.controls.length && now.every((one, i) => one === window.controls[i]);
+}}"""
 
 
 def axe_faults(page: Page) -> list[Any]:
@@ -51,24 +61,29 @@ def without_a_row(page: Page) -> list[str]:
     table = scope.rows()
     words, roles = scope.claimed(table, "words"), scope.claimed(table, "roles")
     unknown = []
-    for one in page.evaluate(_CONTROLS):
+    for number, one in enumerate(page.evaluate(_CONTROLS)):
         if any(scope.covers(claim, word) for claim in words for word in one["words"]):
             continue
-        if not any(page.evaluate(_IS, [one["index"], role]) for role in roles):
+        if not any(page.evaluate(_IS, [number, role]) for role in roles):
             unknown.append(one["html"])
     return unknown
 
 
 def unreached(page: Page) -> list[str]:
-    """Tab once round the page; return the controls that the focus never came to."""
+    """Tab once round the page; return the controls that the focus never came to.
+
+    An alarm may ring, a row come, while the focus goes round: then it goes round again.
+    """
+    for _ in range(5):
+        found = _round(page)
+        if page.evaluate(_THE_SAME):
+            return found
+    raise AssertionError("the controls of the page never stood still")
+
+
+def _round(page: Page) -> list[str]:
     page.evaluate("document.activeElement?.blur()")
-    controls = {one["index"]: one["html"] for one in page.evaluate(_CONTROLS)}
-    disabled = set(
-        page.evaluate(
-            "(them) => them.filter(i => document.querySelectorAll('*')[i].matches(':disabled'))",
-            list(controls),
-        )
-    )
+    controls = page.evaluate(_CONTROLS)
     reached: list[int] = []
     for _ in range(len(controls) + 3):
         page.keyboard.press("Tab")
@@ -77,8 +92,13 @@ def unreached(page: Page) -> list[str]:
             break
         reached.append(at)
     else:
-        raise AssertionError(f"a trap: {reached[-3:]} of {len(controls)}")
-    return [html for at, html in controls.items() if at not in reached and at not in disabled]
+        if page.evaluate(_THE_SAME):
+            raise AssertionError(f"a trap: {reached[-3:]} of {len(controls)}")
+    return [
+        one["html"]
+        for number, one in enumerate(controls)
+        if number not in reached and not one["disabled"]
+    ]
 
 
 def look(page: Page, where: str) -> list[str]:
