@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from common.free_ports import free_ports
 from conformance.cases import CASES
 from conformance.cli import app
 from tests.conformance.receivers import Receiver, serving
-from tests.conformance.rig import Pki, free_port
+from tests.conformance.rig import Pki
 
 
 def invoke(*words: str) -> tuple[int, str, str]:
@@ -52,7 +53,7 @@ def test_failure_is_exit_code_1(store: Path) -> None:
 
 
 def test_nobody_there_is_a_code_of_the_sixties() -> None:
-    code, out, _ = invoke(*aim(free_port(), "--no-tls", "--json"))
+    code, out, _ = invoke(*aim(*free_ports(1), "--no-tls", "--json"))
     assert code == 61
     assert json.loads(out)["error"]["number"] == "E-6001"
 

@@ -13,11 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from common.errors import PeerRefused, PeerUnreachable, ProtocolError
+from common.free_ports import free_ports
 from conformance.objects import make
 from conformance.options import read_headers
 from conformance.readback import DicomWeb
 from tests.conformance.receivers import Receiver, serving
-from tests.conformance.rig import failed, free_port, run, target
+from tests.conformance.rig import failed, run, target
 
 COOKIE = "todoke_session=abc"
 
@@ -101,7 +102,7 @@ def test_no_session_is_told(store: Path) -> None:
 
 def test_nobody_there_is_told() -> None:
     with pytest.raises(PeerUnreachable):
-        look(f"http://127.0.0.1:{free_port()}").copies(make("run", "case"))
+        look(f"http://127.0.0.1:{free_ports(1)[0]}").copies(make("run", "case"))
 
 
 def test_rubbish_is_told(store: Path) -> None:

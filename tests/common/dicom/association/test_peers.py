@@ -27,6 +27,7 @@ from pynetdicom import AE, evt
 from common.dicom import uids
 from common.dicom.association import Outgoing, Pieces
 from common.errors import AssociationRejected, DiskFull
+from common.free_ports import free_ports
 from tests.common.dicom.association.rig import (
     CT,
     DEADLINE,
@@ -104,15 +105,10 @@ def digests(files: Sequence[Path]) -> set[str]:
     return {hashlib.sha256(encoded(path)).hexdigest() for path in files}
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
 def storescp(pki: Pki, folder: Path, *options: str) -> Iterator[tuple[str, int]]:
     """DCMTK's receiver, writing byte for byte what comes (+B)."""
-    port = free_port()
+    (port,) = free_ports(1)
     line = [dcmtk("storescp"), "+B", "-od", str(folder), *options]
     line += ["+tls", str(pki.receiver.key), str(pki.receiver.chain)]
     line += ["+cf", str(pki.folder / "ca.crt"), "-rc", str(port)]
@@ -293,7 +289,7 @@ def orthanc(pki: Pki, folder: Path, receiver: tuple[str, int]) -> Iterator[tuple
     program = shutil.which("Orthanc", path=_PATH)
     if program is None:
         pytest.skip("no Orthanc")
-    http, dicom = free_port(), free_port()
+    http, dicom = free_ports(2)
     settings = {
         "Name": "peer",
         "StorageDirectory": str(folder),
