@@ -7,14 +7,18 @@ import sys
 import tomllib
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 # a machine that does much else is no fault of an example's
 hypothesis.settings.register_profile("todoke", deadline=None)
 hypothesis.settings.load_profile("todoke")
 
+#: Folders whose tests share what is dear to set up: one worker has them all.
+TOGETHER = ("tests/hostile/", "tests/system/tls/")
 HEAVY = {"system", "hostile", "viewer"}  # folders whose tests start processes or a browser
 REQUIREMENTS = Path(__file__).parent.parent / "conformance" / "requirements.toml"
 
@@ -44,6 +48,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark in item.iter_markers("requirement"):
             if unknown := set(mark.args) - known:
                 raise pytest.UsageError(f"{item.nodeid}: no requirement {sorted(unknown)}")
+
+
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """Give each file to one worker, and all files of a folder that shares its set-up to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        shared = [folder for folder in TOGETHER if nodeid.startswith(folder)]
+        return shared[0] if shared else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    """Distribute by files where that is asked for."""
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)
