@@ -43,7 +43,7 @@ def test_orthanc_commits_to_what_we_sent(ends: Ends, tmp_path: Path) -> None:
     (transfer,) = words["transfers"]
     assert (transfer["state"], transfer["error"]) == ("committed", None)
     assert transfer["state_ja"] == "保管確約"
-    assert not peers._listens(listen)
+    until(lambda: not peers._listens(listen), "its door is gone with it")
 
 
 @pytest.mark.requirement("DCM-03", "DCM-11")

@@ -329,11 +329,16 @@ def test_closing_with_instances_unanswered_aborts(
     shelf = Shelf()
     later: queue.SimpleQueue[Callable[[int], None]] = queue.SimpleQueue()
     shelf.later = later
+
+    def answer_the_first() -> None:
+        shelf.wait_for(lambda: shelf.finished == 3)  # an answer to the first alone leaves none open
+        later.get(timeout=DEADLINE)(0)
+
     caplog.set_level(logging.INFO)
     with accepting(shelf, pki.server()) as acceptor:
         with calling(acceptor, pki.client()) as requestor:
             outcomes = requestor.store(outgoing(b"%d" % i) for i in range(3))
-            feeder = threading.Thread(target=lambda: later.get(timeout=DEADLINE)(0))
+            feeder = threading.Thread(target=answer_the_first)
             feeder.start()
             assert next(outcomes).status == 0
             feeder.join()
