@@ -2,8 +2,9 @@
 # `make demo ONCE=1` ends by itself; `make demo` stays up and prints the viewer's address last.
 
 BIN := .venv/bin
-# Debian's DCMTK, not pynetdicom's scripts of the same names, must be found by the tests
-TESTS := PATH="/usr/bin:$$PATH" $(BIN)/python -m pytest
+# Debian's DCMTK, not pynetdicom's scripts of the same names, must be found by the tests;
+# and of the thousand processes that they start none should compile our modules anew
+TESTS := PYTHONDONTWRITEBYTECODE= PATH="/usr/bin:$$PATH" $(BIN)/python -m pytest
 
 .PHONY: setup demo test test-long check bench offline
 
