@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from common.dicom.dataset import file_prefix
@@ -100,15 +101,29 @@ def _nested(case: str, depth: int, *, undefined: bool, syntax: str = EXPLICIT) -
 
 def _flood(case: str, count: int) -> Instance:
     """Return an image with so many empty elements of private groups."""
-    tags = [(0x5001 + 2 * (n // 0xEF00)) << 16 | 0x1000 + n % 0xEF00 for n in range(count)]
-    return with_bytes(case, b"".join(element(tag, b"LO", b"") for tag in tags))
+    return with_bytes(case, _private(count, first=0x1000, to_a_group=0xEF00))
 
 
 def _creators(case: str, count: int) -> Instance:
     """Return an image with so many private creators, 240 in each private group."""
-    tags = [(0x5001 + 2 * (n // 0xF0)) << 16 | 0x10 + n % 0xF0 for n in range(count)]
-    flood = [element(tag, b"LO", b"TODOKE %5d" % (n % 9999)) for n, tag in enumerate(tags)]
-    return with_bytes(case, b"".join(flood))
+    names = [b"TODOKE %5d" % (n % 9999) for n in range(count)]
+    return with_bytes(case, _private(count, first=0x10, to_a_group=0xF0, values=names))
+
+
+def _private(
+    count: int, *, first: int, to_a_group: int, values: list[bytes] | None = None
+) -> bytes:
+    """Encode elements of private groups all at once: as :func:`element` does, one by one."""
+    length = len(values[0]) if values else 0
+    kind = [("group", "<u2"), ("element", "<u2"), ("vr", "S2"), ("length", "<u2")]
+    made = np.zeros(count, [*kind, ("value", f"S{length}")] if length else kind)
+    number = np.arange(count)
+    made["group"] = 0x5001 + 2 * (number // to_a_group)
+    made["element"] = first + number % to_a_group
+    made["vr"], made["length"] = b"LO", length
+    if values:
+        made["value"] = values
+    return made.tobytes()
 
 
 @dataclass(frozen=True)

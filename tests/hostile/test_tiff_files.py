@@ -190,20 +190,28 @@ EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%touch bad.pwned)
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "number"),
+    ("name", "make", "number"),
     [
-        pytest.param("bad.png", EPS, E2002, marks=pytest.mark.badinput(68, "EPS named .png")),
-        pytest.param("bad.svs", EPS, E2003, marks=pytest.mark.badinput(68, "EPS named .svs")),
         pytest.param(
-            "bad.svs", png_bomb(), E2003, marks=pytest.mark.badinput(68, "PNG bomb named .svs")
+            "bad.png", lambda: EPS, E2002, marks=pytest.mark.badinput(68, "EPS named .png")
         ),
         pytest.param(
-            "bad.png", png_bomb(), E2050, marks=pytest.mark.badinput(68, "PNG bomb named .svs")
+            "bad.svs", lambda: EPS, E2003, marks=pytest.mark.badinput(68, "EPS named .svs")
+        ),
+        pytest.param(
+            "bad.svs", png_bomb, E2003, marks=pytest.mark.badinput(68, "PNG bomb named .svs")
+        ),
+        pytest.param(
+            "bad.png", png_bomb, E2050, marks=pytest.mark.badinput(68, "PNG bomb named .svs")
         ),
     ],
 )
 def test_only_what_is_a_slide_inside_is_opened_as_one(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, data: bytes, number: str
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    make: Callable[[], bytes],
+    number: str,
 ) -> None:
     """No general reader of images guesses what a file is: neither Pillow's nor Ghostscript's."""
     opened: list[object] = []
@@ -213,7 +221,7 @@ def test_only_what_is_a_slide_inside_is_opened_as_one(
         opened.append(words)
         return was(*words, **more)
 
-    (tmp_path / name).write_bytes(data)
+    (tmp_path / name).write_bytes(make())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Image, "open", noted)
         error = refused(tmp_path, caplog)
@@ -260,31 +268,28 @@ def with_label(path: Path, *, columns: int, rows: int, strip: bytes, compression
     path.write_bytes(raw)
 
 
-def lzw_bomb(size: int) -> bytes:
-    return bytes(imagecodecs.lzw_encode(bytes(size)))
-
-
 @pytest.mark.parametrize(
-    ("columns", "rows", "strip"),
+    ("columns", "rows", "size"),
     [
         pytest.param(
             40_000,
             40_000,
-            lzw_bomb(1000),
+            1000,
             marks=pytest.mark.badinput(68, "associated image of 10^9 pixels"),
         ),
         pytest.param(
             20,
             10,
-            lzw_bomb(256 << 20),
+            256 << 20,
             marks=pytest.mark.badinput(68, "LZW strip bomb as label"),
         ),
     ],
     ids=["size", "bomb"],
 )
 def test_a_label_that_is_a_bomb_is_left_out_and_the_tissue_travels(
-    tmp_path: Path, columns: int, rows: int, strip: bytes
+    tmp_path: Path, columns: int, rows: int, size: int
 ) -> None:
+    strip = bytes(imagecodecs.lzw_encode(bytes(size)))
     with_label(tmp_path / "slide.svs", columns=columns, rows=rows, strip=strip, compression=5)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     slide = {"patient_id": "1", "patient_name": "SATO^KEN", "send_label": True}
