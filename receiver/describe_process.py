@@ -10,14 +10,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import console, durable, logs, workers
+from common import console, durable, logs, signals, workers
 from common.errors import StorageError
 from receiver import attributes, descriptions
 from receiver.changes import Changes
@@ -116,8 +115,7 @@ def yield_processor() -> None:
 def serve(data: Path) -> None:
     """Fill until told to stop."""
     stop = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
+    signals.end_by(stop.set)
     workers.limit_memory(MEMORY)
     database = Index.at(data)
     console.tell("ready")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 from pathlib import Path
 
-from common import audit, console, descriptors, durable, logs
+from common import audit, console, descriptors, durable, logs, signals
 from common.proof.identity import Node
 from common.proof.role import Role
 from common.settings import Receiver
@@ -26,8 +25,7 @@ def serve(data: Path) -> None:
     settings = Receiver.load(data)
     descriptors.raise_limit()
     stop = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
+    signals.end_by(stop.set)
     threading.excepthook = _fatal
     index = Index.at(data)
     trail = audit.Trail(data / "audit", "dicom")

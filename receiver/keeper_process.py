@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import threading
 import time
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import audit, console, logs
+from common import audit, console, logs, signals
 from common.audit.minding import Minder
 from common.errors import StorageError
 from common.proof.identity import Node
@@ -146,8 +145,7 @@ def report_door(
 def serve(data: Path) -> None:
     """Keep until told to stop."""
     stop = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
+    signals.end_by(stop.set)
     yield_processor()
     settings = Receiver.load(data)
     keeper = Keeper(data, settings, stop)

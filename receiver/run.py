@@ -6,17 +6,17 @@ import contextlib
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common import children, durable
+from common import children, durable, signals
 from common.errors import DatabaseDamaged, IndexLost, StorageError, SyncFailed
 from common.proof.identity import Node
 from common.proof.role import Role
@@ -156,7 +156,7 @@ class Supervisor:
     _processes: list[_Process] = field(default_factory=list)
 
     def end(self, *, hurried: bool) -> None:
-        """End, from a handler of signals; `hurried` by Ctrl-C, within a second."""
+        """End, as a signal asks; `hurried` by Ctrl-C, within a second."""
         self.hurried = self.hurried or hurried
         self.stop.set()
         for process in self._processes:
@@ -266,8 +266,7 @@ class Supervisor:
 def run(data: Path, ready: Callable[[dict[str, Any]], None]) -> None:
     """Run a receiver in this process's foreground until Ctrl-C or a service manager's signal."""
     supervisor = Supervisor(data)
-    signal.signal(signal.SIGINT, lambda *_: supervisor.end(hurried=True))
-    for name in ("SIGTERM", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: supervisor.end(hurried=False))
+    orderly = partial(supervisor.end, hurried=False)
+    hurried = partial(supervisor.end, hurried=True)
+    signals.act_on({"SIGINT": hurried, "SIGTERM": orderly, "SIGBREAK": orderly})
     supervisor.run(ready)

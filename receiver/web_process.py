@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import json
-import signal
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from common import audit, console, descriptors, durable, logs, memory, tls
+from common import audit, console, descriptors, durable, logs, memory, signals, tls
 from common.proof import software
 from common.proof.identity import Node
 from common.proof.role import Role
@@ -193,8 +192,7 @@ def _listeners(
 
 
 def _end_by_signals(listeners: Mapping[str, Listener]) -> None:
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: _stop(listeners.values()))
+    signals.end_by(lambda: _stop(listeners.values()))
 
 
 def _stop(listeners: Iterable[Listener]) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
-from common import console
+from common import console, signals
 
 ORDERLY = 0.3  # seconds until connections are broken off
 PATIENCE = 0.8  # seconds until the process goes
@@ -58,10 +58,10 @@ class Leaving:
 
     def begin(self, stop: Callable[[], object] = lambda: None) -> None:
         """Ask all to stop, and see to it that it does; the second wish changes nothing."""
-        stop()
         if not self._begun.is_set():
-            self._begun.set()
+            self._begun.set()  # first: who sees the stop asks whether a person wanted it
             threading.Thread(target=self._end, name="leaving", daemon=True).start()
+        stop()
 
     def say(self) -> None:
         """Say the words, unless they were said."""
@@ -88,17 +88,8 @@ def interruptible(leaving: Leaving) -> Iterator[threading.Event]:
     the collector), and with it the wish.
     """
     asked = threading.Event()
-
-    def pressed(_signal: int, _frame: object) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        leaving.begin(asked.set)
-
-    before = signal.signal(signal.SIGINT, pressed)
-    try:
+    with signals.first_interrupt(partial(leaving.begin, asked.set)):
         yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def by_signals(stop: Callable[[], object], patience: float = PATIENCE) -> Leaving:
@@ -110,8 +101,6 @@ def by_signals(stop: Callable[[], object], patience: float = PATIENCE) -> Leavin
         Begun by Ctrl-C alone, which ends the process soon.
     """
     leaving = Leaving(0, ENDED, patience)
-    for name in ("SIGTERM", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: stop())
-    signal.signal(signal.SIGINT, lambda *_: leaving.begin(stop))
+    begin = partial(leaving.begin, stop)
+    signals.act_on({"SIGINT": begin, "SIGTERM": stop, "SIGBREAK": stop})
     return leaving

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import signal
 import socket
 import struct
 import threading
@@ -25,6 +24,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
+
+from common import signals
 
 AHEAD = 0.005  # seconds of bytes that may queue before the bottleneck
 LATE = 0.05  # seconds that our own scheduling may be behind without costing the line its rate
@@ -285,7 +286,7 @@ def main() -> None:
         tell({"port": port, "first": at})
 
     ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    signals.end_by(ended.set)
     with Line(quality, int(given.cut_after_mb * 1e6), arrived) as line:
         pairs = [tuple(map(int, route.split(":"))) for route in given.route]
         tell({"ports": [line.route(to, port) for port, to in pairs]})

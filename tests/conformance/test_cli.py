@@ -53,7 +53,8 @@ def test_failure_is_exit_code_1(store: Path) -> None:
 
 
 def test_nobody_there_is_a_code_of_the_sixties() -> None:
-    code, out, _ = invoke(*aim(*free_ports(1), "--no-tls", "--json"))
+    (port,) = free_ports(1)
+    code, out, _ = invoke(*aim(port, "--no-tls", "--json"))
     assert code == 61
     assert json.loads(out)["error"]["number"] == "E-6001"
 
