@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -32,6 +33,7 @@ from receiver import (
     pages,
     paper_routes,
     people_door,
+    purge_routes,
     reading_routes,
     requests,
     roles,
@@ -44,6 +46,7 @@ from receiver.changes import Changes
 from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
 from receiver.live import Live
+from receiver.purge_notice import PurgeNotice
 from receiver.replies import failed, left, not_served, reply
 from receiver.sight import Sight, WithinSight
 from receiver.stored import Stored
@@ -72,6 +75,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
     known = KnownFacts(services.store)
     worklist, sight = Worklist(services.index, known), Sight(services.index)
     decoders, stored = Decoders(), Stored(services.index, services.store)
+    notice = PurgeNotice(services.index, services.purge_days, services.purge_notice_days)
     accesses = Accesses(services.index, services.note)
     wrong = Refusals(services, event="sign-in", outcome="refused")
     tiles = Tiles(stored, changes, services.keep_tiles_seconds)
@@ -89,13 +93,14 @@ def viewer_app(services: ViewerServices) -> Starlette:
         *account_door.routes(services, accounts, wrong),
         *sign_in_door.routes(services, accounts, wrong),
         *people_door.routes(services, accounts),
-        *_list_routes(services, accounts, worklist, sight),
+        *_list_routes(services, accounts, worklist, sight, notice),
         *reading_routes.routes(services),
         *forward_routes.routes(services),
         *monitor_routes.routes(services),
         *marks.routes(services, worklist),
         *audit_routes.routes(services),
         *paper_routes.routes(services, stored),
+        *purge_routes.routes(services, notice),
         *slide_room.routes(services, decoders, stored),
         *label_room.routes(services),
         *dicomweb.routes(services, known, decoders, stored),
@@ -130,7 +135,11 @@ def viewer_app(services: ViewerServices) -> Starlette:
 
 
 def _list_routes(
-    services: ViewerServices, accounts: Accounts, worklist: Worklist, sight: Sight
+    services: ViewerServices,
+    accounts: Accounts,
+    worklist: Worklist,
+    sight: Sight,
+    notice: PurgeNotice,
 ) -> list[BaseRoute]:
     live = Live(services.index)
 
@@ -140,8 +149,11 @@ def _list_routes(
         rows = sight.only(request.scope, found)
         return reply(request, {"server_time": index.now(), "rows": rows})
 
+    def opened(key: str) -> dict[str, Any]:
+        return worklist.study(key) | {"purge": notice.of(key)}
+
     async def study(request: Request) -> Response:
-        found = await asyncio.to_thread(worklist.study, request.path_params["key"])
+        found = await asyncio.to_thread(opened, request.path_params["key"])
         return reply(request, found)
 
     async def coverage(request: Request) -> Response:
