@@ -75,7 +75,6 @@ def viewer_app(services: ViewerServices) -> Starlette:
     known = KnownFacts(services.store)
     worklist, sight = Worklist(services.index, known), Sight(services.index)
     decoders, stored = Decoders(), Stored(services.index, services.store)
-    notice = PurgeNotice(services.index, services.purge_days, services.purge_notice_days)
     accesses = Accesses(services.index, services.note)
     wrong = Refusals(services, event="sign-in", outcome="refused")
     tiles = Tiles(stored, changes, services.keep_tiles_seconds)
@@ -93,14 +92,13 @@ def viewer_app(services: ViewerServices) -> Starlette:
         *account_door.routes(services, accounts, wrong),
         *sign_in_door.routes(services, accounts, wrong),
         *people_door.routes(services, accounts),
-        *_list_routes(services, accounts, worklist, sight, notice),
+        *_list_routes(services, accounts, worklist, sight),
         *reading_routes.routes(services),
         *forward_routes.routes(services),
         *monitor_routes.routes(services),
         *marks.routes(services, worklist),
         *audit_routes.routes(services),
         *paper_routes.routes(services, stored),
-        *purge_routes.routes(services, notice),
         *slide_room.routes(services, decoders, stored),
         *label_room.routes(services),
         *dicomweb.routes(services, known, decoders, stored),
@@ -135,13 +133,10 @@ def viewer_app(services: ViewerServices) -> Starlette:
 
 
 def _list_routes(
-    services: ViewerServices,
-    accounts: Accounts,
-    worklist: Worklist,
-    sight: Sight,
-    notice: PurgeNotice,
+    services: ViewerServices, accounts: Accounts, worklist: Worklist, sight: Sight
 ) -> list[BaseRoute]:
     live = Live(services.index)
+    notice = PurgeNotice(services.index, services.purge_days, services.purge_notice_days)
 
     async def listed(request: Request) -> Response:
         sought = request.query_params.get("request", "")[:200]
@@ -191,4 +186,5 @@ def _list_routes(
         ),
         Route("/api/studies/{key}/forms/{uid}", form, methods=["GET"]),
         Route("/api/events", events, methods=["GET"]),
+        *purge_routes.routes(services, notice),
     ]

@@ -43,7 +43,7 @@ export class PurgeBar {
   private parts({ on, held }: Purge): (Node | string)[] {
     if (held) return [word("purge.held", { p: held.display, d: dayOf(held.at, "numeric") })];
     const button = h("button", { type: "button", "data-role": "hold", onclick: () => this.hold() }, word("purge.hold"));
-    return ["▲ ", word("purge.soon", { d: dayOf(on) }), " ", button];
+    return [word("purge.soon", { d: dayOf(on) }), " ", button];
   }
 
   private hold(): void {
