@@ -996,6 +996,20 @@ class NoNewsThere(PeerError):
     en = "The receiver is an older version that takes no queries. Telephone instead"
 
 
+class AlreadyHeld(TodokeError):
+    number = "E-4516"
+    exit_code = 2
+    http_status = 409
+    ja = (
+        "消去はすでに {display} が保留しています ({at} から)。理由を変えるときは、"
+        "管理者に receiver purge --release での解除を頼んでください"
+    )
+    en = (
+        "{display} holds it from being purged already, since {at}. To change the reason, have the"
+        " administrator release it first: receiver purge --release"
+    )
+
+
 class TargetNotAgreed(UsageError):
     number = "E-4560"
     exit_code = 2

@@ -55,12 +55,19 @@ class Tiding:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer to ``GET /link/v1/news``: news, from where to ask next, and who listens."""
+    """An answer to ``GET /link/v1/news``: news, from where to ask next, and who listens.
+
+    Attributes
+    ----------
+    audible : bool or None
+        Whether an alarm can be heard there; None of a receiver that does not say.
+    """
 
     news: tuple[Tiding, ...]
     until: int
     listening: bool
     telephone: str
+    audible: bool | None = None
 
 
 def read(words: dict[str, Any]) -> Answer:
@@ -77,10 +84,14 @@ def read(words: dict[str, Any]) -> Answer:
             for one in words["news"]
             if one["kind"] in _READ
         )
-        until = words["until"]
-        if type(until) is not int or until < 0 or not isinstance(words["listening"], bool):
+        until, listening = words["until"], words["listening"]
+        if type(until) is not int or until < 0 or not isinstance(listening, bool):
             raise ValueError
-        return Answer(news, until, words["listening"], _text(words.get("telephone", ""), SHORT))
+        audible = words.get("audible")
+        if "audible" in words and not isinstance(audible, bool):
+            raise ValueError
+        telephone = _text(words.get("telephone", ""), SHORT)
+        return Answer(news, until, listening, telephone, audible)
     except (KeyError, TypeError, ValueError) as failure:
         raise ProtocolError(cause="news") from failure
 

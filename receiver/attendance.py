@@ -54,19 +54,25 @@ class Attendance:
         institution : str, optional
             Whose studies it must be able to show.
         """
-        limits = self.limits()
-        return any(one is None or institution is None or institution in one for one in limits)
+        return any(_shows(limit, institution) for _, limit in self.alive())
 
-    def limits(self) -> frozenset[frozenset[str] | None]:
-        """Return to which institutions the pages that are alive are limited; None: to none."""
-        return frozenset(limit for _, limit in self._alive())
+    def audible(self, institution: str | None = None) -> bool:
+        """Tell whether some page is alive whose alarm can be heard; as :meth:`somebody`."""
+        return any(sound and _shows(limit, institution) for sound, limit in self.alive())
 
-    def audible(self) -> bool:
-        """Tell whether some page is alive whose alarm can be heard."""
-        return any(sound for sound, _ in self._alive())
+    def alive(self) -> frozenset[tuple[bool, frozenset[str] | None]]:
+        """Return of the pages that are alive, without their number, what answers depend on.
 
-    def _alive(self) -> list[tuple[bool, frozenset[str] | None]]:
+        Returns
+        -------
+        frozenset of (bool, frozenset of str or None)
+            Whether an alarm can be heard, and to which institutions a page is limited.
+        """
         after = self._clock() - GONE_SECONDS
         with self._lock:
             self._pages = {k: one for k, one in self._pages.items() if one[0] > after}
-            return [(sound, limit) for _, sound, limit in self._pages.values()]
+            return frozenset((sound, limit) for _, sound, limit in self._pages.values())
+
+
+def _shows(limit: frozenset[str] | None, institution: str | None) -> bool:
+    return limit is None or institution is None or institution in limit

@@ -58,6 +58,9 @@ def purge(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="消すものを見るだけ / only show what would go")
     ] = False,
+    ahead: Annotated[
+        int, typer.Option(min=0, help="何日先まで見るか / with --dry-run: so many days ahead")
+    ] = 0,
     hold: Annotated[str | None, typer.Option(help="消さない検査 / study to keep")] = None,
     release: Annotated[str | None, typer.Option(help="保持をやめる検査 / study to let go")] = None,
     reason: Annotated[str | None, typer.Option(help="保持の理由 / why it is kept")] = None,
@@ -73,6 +76,8 @@ def purge(
         from receiver.purge import Purge
 
         work = Purge(index, store, trail, settings.purge_days)
+        if ahead and not dry_run:
+            raise UsageError(cause="--ahead: --dry-run")
         if hold is not None:
             if not (reason or "").strip():
                 raise UsageError(cause="--reason")
@@ -81,7 +86,7 @@ def purge(
             work.release(release, by=operator(operator_name))
         else:
             now = datetime.now(UTC)
-            found = work.due(now) if dry_run else work.run(now, operator(operator_name))
+            found = work.due(now, ahead) if dry_run else work.run(now, operator(operator_name))
             _listed([one.as_json() for one in found], dry_run=dry_run, as_json=as_json)
             return
         if as_json:

@@ -12,18 +12,21 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from common import audit
+from common.audit.retention import JAPAN
 from common.errors import NotFound, UsageError
 from common.proof import merkle
 from common.states import TransferState
-from receiver import index, standings
+from receiver import holds, index, standings
 from receiver.derived import Shelf
 from receiver.index import Index
+from receiver.standings import Person
 from receiver.store import Store
 from receiver.transfers import TOGETHER
 
@@ -40,7 +43,7 @@ class Due:
     Attributes
     ----------
     on : str
-        Day from which on it may be purged, UTC.
+        Day from which on it may be purged, in Japan's time.
     """
 
     study: str
@@ -119,25 +122,17 @@ class Purge:
             db.execute(update(_purges).where(same).values(paths=None))
 
     def hold(self, key: str, *, by: str, reason: str) -> None:
-        """Keep a study from being purged, in a person's name.
-
-        Raises
-        ------
-        NotFound
-        """
-        held = {"by": by, "reason": reason, "at": index.now()}
-        self._hold(key, json.dumps(held, ensure_ascii=False))
-        self.trail.note("purge-hold", study=key, by=by)
+        """Keep a study from being purged: :func:`receiver.holds.hold`, by the key's beginning."""
+        note = partial(self.trail.note, by=by)
+        holds.hold(self.index, self._whole(key), Person(by), reason, note)
 
     def release(self, key: str, *, by: str) -> None:
-        """Let the policy hold again for a study; raises as :meth:`hold`."""
-        self._hold(key, None)
-        self.trail.note("purge-release", study=key, by=by)
+        """Let the policy hold again: :func:`receiver.holds.release`, as :meth:`hold`."""
+        holds.release(self.index, self._whole(key), partial(self.trail.note, by=by))
 
-    def _hold(self, key: str, held: str | None) -> None:
-        with self.index.write() as db:
-            row = _study(db, key)
-            db.execute(update(_studies).where(_studies.c.key == row.key).values(held=held))
+    def _whole(self, key: str) -> str:
+        with self.index.read() as db:
+            return str(_study(db, key).key)
 
     def daily(self, now: datetime, notice: int) -> None:
         """Purge, and give notice of what comes next, once a day.
@@ -160,13 +155,23 @@ class Purge:
             self.trail.note("purge-notice", studies=len(coming), first=first)
 
 
-def due(database: Index, days: int, now: datetime, ahead: int = 0) -> list[Due]:
-    """Return what is to be purged now, or within some days more, the oldest first."""
+def due(
+    database: Index, days: int, now: datetime, ahead: int = 0, key: str | None = None
+) -> list[Due]:
+    """Return what is to be purged now, or within some days more, the oldest first.
+
+    Parameters
+    ----------
+    key : str, optional
+        Of this study alone.
+    """
     if days <= 0:
         return []
     until = now - timedelta(days=days - ahead)
     done = _studies.c.done_at <= _text(until)
     query = select(_studies).where(done, _studies.c.reading == TransferState.DONE)
+    if key is not None:
+        query = query.where(_studies.c.key == key)
     found = []
     with database.read() as db:
         for row in db.execute(query.order_by(_studies.c.done_at)).all():
@@ -175,7 +180,7 @@ def due(database: Index, days: int, now: datetime, ahead: int = 0) -> list[Due]:
             count, size = db.execute(_counted(row)).one()
             on = datetime.fromisoformat(row.done_at) + timedelta(days=days)
             held = json.loads(row.held) if row.held else None
-            day = on.date().isoformat()
+            day = on.astimezone(JAPAN).date().isoformat()
             found.append(Due(row.key, row.institution, day, count, int(size or 0), held))
     return found
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
@@ -93,22 +93,28 @@ class Tidings:
         Returns
         -------
         dict
-            ``news``, ``until`` (from where to ask next) and ``listening``.
+            ``news``, ``until`` (from where to ask next), ``listening``, and ``audible``:
+            whether an alarm can be heard on a page that listens.
         """
         with self.index.read() as db:
             newest = db.execute(select(func.max(_tidings.c.id))).scalar() or 0
             # of an index that was made again: its numbers began anew
             found = since(db, institution, last if last <= newest else 0)
         until = found[-1]["id"] if found else min(last, newest)
-        return {"news": found, "until": until, "listening": self.attendance.somebody(institution)}
+        listening = self.attendance.somebody(institution)
+        audible = listening and self.attendance.audible(institution)
+        return {"news": found, "until": until, "listening": listening, "audible": audible}
 
-    async def wait(self, institution: str, last: int, knows: bool | None) -> dict[str, Any]:
+    async def wait(
+        self, institution: str, last: int, knows: Mapping[str, bool | None]
+    ) -> dict[str, Any]:
         """Return as :meth:`now` does, as soon as there is something new or time is up.
 
         Parameters
         ----------
-        knows : bool or None
-            Whether anybody listens, as far as who asks knows.
+        knows : mapping
+            ``listening`` and, of a sender that asks for it, ``audible``, as far as who asks
+            knows; None: not at all.
         """
         end = self._clock() + LONG_POLL
         self._waiting += 1
@@ -119,7 +125,8 @@ class Tidings:
                 woken = self._woken
                 found = await asyncio.to_thread(self.now, institution, last)
                 left = end - self._clock()
-                if found["news"] or found["listening"] != knows or left <= 0:
+                changed = any(found[name] != known for name, known in knows.items())
+                if found["news"] or changed or left <= 0:
                     return found
                 try:
                     await asyncio.wait_for(woken.wait(), left)
@@ -129,13 +136,13 @@ class Tidings:
             self._waiting -= 1
 
     async def _watch(self) -> None:
-        """Wake all who wait when something was written, or when listeners came or went."""
-        changes, listening = Changes(self.index), self.attendance.limits()
+        """Wake all who wait when something was written, or when who listens changed."""
+        changes, listening = Changes(self.index), self.attendance.alive()
         changes.seen()
         try:
             while self._waiting:
                 await asyncio.sleep(POLL)
-                before, listening = listening, self.attendance.limits()
+                before, listening = listening, self.attendance.alive()
                 if changes.seen() or before != listening:
                     woken, self._woken = self._woken, asyncio.Event()
                     woken.set()

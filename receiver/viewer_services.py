@@ -54,6 +54,9 @@ class ViewerServices:
         Which pages listen; the link's door shares it.
     advice : bool
         Whether advice in words may be sent from this site.
+    purge_days, purge_notice_days : int
+        After how many days studies that are done with are purged (0: never), and how many
+        days ahead readers are told.
     sign_in : Service, optional
         Through which people may sign in, besides name and password.
     sign_in_label : str
@@ -78,5 +81,7 @@ class ViewerServices:
     lock_seconds: int = 15 * 60
     attendance: Attendance = field(default_factory=Attendance)
     advice: bool = False
+    purge_days: int = 0
+    purge_notice_days: int = 0
     sign_in: Service | None = None
     sign_in_label: str = ""

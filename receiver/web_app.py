@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -32,6 +33,7 @@ from receiver import (
     pages,
     paper_routes,
     people_door,
+    purge_routes,
     reading_routes,
     requests,
     roles,
@@ -44,6 +46,7 @@ from receiver.changes import Changes
 from receiver.decoding import Decoders
 from receiver.facts import KnownFacts
 from receiver.live import Live
+from receiver.purge_notice import PurgeNotice
 from receiver.replies import failed, left, not_served, reply
 from receiver.sight import Sight, WithinSight
 from receiver.stored import Stored
@@ -133,6 +136,7 @@ def _list_routes(
     services: ViewerServices, accounts: Accounts, worklist: Worklist, sight: Sight
 ) -> list[BaseRoute]:
     live = Live(services.index)
+    notice = PurgeNotice(services.index, services.purge_days, services.purge_notice_days)
 
     async def listed(request: Request) -> Response:
         sought = request.query_params.get("request", "")[:200]
@@ -140,8 +144,11 @@ def _list_routes(
         rows = sight.only(request.scope, found)
         return reply(request, {"server_time": index.now(), "rows": rows})
 
+    def opened(key: str) -> dict[str, Any]:
+        return worklist.study(key) | {"purge": notice.of(key)}
+
     async def study(request: Request) -> Response:
-        found = await asyncio.to_thread(worklist.study, request.path_params["key"])
+        found = await asyncio.to_thread(opened, request.path_params["key"])
         return reply(request, found)
 
     async def coverage(request: Request) -> Response:
@@ -179,4 +186,5 @@ def _list_routes(
         ),
         Route("/api/studies/{key}/forms/{uid}", form, methods=["GET"]),
         Route("/api/events", events, methods=["GET"]),
+        *purge_routes.routes(services, notice),
     ]

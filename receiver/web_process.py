@@ -109,6 +109,8 @@ def _viewer(
         second_factor=settings.second_factor,
         lock_seconds=60 * settings.lock_minutes,
         advice=settings.advice_text,
+        purge_days=settings.purge_days,
+        purge_notice_days=settings.purge_notice_days,
     )
 
 

@@ -33,6 +33,11 @@ _LETTER = (
     " VALUES(?,?,?,?,?,?,?,?,?,?)"
 )
 
+_EARS = (
+    "INSERT OR REPLACE INTO ears(partner, until, listening, telephone, at, audible)"
+    " VALUES(?,?,?,?,?,?)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:
@@ -54,10 +59,16 @@ class Letter:
 class Correspondence(Stopped):
     """The part of the outbox that keeps what is said both ways."""
 
-    def heard_to(self, partner: str) -> tuple[int, bool | None]:
-        """Return the number of the last news of a partner, and whether anybody listened there."""
-        rows = self._rows("SELECT until, listening FROM ears WHERE partner=?", partner)
-        return (int(rows[0][0]), bool(rows[0][1])) if rows else (0, None)
+    def heard_to(self, partner: str) -> tuple[int, bool | None, bool | None]:
+        """Return the number of a partner's last news, whether anybody listened, and was to hear.
+
+        Returns
+        -------
+        (int, bool or None, bool or None)
+            None: not known.
+        """
+        rows = self._rows("SELECT until, listening, audible FROM ears WHERE partner=?", partner)
+        return (int(rows[0][0]), bool(rows[0][1]), _known(rows[0][2])) if rows else (0, None, None)
 
     def take(self, partner: str, answer: Answer) -> None:
         """Keep an answer of a partner, all of it or nothing."""
@@ -66,8 +77,10 @@ class Correspondence(Stopped):
                 ours = "SELECT 1 FROM transfers WHERE partner=? AND study=?"
                 if db.execute(ours, (partner, one.study)).fetchone() is not None:
                     _keep(db, partner, one)
-            said = partner, answer.until, answer.listening, answer.telephone, now()
-            db.execute("INSERT OR REPLACE INTO ears VALUES(?,?,?,?,?)", said)
+            said = (
+                partner, answer.until, answer.listening, answer.telephone, now(), answer.audible,
+            )  # fmt: skip
+            db.execute(_EARS, said)
 
     def letters(self, study: str | None = None, partner: str | None = None) -> list[Letter]:
         """Return what was said, the oldest first; of one study, or with one partner."""
@@ -139,9 +152,18 @@ class Correspondence(Stopped):
                 db.execute("UPDATE letters SET refused=? WHERE id=?", (refused, number))
 
     def ears(self) -> list[dict[str, Any]]:
-        """Return of each partner whether anybody listens there, and its telephone."""
-        rows = self._rows("SELECT partner, listening, telephone, at FROM ears")
-        return [dict(row) | {"listening": bool(row["listening"])} for row in rows]
+        """Return of each partner whether anybody listens and can hear, and its telephone.
+
+        Returns
+        -------
+        list of dict
+            ``audible`` is None where the partner does not say it.
+        """
+        rows = self._rows("SELECT partner, listening, audible, telephone, at FROM ears")
+        return [
+            dict(row) | {"listening": bool(row["listening"]), "audible": _known(row["audible"])}
+            for row in rows
+        ]
 
     def key_images(self, partner: str, study: str) -> list[dict[str, Any]]:
         """Return the images that readers have chosen, by reader, each with our own file of it.
@@ -201,6 +223,10 @@ class Correspondence(Stopped):
             "queries": len(waiting),
             "key_images": keys,
         }
+
+
+def _known(said: int | None) -> bool | None:
+    return None if said is None else bool(said)
 
 
 def words(reader: dict[str, Any] | None, lang: str) -> str:

@@ -41,3 +41,6 @@ CREATE TABLE key_images(
   partner TEXT NOT NULL, study TEXT NOT NULL, reader TEXT NOT NULL, by TEXT NOT NULL,
   images TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY(partner, study, reader));
 """
+
+#: What version 11 adds: whether an alarm can be heard there; NULL where nobody says.
+AUDIBLE = "ALTER TABLE ears ADD COLUMN audible INTEGER;\n"

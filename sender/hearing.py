@@ -135,8 +135,8 @@ def hear(outbox: Outbox, client: LinkClient, partner: str, *, wait: bool = True)
         It is of a version without news.
     PeerError, StorageError
     """
-    last, knows = outbox.heard_to(partner)
-    outbox.take(partner, client.tidings(last, knows, wait=wait))
+    last, listening, audible = outbox.heard_to(partner)
+    outbox.take(partner, client.tidings(last, listening, audible, wait=wait))
 
 
 def send(outbox: Outbox, client: LinkClient, letter: Letter) -> None:

@@ -328,7 +328,14 @@ def _tell_ears(ears: list[dict[str, Any]]) -> None:
     """Say of each reading room whether anybody listens there (VIEWING section 6)."""
     for one in ears:
         call = f" ☎{one['telephone']}" if one["telephone"] else ""
-        if one["listening"]:
+        if one["listening"] and one["audible"] is False:
+            console.say(
+                f"{one['partner']}: 読影室の画面は開いていますが、警報音が出ません。"
+                f"緊急は電話してください{call}",
+                f"{one['partner']}: pages are open, but their alarm is blocked."
+                f" Telephone if it is urgent{call}",
+            )
+        elif one["listening"]:
             console.say(f"{one['partner']}: 読影室は応答あり", f"{one['partner']}: they listen")
         else:
             console.say(

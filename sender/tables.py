@@ -7,7 +7,7 @@ import sqlite3
 from common.errors import DatabaseUnsafe
 from sender import correspondence_tables, heard_tables, record_tables, statements, watched_tables
 
-VERSION = 10
+VERSION = 11
 _SCHEMA = f"""
 CREATE TABLE jobs(
   id INTEGER PRIMARY KEY, partner TEXT NOT NULL, paths TEXT NOT NULL, options TEXT NOT NULL,
@@ -34,7 +34,8 @@ CREATE TABLE instances(
 CREATE TABLE watched(
   path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL);
 {statements.TABLE}{watched_tables.TABLE}{heard_tables.TABLE}
-{correspondence_tables.TABLE}{correspondence_tables.KEYS}{record_tables.TABLE}"""
+{correspondence_tables.TABLE}{correspondence_tables.KEYS}{correspondence_tables.AUDIBLE}
+{record_tables.TABLE}"""
 #: What brings an outbox of version 1, 2, ... to the next.
 _STEPS = (
     "ALTER TABLE transfers ADD COLUMN delivered TEXT",
@@ -47,6 +48,7 @@ _STEPS = (
     heard_tables.TABLE,
     correspondence_tables.TABLE,
     correspondence_tables.KEYS,
+    correspondence_tables.AUDIBLE,
 )
 
 

@@ -18,6 +18,8 @@ from receiver.doors.answers import words_of
 from receiver.index import Index
 from receiver.tidings import Tidings
 
+_KNOWN = {"1": True, "0": False}
+
 
 def routes(
     answer: Callable[[Any], Any], index: Index, tidings: Tidings, telephone: str
@@ -49,9 +51,11 @@ class _Door:
         said = request.query_params.get("since", "0")
         if not said.isascii() or not said.isdigit() or len(said) > 18:
             raise ProtocolError(cause="since")
-        knows = {"1": True, "0": False}.get(request.query_params.get("listening", ""))
-
-        wait = request.query_params.get("wait") != "0"
+        asked_for = request.query_params
+        knows = {"listening": _KNOWN.get(asked_for.get("listening", ""))}
+        if "audible" in asked_for:  # an older sender is not to be woken by what it cannot keep
+            knows["audible"] = _KNOWN.get(asked_for["audible"])
+        wait = asked_for.get("wait") != "0"
 
         async def told() -> Response:
             asked = partner.code, int(said)

@@ -225,22 +225,27 @@ class LinkClient:
         """
         return news.read(self._words("GET", f"/wanted?{httpx.QueryParams(since=since)}"))
 
-    def tidings(self, since: int, knows: bool | None, *, wait: bool = True) -> tidings.Answer:
+    def tidings(
+        self, since: int, listening: bool | None, audible: bool | None, *, wait: bool = True
+    ) -> tidings.Answer:
         """Ask what is new in the reading room, waiting a while until something is.
 
         Parameters
         ----------
         since : int
             Number of the news heard last.
-        knows : bool or None
-            Whether anybody listens there, as far as we know: a change is news too.
+        listening, audible : bool or None
+            Whether anybody listens there and can hear an alarm, as far as we know: a change
+            is news too.
 
         Raises
         ------
         NoNewsThere
             A receiver of an older version.
         """
-        asked = {"since": since, "listening": "" if knows is None else int(knows)}
+        asked: dict[str, str | int] = {"since": since}
+        for name, known in (("listening", listening), ("audible", audible)):
+            asked[name] = "" if known is None else int(known)
         asked |= {} if wait else {"wait": 0}
         with _newer():
             return tidings.read(self._words("GET", f"/news?{httpx.QueryParams(asked)}"))

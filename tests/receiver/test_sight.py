@@ -37,6 +37,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/marks": {"marks": [], "keys": [], "layout": "1x1"},
     "/slide-marks": {"kind": "point", "unit": "um", "points": [[1, 2]]},
     "/rescans": {"reason": "focus"},
+    "/hold": {"reason": "裁判"},
 }
 
 
@@ -192,6 +193,8 @@ def test_what_is_another_institutions_is_answered_as_what_is_not_there(house: Ho
             column = table.c.study
             count = select(func.count()).where(column.in_(hidden))
             assert not db.execute(count).scalar(), table.name
+        held = select(index.studies.c.held).where(index.studies.c.key.in_(hidden))
+        assert set(db.execute(held).scalars()) == {None}
 
 
 @pytest.mark.slow

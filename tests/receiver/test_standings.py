@@ -27,7 +27,7 @@ from receiver.escalation import Escalation
 from receiver.queries import Queries
 from receiver.standings import Call, Person, Standings
 from receiver.telling import Told
-from tests.receiver.filled import Filled, ct_image
+from tests.receiver.filled import EAST, NORTH, Filled, ct_image
 from tests.receiver.linking import Linked
 
 SATO, ABE = Person("sato", "佐藤医師"), Person("abe", "阿部医師")
@@ -257,6 +257,9 @@ def test_whether_anybody_listens() -> None:
     attendance.heard("a", sound=False)
     assert attendance.somebody()
     assert not attendance.audible()
+    attendance.heard("b", sound=True, institutions=frozenset((EAST[1],)))
+    assert attendance.audible(EAST[1])
+    assert not attendance.audible(NORTH[1]), "who can be heard there sees nothing of these"
     at[0] = GONE_SECONDS + 0.1
     assert not attendance.somebody()
 
@@ -269,6 +272,34 @@ def test_the_sender_hears_that_nobody_listens_any_more(linked: Linked) -> None:
     answer = linked.client.get("/news", params={"since": 0, "listening": 1}).json()
     assert answer["listening"] is False
     assert time.monotonic() - begun < 15, "it did not wait for the end of its time"
+
+
+@pytest.mark.requirement("UX-04")
+def test_the_sender_hears_that_the_alarm_of_every_open_page_is_blocked(linked: Linked) -> None:
+    """At once, as it hears that nobody listens; a sender that does not ask for it waits on."""
+    attendance, answers = linked.services.attendance, dict[str, tidings.Answer]()
+    attendance.heard("page", sound=True)
+    attendance.heard("other", sound=True, institutions=frozenset((EAST[1],)))
+    assert told(linked).audible is True
+
+    def ask(name: str, **more: Any) -> None:
+        params = {"since": 0, "listening": 1, **more}
+        answers[name] = tidings.read(linked.client.get("/news", params=params).json())
+
+    older = threading.Thread(target=ask, args=("older",))
+    newer = threading.Thread(target=ask, args=("newer",), kwargs={"audible": 1})
+    begun = time.monotonic()
+    for asks in (older, newer):
+        asks.start()
+    attendance.heard("page", sound=False)
+    newer.join(15)
+    assert (answers["newer"].listening, answers["newer"].audible) == (True, False)
+    assert "older" not in answers
+    attendance.left("page")
+    older.join(15)
+    assert (answers["older"].listening, answers["older"].audible) == (False, False)
+    assert time.monotonic() - begun < 15, "neither waited for the end of its time"
+    assert told(linked, audible="").audible is False
 
 
 def test_only_https_takes_a_webhook(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def test_states_and_queries_come_back_and_answers_go_out(ends: Ends, tmp_path: P
     assert [one["text"] for one in shown["correspondence"]] == ["造影の時刻は", "10時20分"]
     (ears,) = must("sender", "status", *here)["reading_rooms"]
     assert ears["listening"] is False, "no page of the reading room is open"
+    assert ears["audible"] is False
     # without a daemon the verb itself asks
     must(
         "receiver", "study", "query", study, "前回のCTを", "--kind", "prior", "--by", "sato", *there

@@ -2,7 +2,7 @@
 
 import type { KeptMarks } from "./radiology/kept";
 import type { Asks } from "./reading";
-import type { Call, Coverage, Forward, History, MonitorStanding, Session, SlideMark, Study, Worklist } from "./types";
+import type { Call, Coverage, Forward, History, MonitorStanding, Purge, Session, SlideMark, Study, Worklist } from "./types";
 
 export class Refused extends Error {
   constructor(
@@ -113,6 +113,11 @@ const of = (key: string): string => `/api/studies/${encodeURIComponent(key)}`;
 /** One of the steps that a reader takes: claim, take-over, release, done, messages. */
 export async function act(key: string, step: string, said?: unknown): Promise<void> {
   await post(`${of(key)}/${step}`, said);
+}
+
+/** Keep a study from being purged; what is told of its purge from now on. */
+export async function hold(key: string, reason: string): Promise<Purge | null> {
+  return ((await (await post(`${of(key)}/hold`, { reason })).json()) as { purge: Purge | null }).purge;
 }
 
 export const asks = (key: string): Promise<Asks> => get(`${of(key)}/asks`);

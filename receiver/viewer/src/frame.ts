@@ -30,6 +30,8 @@ export interface Frame {
   /** Say how this monitor stands. */
   monitor(standing: MonitorStanding | null): void;
   user(user: User | null, hands?: Hands): void;
+  /** What is told of the purge of the study that is open. */
+  purge(content: Node | null): void;
   /** A sentence for the reader, until the next page. */
   say(what: Node): void;
 }
@@ -50,6 +52,7 @@ export function makeFrame(home: () => void): Frame {
   const steps = h("div", { class: "steps-of" });
   const stepsHome = h("div", { class: "steps-home" });
   const differs = h("div", { class: "differs" });
+  const purge = h("div");
   const said = h("div", { class: "bar said-of-page", role: "status", hidden: true });
   const live = h("div", { class: "live", hidden: true });
   const monitor = h("span", { "data-role": "monitor-standing" }, word("monitor.open"));
@@ -77,7 +80,7 @@ export function makeFrame(home: () => void): Frame {
       menu.toggle,
       menu.element,
   );
-  const root = h("div", { class: "frame" }, header, h("div", { class: "bars" }, differs, said, emergency, stale, soundBar, unsentBar), stage, ...spokenRegions());
+  const root = h("div", { class: "frame" }, header, h("div", { class: "bars" }, differs, purge, said, emergency, stale, soundBar, unsentBar), stage, ...spokenRegions());
   events.listen({ watch: (state) => showWatch(state, live, stale) });
   let signedIn = false;
   const showSound = (on: boolean): void => {
@@ -113,6 +116,7 @@ export function makeFrame(home: () => void): Frame {
       // a view that is made under the documents leaves the steps where they can be reached
       if (!steps.closest("[data-role='papers']") || bar.closest("[data-role='papers']")) bar.append(steps);
     },
+    purge: (content) => purge.replaceChildren(...(content ? [content] : [])),
     say(what) {
       said.replaceChildren(what);
       said.hidden = false;

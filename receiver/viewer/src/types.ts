@@ -204,7 +204,15 @@ export interface Series {
   readonly slide?: Slide | null;
 }
 
+/** From which day on a study may be purged (Japan's, YYYY-MM-DD), or who holds it. */
+export interface Purge {
+  readonly on: string | null;
+  readonly held: { readonly display: string; readonly reason: string; readonly at: string } | null;
+}
+
 export interface Study extends Row {
+  /** Null: it is not purged, or not before long. */
+  readonly purge?: Purge | null;
   /** When an image came last, by the receiver's clock. */
   readonly last_arrived_at?: string | null;
   readonly series: readonly Series[];

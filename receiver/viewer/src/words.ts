@@ -16,6 +16,7 @@ import { PAPERS_WORDS } from "./words/papers";
 import { ROBOT_WORDS } from "./words/robot";
 import { POLISH_WORDS } from "./words/polish";
 import { REREAD_WORDS } from "./words/reread";
+import { PURGE_WORDS } from "./words/purge";
 
 export const WORDS = {
   banner: ["参照用・診断用ではありません", "For reference, not for diagnosis"],
@@ -195,6 +196,7 @@ export const WORDS = {
   ...ROBOT_WORDS,
   ...POLISH_WORDS,
   ...REREAD_WORDS,
+  ...PURGE_WORDS,
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;

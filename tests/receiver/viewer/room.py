@@ -104,7 +104,11 @@ class Room:
 
     @contextmanager
     def serve(
-        self, trouble: Trouble | None = None, tls: ssl.SSLContext | None = None
+        self,
+        trouble: Trouble | None = None,
+        tls: ssl.SSLContext | None = None,
+        *,
+        purge: tuple[int, int] = (0, 0),
     ) -> Iterator[str]:
         """Serve the pages; gives the address.
 
@@ -114,6 +118,8 @@ class Room:
             Asked before each answer with data: seconds to wait, None for an answer of 503.
         tls : SSLContext, optional
             Serve by https.
+        purge : (int, int)
+            After how many days what is done with is purged (0: never), and told before it.
         """
         trail = Trail(self.store.root.parent / "audit", "web")
         services = ViewerServices(
@@ -126,6 +132,8 @@ class Room:
             https=tls is not None,
             version="0",
             second_factor=False,  # the factors have tests of their own
+            purge_days=purge[0],
+            purge_notice_days=purge[1],
         )
         app: ASGIApp = viewer_app(services)
         if trouble is not None:

@@ -180,7 +180,9 @@ def test_10_an_alarm_that_cannot_be_heard_is_never_silent_on_the_screen(
     )
     _, address, _, _ = growing
     screen = Screen(page, address)
-    screen.sign_in()
+    with page.expect_request("**/api/listening") as heard:
+        screen.sign_in()
+    assert '"sound":false' in (heard.value.post_data or ""), "the receiver is told, and the sender"
     expect(page.get_by_text("警報音が出ません")).to_be_visible()
     expect(page).to_have_title("(1) 緊急 – todoke")
 

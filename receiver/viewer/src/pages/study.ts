@@ -18,6 +18,7 @@ import { asksForKeys, keysHere } from "../keys";
 import { StudySteps } from "../study_steps";
 import { isLocked } from "../lock";
 import { PapersTab } from "../papers/tab";
+import { PurgeBar } from "../purge";
 import { passing, pause } from "../trouble";
 import type { Row, User } from "../types";
 import { showsPatient } from "../window_group";
@@ -38,6 +39,7 @@ export function showStudy(
   let view: View | null = null;
   let steps: StudySteps | null = null;
   let papers: PapersTab | null = null;
+  let purge: PurgeBar | null = null;
   let shown: Row | null = null;
   const waiting = h("p", { class: "notice", role: "status" }, word("study.load"));
   const pressed = (event: KeyboardEvent): void => {
@@ -62,7 +64,13 @@ export function showStudy(
     publish(context);
     const tab = new PapersTab(frame, context, user);
     papers = tab;
-    steps = new StudySteps(context, (study) => tab.take(study));
+    const bar = new PurgeBar(context.study);
+    purge = bar;
+    frame.purge(bar.element);
+    steps = new StudySteps(context, (study) => {
+      tab.take(study);
+      bar.take(study);
+    });
     steps.element.prepend(tab.button);
     frame.steps(steps.element);
     shown = context.study;
@@ -82,6 +90,8 @@ export function showStudy(
     publish(null);
     papers?.close();
     steps?.close();
+    purge?.close();
+    frame.purge(null);
     frame.steps(null);
     view?.close();
   };
