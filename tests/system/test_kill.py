@@ -24,7 +24,7 @@ from tests.system.ends import Ends, until
 from tests.system.line import Line
 from tests.system.series import write_series
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))]
 WINDOW = 32  # instances, see common.dicom.requestor
 RATE = 2e7  # bytes a second

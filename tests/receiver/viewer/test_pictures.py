@@ -17,7 +17,7 @@ from playwright.sync_api import Page
 from tests.receiver.viewer.conftest import Ward
 from tests.receiver.viewer.screen import Screen
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).parents[3]
 PICTURES = ROOT / "artifacts" / "viewer"

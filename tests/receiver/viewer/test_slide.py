@@ -23,7 +23,7 @@ from tests.receiver.viewer.screen import HATCH, SLIDE, Screen
 from tests.sender.slides import dicom_files
 from tests.sender.slides.vendor_files import CASE, Svs
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 GROUND, STROKE = (0x3A, 0x3A, 0x3A), (0x5C, 0x5C, 0x5C)
 
