@@ -988,6 +988,14 @@ class AdviceSwitchedOff(TodokeError):
     en = "Advice in words is not sent from this site. The administrator sets advice_text"
 
 
+class PriorNotAsSeen(TodokeError):
+    number = "E-4516"
+    exit_code = 2
+    http_status = 409
+    ja = "見比べた内容が変わったか、ほかの方が先に答えています。もう一度見比べてください"
+    en = "What was compared has changed, or somebody else has answered. Compare again"
+
+
 class NoNewsThere(PeerError):
     number = "E-4515"
     exit_code = 60

@@ -32,6 +32,7 @@ from receiver import (
     pages,
     paper_routes,
     people_door,
+    prior_routes,
     reading_routes,
     requests,
     roles,
@@ -56,7 +57,7 @@ __all__ = ["ViewerServices", "viewer_app"]
 #: What a page asks for by itself, without its user: keeps no session alive.
 PASSIVE = (
     *("/api/events", "/api/worklist", "/coverage", "/api/listening", "/api/calls"),
-    "/api/session/lock",
+    *("/api/session/lock", "/possible-priors"),
 )
 
 
@@ -94,6 +95,7 @@ def viewer_app(services: ViewerServices) -> Starlette:
         *forward_routes.routes(services),
         *monitor_routes.routes(services),
         *marks.routes(services, worklist),
+        *prior_routes.routes(services, worklist),
         *audit_routes.routes(services),
         *paper_routes.routes(services, stored),
         *slide_room.routes(services, decoders, stored),

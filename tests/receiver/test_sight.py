@@ -37,6 +37,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/marks": {"marks": [], "keys": [], "layout": "1x1"},
     "/slide-marks": {"kind": "point", "unit": "um", "points": [[1, 2]]},
     "/rescans": {"reason": "focus"},
+    "/prior-links": {"prior": "f" * 32, "step": "link", "seen": "0" * 64},
 }
 
 
@@ -188,7 +189,8 @@ def test_what_is_another_institutions_is_answered_as_what_is_not_there(house: Ho
     assert any(EAST[1] in cause and LIMITED in cause for cause in house.refused)
     assert not any("北見" in cause or NORTH[1] in cause for cause in house.refused)
     with house.filled.index.read() as db:
-        for table in (index.reader_marks, index.slide_marks, index.rescans, index.messages):
+        of_readers = (index.reader_marks, index.slide_marks, index.rescans, index.messages)
+        for table in (*of_readers, index.prior_links):
             column = table.c.study
             count = select(func.count()).where(column.in_(hidden))
             assert not db.execute(count).scalar(), table.name
