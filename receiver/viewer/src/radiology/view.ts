@@ -66,6 +66,8 @@ export class RadiologyView implements View, PaneHost {
   private reported = false;
   private soon = 0;
   private readonly hands = new Map<Pane, () => void>();
+  /** Of each pane too: another layout squeezes a picture that is not drawn anew. */
+  private readonly sized = new ResizeObserver(() => void engine().then((renderer) => renderer.resize()));
   private readonly arriving: Arriving;
   private readonly tools: ToolBar;
   private readonly ends: (() => void)[];
@@ -102,14 +104,13 @@ export class RadiologyView implements View, PaneHost {
     );
     frame.adopt(this.tools.element);
     this.strip.element.hidden = isSecond(); // images alone; B shows it
-    const sized = new ResizeObserver(() => void engine().then((renderer) => renderer.resize()));
-    sized.observe(this.area);
+    this.sized.observe(this.area);
     const ticking = window.setInterval(() => this.arriving.draw(), 5000);
     this.ends = [
       bindKeys(actions),
       events.listen({ study: (key) => this.hint(key) }),
       onLanguage(() => this.redraw()),
-      () => sized.disconnect(),
+      () => this.sized.disconnect(),
       onLock({
         clear: () => {
           forgetDecoded(isLocked);
@@ -185,6 +186,7 @@ export class RadiologyView implements View, PaneHost {
     const pane = new Pane(this);
     this.panes.push(pane);
     this.area.append(pane.element);
+    this.sized.observe(pane.area);
     this.hands.set(pane, bindHand(pane.area, () => this.tool, makeHand(this, pane)));
     return pane;
   }
@@ -193,6 +195,7 @@ export class RadiologyView implements View, PaneHost {
     this.hands.get(pane)?.();
     this.hands.delete(pane);
     this.link.drop(pane);
+    this.sized.unobserve(pane.area);
     pane.close();
     this.panes.splice(this.panes.indexOf(pane), 1);
   }
