@@ -95,7 +95,6 @@ def viewer_app(services: ViewerServices) -> Starlette:
         *forward_routes.routes(services),
         *monitor_routes.routes(services),
         *marks.routes(services, worklist),
-        *prior_routes.routes(services, worklist),
         *audit_routes.routes(services),
         *paper_routes.routes(services, stored),
         *slide_room.routes(services, decoders, stored),
@@ -181,4 +180,5 @@ def _list_routes(
         ),
         Route("/api/studies/{key}/forms/{uid}", form, methods=["GET"]),
         Route("/api/events", events, methods=["GET"]),
+        *prior_routes.routes(services, worklist),
     ]

@@ -83,7 +83,7 @@ CASES: dict[str, tuple[dict[str, Any], bool]] = {
 }
 
 
-@pytest.mark.requirement("DIR-06", "CHR-07")
+@pytest.mark.requirement("CHR-07")
 @pytest.mark.filterwarnings("ignore:Invalid value for VR DA")
 def test_name_and_birth_date_agree_and_nothing_contradicts(filled: Filled) -> None:
     now, keys = filled.ct("now", count=1), {}
@@ -126,7 +126,7 @@ def test_neither_name_nor_birth_date_suffices_alone(
         assert {one["sex"], other["sex"]} != {"F", "M"}
 
 
-@pytest.mark.requirement("DIR-06")
+@pytest.mark.requirement("CHR-07")
 def test_a_test_study_matches_no_real_one_and_nothing_that_does_not_stand(
     linked: Linked, tmp_path: Path
 ) -> None:
@@ -152,7 +152,7 @@ def test_a_test_study_matches_no_real_one_and_nothing_that_does_not_stand(
 # -- what readers say --------------------------------------------------------
 
 
-@pytest.mark.requirement("DIR-06", "AUD-01")
+@pytest.mark.requirement("CHR-07", "AUD-01")
 def test_a_yes_is_of_what_was_compared_and_is_taken_back_with_a_reason(filled: Filled) -> None:
     now, then = two(filled)
     trail = Trail()
@@ -193,7 +193,7 @@ def test_a_yes_is_of_what_was_compared_and_is_taken_back_with_a_reason(filled: F
     assert all((facts["study"], facts["prior"]) == (now, then) for _, facts in trail.said)
 
 
-@pytest.mark.requirement("DIR-06")
+@pytest.mark.requirement("CHR-07")
 def test_what_was_said_holds_for_those_two_identities_alone(filled: Filled) -> None:
     now, then = two(filled)
     priors(filled).decide(now, SATO, then, "link", seen=only(filled, now).seen)
@@ -208,8 +208,7 @@ def test_what_was_said_holds_for_those_two_identities_alone(filled: Filled) -> N
     assert only(filled, now).state == "dismissed"
 
 
-@pytest.mark.requirement("DAT-08")
-@pytest.mark.badinput(92, "lost")
+@pytest.mark.requirement("DAT-07", "DAT-08")
 def test_it_outlives_the_index_and_goes_with_either_study(filled: Filled) -> None:
     now, then = two(filled)
     filled.look(now)
@@ -249,7 +248,7 @@ def _purge(filled: Filled, key: str) -> None:
 # -- by the door and by the verb ---------------------------------------------
 
 
-@pytest.mark.requirement("AUT-04", "DIR-06")
+@pytest.mark.requirement("AUT-04")
 def test_a_reader_of_one_institution_hears_of_no_other(filled: Filled) -> None:
     now, then = two(filled)
     door = Accounts(filled.index)

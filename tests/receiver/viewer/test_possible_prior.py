@@ -33,7 +33,7 @@ def written(folder: Path, seed: int, **said: str) -> Instances:
 
 
 @pytest.mark.neverhappen
-@pytest.mark.requirement("DIR-06", "CHR-07")
+@pytest.mark.requirement("CHR-07")
 def test_nothing_of_another_id_is_beside_before_a_reader_has_compared(
     page: Page, tmp_path: Path
 ) -> None:
