@@ -194,8 +194,9 @@ class PossiblePriors:
             if (last.id if last else 0) != pair.last:
                 raise PriorNotAsSeen
             db.execute(insert(_links).values(**values, **by))
-            for one in (key, pair.prior):
-                index.announce(db, "priors", one)
+            # to whoever sees both: to anybody else there is no other study
+            index.announce(db, "priors", key, beside=[pair.prior])
+            index.announce(db, "priors", pair.prior, beside=[key])
         self.note(EVENTS[step], **facts, outcome="ok")
 
     def shown(self, key: str, who: Person, pairs: list[Pair], address: str = "") -> None:

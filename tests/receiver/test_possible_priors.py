@@ -29,8 +29,10 @@ from receiver.web_app import viewer_app
 from receiver.worklist import Worklist
 from tests.receiver.filled import EAST, NORTH, PASSWORD, RECEIVER, USER, Filled, client, ct_image
 from tests.receiver.linking import Linked
+from tests.receiver.test_live import listening
 from tests.receiver.test_recalls import recall, send
 from tests.receiver.test_reindex import again, lose
+from tests.receiver.test_sight import news
 from tests.receiver.test_standings import ABE, SATO, Trail
 
 #: The same person at another hospital, a year before.
@@ -266,11 +268,15 @@ def test_a_reader_of_one_institution_hears_of_no_other(filled: Filled) -> None:
         assert page.post(f"/api/studies/{now}/prior-links", json=said).status_code == 404
         assert counted(filled) == 0
         assert "possible-priors-shown" not in trail.events()
-        with client(url) as whole:
+        with client(url) as whole, listening(page) as mine, listening(whole) as theirs:
             (one,) = whole.get(f"/api/studies/{now}/possible-priors").json()["priors"]
             assert (one["prior"], one["state"]) == (then, "possible")
             assert whole.post(f"/api/studies/{now}/prior-links", json=said).status_code == 204
             assert whole.post(f"/api/studies/{now}/prior-links", json=said).status_code == 409
+            with filled.index.write() as db:
+                index.announce(db, "study", now)
+            assert news(theirs) == ("priors", {"key": now})
+            assert news(mine) == ("study", {"key": now}), "nothing says that there is another"
         assert page.get(f"/api/studies/{now}/possible-priors").json() == {"priors": []}
     assert [facts["user"] for event, facts in trail.said if event == "prior-linked"] == [USER] * 2
 

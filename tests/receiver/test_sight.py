@@ -223,7 +223,7 @@ def test_news_and_listening_are_of_ones_own(house: House) -> None:
         slide.lay_out(2)
         slide.send(2, [1, 2])
         key = house.filled.ct("今", count=1, arrived=0)
-        assert _next(stream) == ("study", {"key": key})
+        assert news(stream) == ("study", {"key": key})
         assert page.post("/api/listening", json={"page": "a", "sound": True}).status_code == 200
     assert house.attendance.somebody(NORTH[1])
     assert not house.attendance.somebody(EAST[1]), "nobody sees what comes from there"
@@ -335,7 +335,7 @@ def test_the_verb_sets_and_says_the_limit(tmp_path: Path) -> None:
     assert [one["institutions"] for one in noted] == [[NORTH[1]], None]
 
 
-def _next(stream: Stream) -> tuple[str, Any]:
+def news(stream: Stream) -> tuple[str, Any]:
     """The next event of any kind but the heartbeat."""
     kind = ""
     for line in stream.lines:
