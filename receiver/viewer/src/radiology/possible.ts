@@ -20,6 +20,9 @@ export class PossiblePriors {
   /** Above the picture; it opens nothing by itself. */
   readonly bar = h("div", { class: "bar possible-priors", role: "status", "data-role": "possible-priors", hidden: true });
   private pairs: readonly PriorPair[] = [];
+  private turn = 0;
+  /** Settles once it is known what readers have said so far. */
+  readonly ready: Promise<void>;
   private question: { close(): void } | null = null;
   private readonly end: () => void;
 
@@ -29,10 +32,10 @@ export class PossiblePriors {
     private readonly changed: () => void,
   ) {
     this.end = events.listen({
-      priors: (key) => (key === context.key ? this.load() : undefined),
-      study: (key) => (key === "" ? this.load() : undefined), // news was lost meanwhile
+      priors: (key) => void (key === context.key && this.load()),
+      study: (key) => void (key === "" && this.load()), // news was lost meanwhile
     });
-    this.load();
+    this.ready = this.load();
   }
 
   close(): void {
@@ -40,15 +43,18 @@ export class PossiblePriors {
     this.question?.close();
   }
 
-  /** Whether a reader has confirmed that a study is of this patient. */
-  links(key: string): boolean {
-    return of(this.pairs, "linked").some((pair) => pair.prior === key);
+  /** What a reader has confirmed, by the key of the earlier study. */
+  linked(): ReadonlyMap<string, PriorPair> {
+    return new Map(of(this.pairs, "linked").map((pair) => [pair.prior, pair]));
   }
 
-  private load(): void {
+  private load(): Promise<void> {
     const { context } = this;
-    void persist(context, async () => {
-      this.pairs = (await within(context, api.possiblePriors(context.key, context.signal))).priors;
+    const turn = (this.turn += 1);
+    return persist(context, async () => {
+      const { priors } = await within(context, api.possiblePriors(context.key, context.signal));
+      if (turn !== this.turn) return; // an older answer may come after a newer one
+      this.pairs = priors;
       this.draw();
       this.changed();
     }).catch(() => undefined); // without an answer nothing is offered
@@ -71,7 +77,7 @@ export class PossiblePriors {
       const said = { prior: pair.prior, step, seen: pair.seen, reason };
       await api.act(this.context.key, "prior-links", said);
       dialog.close();
-      this.load();
+      await this.load();
     };
     const rank = (["possible", "linked", "dismissed"] as const).flatMap((state) => of(this.pairs, state));
     const dialog = ask("prior.title", ...rank.map((pair, i) => section(pair, i, decide)));

@@ -3,6 +3,7 @@
 import * as api from "../api";
 import { samePatient, within, type ReadingContext } from "../context";
 import type { PriorPair, Row } from "../types";
+import type { PossiblePriors } from "./possible";
 
 /** One of them; where it is under another Patient ID, with what a reader has confirmed. */
 export interface Prior {
@@ -11,10 +12,10 @@ export interface Prior {
 }
 
 /** Newest first, those of the same modality before others. */
-export async function priorsOf(context: ReadingContext): Promise<Prior[]> {
-  const { key, signal, study } = context;
-  const [{ rows }, { priors }] = await within(context, Promise.all([api.worklist(), api.possiblePriors(key, signal)]));
-  const linked = new Map(priors.filter((pair) => pair.state === "linked").map((pair) => [pair.prior, pair]));
+export async function priorsOf(context: ReadingContext, possible: PossiblePriors): Promise<Prior[]> {
+  const { key, study } = context;
+  const [{ rows }] = await within(context, Promise.all([api.worklist(), possible.ready]));
+  const linked = possible.linked();
   const time = (row: Row): string => `${row.study_date ?? ""}${row.study_time ?? ""}`;
   const alike = (row: Row): number =>
     row.modalities.some((modality) => study.modalities.includes(modality)) ? 0 : 1;

@@ -305,14 +305,14 @@ export class RadiologyView implements View, PaneHost {
     if (!this.begun) return;
     if (this.prior && !next) return this.endPrior();
     const { context } = this;
-    if (this.priors.length === 0) this.priors = await priorsOf(context);
+    if (this.priors.length === 0) this.priors = await priorsOf(context, this.possible);
     const now = this.priors.findIndex(({ key }) => key === this.prior?.context.key);
     const found = this.priors[(now + 1) % Math.max(1, this.priors.length)];
     if (!found) return this.active.overlay?.say(word("prior.none"));
     const study = await within(context, api.study(found.key, context.signal));
-    if (!this.priors.includes(found)) return; // a confirmation was taken back meanwhile
-    this.endPrior();
     const { confirmed } = found;
+    if (confirmed !== null && !this.possible.linked().has(found.key)) return; // taken back meanwhile
+    this.endPrior();
     const prior = new StudyData(beside(context, study, confirmed), true, () => undefined, confirmed && confirmed.display);
     this.prior = prior;
     if (this.panes.length < 2) this.arrange("1x2");
@@ -330,7 +330,7 @@ export class RadiologyView implements View, PaneHost {
   /** What readers have said of identities has changed: what is not confirmed any more goes. */
   private identities(): void {
     this.priors = [];
-    if (this.prior && this.prior.confirmed !== null && !this.possible.links(this.prior.context.key)) this.endPrior();
+    if (this.prior && this.prior.confirmed !== null && !this.possible.linked().has(this.prior.context.key)) this.endPrior();
   }
 
   private endPrior(): void {
