@@ -1010,6 +1010,14 @@ class AlreadyHeld(TodokeError):
     )
 
 
+class PriorNotAsSeen(TodokeError):
+    number = "E-4517"
+    exit_code = 2
+    http_status = 409
+    ja = "見比べた内容が変わったか、ほかの方が先に答えています。もう一度見比べてください"
+    en = "What was compared has changed, or somebody else has answered. Compare again"
+
+
 class TargetNotAgreed(UsageError):
     number = "E-4560"
     exit_code = 2

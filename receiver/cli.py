@@ -11,6 +11,7 @@ from receiver import (
     marks_verbs,
     monitor_verbs,
     oidc_verbs,
+    prior_verbs,
     record_verbs,
     reporting_verbs,
     run_verbs,
@@ -33,5 +34,6 @@ audit_verbs.register(app)
 app.add_typer(user_verbs.app, name="user")
 app.add_typer(oidc_verbs.app, name="oidc")
 app.add_typer(study_verbs.app, name="study")
+study_verbs.app.add_typer(prior_verbs.app, name="prior")
 app.add_typer(forward_verbs.app, name="forward")
 app.add_typer(monitor_verbs.app, name="monitor")

@@ -260,7 +260,7 @@ suspects = Table("suspects", metadata, Column("instance", Integer, primary_key=T
 
 evidence, anchors = evidence_tables.define(metadata)
 requests = request_tables.define(metadata)
-reader_marks = marks_tables.define(metadata)
+reader_marks, prior_links = marks_tables.define(metadata)
 standings, reading_steps = reading_tables.states(metadata)
 messages, calls, alarms, tidings = reading_tables.words(metadata)
 recalls, recalled_forwards = reading_tables.recalls(metadata)

@@ -100,9 +100,11 @@ class Live:
         with self.index.read() as db:
             rows = db.execute(query).all()
         for row in rows:
-            news = _event(row.kind, {"key": row.study, **json.loads(row.data)})
+            data = json.loads(row.data)
+            about = (row.study, *data.pop("beside", ()))  # another study that it is about as well
+            news = _event(row.kind, {"key": row.study, **data})
             for queue, sees in list(self._listeners.items()):
-                if sees(row.study) and not _put(queue, news):
+                if all(map(sees, about)) and not _put(queue, news):
                     del self._listeners[queue]
         return rows[-1].id if rows else last
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, and_, func, insert, select, text, update
 
-from receiver import index, standings, tidings
+from receiver import index, prior_links, standings, tidings
 from receiver.done_questions import count
 
 FOLDER, NEWS, RECALLS = "readings", "news", "recalls.json"
@@ -37,6 +37,7 @@ OF_STUDY: tuple[Table, ...] = (
     index.slide_marks,
     index.rescans,
     index.label_checks,
+    index.prior_links,
     _forwards,
 )
 OF_FORWARD: tuple[Table, ...] = (
@@ -59,7 +60,7 @@ def prints(db: Connection) -> dict[str, str]:
 def _questions() -> list[Select[Any]]:
     """Ask by study for what tells one content of a table from another."""
     questions: list[Select[Any]] = [select(_standings.c.study, *_standings.c)]
-    steps, messages, calls, alarms, marks, slides, rescans, checks = OF_STUDY[1:-1]
+    steps, messages, calls, alarms, marks, slides, rescans, checks, links = OF_STUDY[1:-1]
     recalled = index.recalled_forwards
     for table, facts in (
         (steps, [func.max(steps.c.id)]),
@@ -70,6 +71,7 @@ def _questions() -> list[Select[Any]]:
         (slides, [func.max(slides.c.id)]),
         (rescans, [func.max(rescans.c.id)]),
         (checks, [func.max(checks.c.at)]),
+        (links, [func.max(links.c.id), func.max(links.c.at)]),
         (recalled, [func.count(recalled.c.settled_at)]),
     ):
         named = select(table.c.study, func.count(), *facts).group_by(table.c.study)
@@ -148,6 +150,8 @@ def restore(db: Connection, key: str, said: dict[str, list[dict[str, Any]]]) -> 
         values = said.get(table.name, [])
         if table is _items:
             values = _numbered(db, key, values)
+        elif table is index.prior_links:
+            values = prior_links.standing(db, values)
         if values:
             db.execute(insert(table), values)
 

@@ -20,7 +20,7 @@ from common import request
 from common.errors import NotFound, ProtocolError
 from common.link import Opening
 from common.states import ABSENT, TransferState, move
-from receiver import differences, index, statements
+from receiver import differences, index, prior_links, statements
 from receiver.stored import NOT_RECALLED
 
 _transfers, _studies, _instances = index.transfers, index.studies, index.instances
@@ -136,6 +136,7 @@ def _name_anew(db: Connection, known: Row[Any], opening: Opening) -> None:
         here = differences.kept(json.loads(row.attributes), json.loads(ahead.attributes))
         said |= {"attributes": json.dumps(here, ensure_ascii=False)}
         db.execute(delete(_studies).where(_studies.c.key == ahead.key))
+        prior_links.forget(db, ahead.key)
         index.announce(db, "study", ahead.key)
     db.execute(update(_studies).where(_studies.c.key == row.key).values(**said))
     news = index.tidings  # what was not heard yet is heard of the study that it is now
@@ -165,6 +166,7 @@ def _drop_placeholder(db: Connection, known: Row[Any], opening: Opening) -> None
         )
         if db.execute(images.limit(1)).first() is None:
             db.execute(delete(_studies).where(_studies.c.key == row.key))
+            prior_links.forget(db, row.key)
             index.announce(db, "study", row.key)
 
 

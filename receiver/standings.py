@@ -27,7 +27,7 @@ from common.errors import (
     UsageError,
 )
 from common.states import MOVES, TransferState
-from receiver import index, tidings
+from receiver import index, prior_links, tidings
 from receiver.done_questions import CAUSES, Counted, causes_of, count
 from receiver.index import Index
 
@@ -334,6 +334,7 @@ def forget(db: Connection, row: Row[Any]) -> None:
         ),
     ):
         db.execute(delete(table).where(mine))
+    prior_links.forget(db, row.key)
 
 
 def known(db: Connection, key: str) -> Row[Any]:

@@ -62,7 +62,7 @@ def list_(data: Data = None, as_json: Json = False) -> None:
 def open_(study: Study, by: By = None, data: Data = None, as_json: Json = False) -> None:
     """開封にする / mark a study as opened, or look without claiming."""
     with console.verb(as_json=as_json), _room(data) as room:
-        room.steps.look(study, _person(by))
+        room.steps.look(study, person(by))
         _said(room, study, as_json)
 
 
@@ -70,7 +70,7 @@ def open_(study: Study, by: By = None, data: Data = None, as_json: Json = False)
 def claim(study: Study, by: By = None, data: Data = None, as_json: Json = False) -> None:
     """引き受ける / claim a study."""
     with console.verb(as_json=as_json), _room(data) as room:
-        room.steps.claim(study, _person(by))
+        room.steps.claim(study, person(by))
         _said(room, study, as_json)
 
 
@@ -84,7 +84,7 @@ def take_over(
 ) -> None:
     """引き継ぐ / take a study over from whoever reads it."""
     with console.verb(as_json=as_json), _room(data) as room:
-        room.steps.take_over(study, _person(by), reason)
+        room.steps.take_over(study, person(by), reason)
         _said(room, study, as_json)
 
 
@@ -92,7 +92,7 @@ def take_over(
 def release(study: Study, by: By = None, data: Data = None, as_json: Json = False) -> None:
     """引受けをやめる / give back what was claimed."""
     with console.verb(as_json=as_json), _room(data) as room:
-        room.steps.release(study, _person(by))
+        room.steps.release(study, person(by))
         _said(room, study, as_json)
 
 
@@ -120,7 +120,7 @@ def done(
         told: Call | bool | None = False if not_told else None
         if told_to is not None:
             told = Call.read({"to": told_to, "at": told_at}) or False
-        room.steps.done(study, _person(by), accept=accept, told=told)
+        room.steps.done(study, person(by), accept=accept, told=told)
         _said(room, study, as_json)
 
 
@@ -139,7 +139,7 @@ def query(
     """依頼側に照会する / send words about a study to its sender."""
     with console.verb(as_json=as_json), _room(data) as room:
         what = kind if answers is None else "answer"
-        made = room.queries.send(study, _person(by), what, text, answers=answers)
+        made = room.queries.send(study, person(by), what, text, answers=answers)
         if as_json:
             console.emit({"id": made})
 
@@ -158,7 +158,8 @@ def history(study: Study, data: Data = None, as_json: Json = False) -> None:
             console.tell(f"{one['at'][:16]}  {one['kind']}  {one['display']}: {one['text']}")
 
 
-def _person(by: str | None) -> Person:
+def person(by: str | None) -> Person:
+    """Return who does it: as is said, or the operator of this machine."""
     from receiver.standings import Person
 
     return Person(operator(by))

@@ -33,6 +33,7 @@ from receiver import (
     pages,
     paper_routes,
     people_door,
+    prior_routes,
     purge_routes,
     reading_routes,
     requests,
@@ -59,7 +60,7 @@ __all__ = ["ViewerServices", "viewer_app"]
 #: What a page asks for by itself, without its user: keeps no session alive.
 PASSIVE = (
     *("/api/events", "/api/worklist", "/coverage", "/api/listening", "/api/calls"),
-    "/api/session/lock",
+    *("/api/session/lock", "/possible-priors"),
 )
 
 
@@ -187,4 +188,5 @@ def _list_routes(
         Route("/api/studies/{key}/forms/{uid}", form, methods=["GET"]),
         Route("/api/events", events, methods=["GET"]),
         *purge_routes.routes(services, notice),
+        *prior_routes.routes(services, worklist),
     ]

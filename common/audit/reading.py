@@ -45,7 +45,7 @@ class Wanted:
             return False
         if self.user and self.user not in {words.get(key) for key in _PERSON}:
             return False
-        studies = {words.get(key) for key in ("study", "study_uid", "patient")}
+        studies = {words.get(key) for key in ("study", "prior", "study_uid", "patient")}
         if self.study and self.study not in studies:
             return False
         partners = {words.get(key) for key in ("institution", "of", "to")}

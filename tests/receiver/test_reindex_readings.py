@@ -44,6 +44,7 @@ OF_READERS = (
     index.recalled_forwards,
     index.monitor_checks,
     index.requests,
+    index.prior_links,
 )
 
 

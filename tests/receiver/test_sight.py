@@ -38,6 +38,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/slide-marks": {"kind": "point", "unit": "um", "points": [[1, 2]]},
     "/rescans": {"reason": "focus"},
     "/hold": {"reason": "裁判"},
+    "/prior-links": {"prior": "f" * 32, "step": "link", "seen": "0" * 64},
 }
 
 
@@ -189,7 +190,8 @@ def test_what_is_another_institutions_is_answered_as_what_is_not_there(house: Ho
     assert any(EAST[1] in cause and LIMITED in cause for cause in house.refused)
     assert not any("北見" in cause or NORTH[1] in cause for cause in house.refused)
     with house.filled.index.read() as db:
-        for table in (index.reader_marks, index.slide_marks, index.rescans, index.messages):
+        of_readers = (index.reader_marks, index.slide_marks, index.rescans, index.messages)
+        for table in (*of_readers, index.prior_links):
             column = table.c.study
             count = select(func.count()).where(column.in_(hidden))
             assert not db.execute(count).scalar(), table.name
@@ -224,7 +226,7 @@ def test_news_and_listening_are_of_ones_own(house: House) -> None:
         slide.lay_out(2)
         slide.send(2, [1, 2])
         key = house.filled.ct("今", count=1, arrived=0)
-        assert _next(stream) == ("study", {"key": key})
+        assert news(stream) == ("study", {"key": key})
         assert page.post("/api/listening", json={"page": "a", "sound": True}).status_code == 200
     assert house.attendance.somebody(NORTH[1])
     assert not house.attendance.somebody(EAST[1]), "nobody sees what comes from there"
@@ -336,7 +338,7 @@ def test_the_verb_sets_and_says_the_limit(tmp_path: Path) -> None:
     assert [one["institutions"] for one in noted] == [[NORTH[1]], None]
 
 
-def _next(stream: Stream) -> tuple[str, Any]:
+def news(stream: Stream) -> tuple[str, Any]:
     """The next event of any kind but the heartbeat."""
     kind = ""
     for line in stream.lines:

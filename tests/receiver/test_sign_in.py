@@ -33,7 +33,7 @@ OWN = ("/api/sign-in", "/api/session/", "/api/account", "/api/people")
 #: Ends of paths whose requests say something.
 NEED_WORDS = (
     *("/take-over", "/done", "/messages", "/listening", "/forwards", "/monitor", "/marks"),
-    *("/slide-marks", "/rescans", "/labels", "/hold"),
+    *("/slide-marks", "/rescans", "/labels", "/hold", "/prior-links"),
 )
 
 

@@ -2,7 +2,7 @@
 
 import type { KeptMarks } from "./radiology/kept";
 import type { Asks } from "./reading";
-import type { Call, Coverage, Forward, History, MonitorStanding, Purge, Session, SlideMark, Study, Worklist } from "./types";
+import type { Call, Coverage, Forward, History, MonitorStanding, PriorPair, Purge, Session, SlideMark, Study, Worklist } from "./types";
 
 export class Refused extends Error {
   constructor(
@@ -110,7 +110,7 @@ export const coverage = (key: string, signal: AbortSignal): Promise<Coverage> =>
 
 const of = (key: string): string => `/api/studies/${encodeURIComponent(key)}`;
 
-/** One of the steps that a reader takes: claim, take-over, release, done, messages. */
+/** One of the steps that a reader takes: claim, take-over, release, done, messages, prior-links. */
 export async function act(key: string, step: string, said?: unknown): Promise<void> {
   await post(`${of(key)}/${step}`, said);
 }
@@ -123,6 +123,10 @@ export async function hold(key: string, reason: string): Promise<Purge | null> {
 export const asks = (key: string): Promise<Asks> => get(`${of(key)}/asks`);
 
 export const history = (key: string): Promise<History> => get(`${of(key)}/history`);
+
+/** Earlier studies that may be of the same person under another ID, and what readers said of them. */
+export const possiblePriors = (key: string, signal: AbortSignal): Promise<{ readonly priors: readonly PriorPair[] }> =>
+  get(`${of(key)}/possible-priors`, signal);
 
 /** Urgent studies that nobody has opened, in the words that tell one call from another. */
 export const calls = (): Promise<{ readonly server_time: string; readonly calls: readonly Call[] }> => get("/api/calls");

@@ -5,7 +5,7 @@
  * generation is the present one; a late answer of the study before is dropped.
  */
 
-import type { Patient, Row, Study } from "./types";
+import type { Identity, Patient, PriorPair, Row, Study } from "./types";
 
 export interface ReadingContext {
   readonly key: string;
@@ -80,9 +80,21 @@ export function samePatient(a: Study | Row, b: Study | Row): boolean {
   );
 }
 
+/** Whether two studies are the very ones, of the very identities, that a reader has confirmed. */
+export function confirmedBy(pair: PriorPair | null, now: Study | Row, before: Study | Row): boolean {
+  return pair?.state === "linked" && pair.prior === before.key && says(now, pair.identities[0]) && says(before, pair.identities[1]);
+}
+
+const SAID = ["id", "ideographic", "phonetic", "alphabetic", "birth_date", "sex"] as const;
+
+function says({ institution, patient }: Study | Row, identity: Identity): boolean {
+  return institution.code === identity.institution.code && SAID.every((name) => (patient[name] ?? "") === identity[name]);
+}
+
 /** An earlier study beside the one that is read: of the same person, and gone with it. */
-export function beside(context: ReadingContext, study: Study): ReadingContext {
-  if (!isCurrent(context) || !samePatient(context.study, study)) throw new Late();
+export function beside(context: ReadingContext, study: Study, confirmed: PriorPair | null = null): ReadingContext {
+  const same = samePatient(context.study, study) || confirmedBy(confirmed, context.study, study);
+  if (!isCurrent(context) || !same) throw new Late();
   return Object.freeze({
     ...context,
     key: study.key,

@@ -6,6 +6,8 @@ const SILENCE_MS = 15_000;
 
 export interface Listener {
   study?: (key: string) => void;
+  /** What a reader has said of this study's patient and that of an earlier one. */
+  priors?: (key: string) => void;
   frames?: (hint: FramesHint) => void;
   watch?: (state: Watch) => void;
   heartbeat?: () => void;
@@ -86,6 +88,11 @@ function open(): void {
     heard(null);
     const { key } = JSON.parse((event as MessageEvent<string>).data) as { key: string };
     for (const listener of listeners) listener.study?.(key);
+  });
+  opened.addEventListener("priors", (event) => {
+    heard(null);
+    const { key } = JSON.parse((event as MessageEvent<string>).data) as { key: string };
+    for (const listener of listeners) listener.priors?.(key);
   });
   opened.addEventListener("frames", (event) => {
     heard(null);

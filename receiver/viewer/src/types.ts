@@ -75,6 +75,35 @@ export interface Row {
   readonly alarm: { readonly step: number; readonly minutes: number; readonly at: string } | null;
 }
 
+/** What a reader compares of a patient, and of which study it is. */
+export interface Identity {
+  readonly id: string;
+  readonly issued_by: string;
+  readonly ideographic: string;
+  readonly phonetic: string;
+  readonly alphabetic: string;
+  readonly birth_date: string;
+  readonly sex: string;
+  readonly guessed: boolean;
+  readonly institution: { readonly code: string; readonly name: string };
+  readonly study_date: string | null;
+  readonly modalities: readonly string[];
+  readonly description: string | null;
+}
+
+/** The study that is read and an earlier one that may be of the same person under another ID. */
+export interface PriorPair {
+  readonly prior: string;
+  readonly state: "possible" | "linked" | "dismissed";
+  /** What an answer repeats: it is of these two identities and of no others. */
+  readonly seen: string;
+  readonly by: string;
+  readonly display: string;
+  readonly at: string | null;
+  /** Of the study that is read, and of the earlier one. */
+  readonly identities: readonly [Identity, Identity];
+}
+
 /** A hand-off to the certified viewer. */
 export interface Forward {
   readonly id: string;

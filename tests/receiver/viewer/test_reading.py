@@ -21,6 +21,11 @@ from tests.receiver.viewer.screen import Screen
 
 pytestmark = [pytest.mark.browser, pytest.mark.readingroom]
 OTHER = "kobayashi"
+#: A canvas is as wide and high as it is shown: squeezed, its millimetres and its zoom are false.
+ROUND = """[...document.querySelectorAll('.viewport canvas')].every(one => {
+  const box = one.getBoundingClientRect();
+  return Math.abs(one.width - box.width) < 2 && Math.abs(one.height - box.height) < 2;
+})"""
 
 
 @dataclass
@@ -203,6 +208,7 @@ def test_the_prior_lies_beside_in_a_frame_of_its_own_and_scrolls_in_step(reading
     reading.screen.press("p")
     reading.page.locator(".pane.prior [data-role='image-number']").wait_for()
     reading.screen.until("window.__todoke.view.places.every(place => place >= 0)", "both")
+    reading.screen.until(ROUND, "pictures that no layout has squeezed")
     assert reading.text(2, "prior-tag").startswith("過去 2025-04-01")
     assert reading.text(1, "image-name") == reading.text(2, "image-name")
     border = "getComputedStyle(document.querySelector('.pane.prior')).borderTopStyle"

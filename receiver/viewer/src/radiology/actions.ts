@@ -1,6 +1,6 @@
 /** What keys, buttons and hands do, in terms of the view. */
 
-import { say } from "../words";
+import { say, word } from "../words";
 import { askNumber } from "./ask_number";
 import { touch } from "./breast";
 import type { Actions, Hand } from "./input";
@@ -130,6 +130,9 @@ function onScreen(view: RadiologyView): Partial<Actions> {
       view.drawBar();
     },
     prior: (next) => void view.showPrior(next).catch(() => undefined),
+    compare: () => {
+      if (!view.possible.open()) view.active.overlay?.say(word("prior.nopossible"));
+    },
     cine: () => view.cine.toggle(),
     volume: () => view.toggleVolume(),
     full: () => {

@@ -42,6 +42,7 @@ export interface Actions {
   link(offset: boolean): void;
   lines(): void;
   prior(next: boolean): void;
+  compare(): void;
   undo(): void;
   remove(): void;
   keyImage(): void;
@@ -152,7 +153,7 @@ function table(actions: Actions): Keys {
     KeyV: () => actions.flip("flipVertical"),
     KeyR: () => actions.rotate(),
     KeyB: () => actions.strip(),
-    KeyI: () => actions.lessText(),
+    KeyI: (event) => (event.shiftKey ? actions.compare() : actions.lessText()),
     KeyL: (event) => actions.link(event.shiftKey),
     KeyY: () => actions.lines(),
     KeyP: (event) => actions.prior(event.shiftKey),
@@ -170,7 +171,7 @@ function table(actions: Actions): Keys {
 }
 
 /** Keys whose shifted form belongs to this map too; others with Shift are another's. */
-const SHIFTED = new Set(["ArrowDown", "ArrowUp", "KeyL", "KeyP"]);
+const SHIFTED = new Set(["ArrowDown", "ArrowUp", "KeyI", "KeyL", "KeyP"]);
 
 /**
  * Bind the keyboard, by the place of a key and not by its letter: an input method that is on

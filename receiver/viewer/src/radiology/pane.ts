@@ -117,6 +117,8 @@ export class Pane {
       const tag = h("div", { class: "prior-tag", "data-role": "prior-tag" });
       tag.append(say("prior.of", { d: dashed(date) }));
       if (partly) tag.append(" ", say("prior.partly", { a: arrived, e: expected ?? "?" }));
+      const { confirmed: d } = of;
+      if (d !== null) tag.append(h("div", { "data-role": "id-confirmed" }, word("prior.confirmed", { d })));
       this.overlay.element.append(tag);
     }
     this.start(place).catch((error: unknown) => this.failed(-1, error));

@@ -21,6 +21,8 @@ export class StudyData {
     readonly context: ReadingContext,
     readonly prior: boolean,
     marked: (of: StudyData) => void,
+    /** Who has confirmed that it is of the same person, of a prior under another Patient ID. */
+    readonly confirmed: string | null = null,
   ) {
     this.study = context.study;
     this.book = new MarkBook(() => marked(this));

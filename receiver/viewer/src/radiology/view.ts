@@ -10,7 +10,7 @@ import { isLocked, onLock } from "../lock";
 import type { View } from "../pages/study";
 import { isSecond } from "../screens";
 import { persist, tellOpened } from "../trouble";
-import type { Row, Study, User } from "../types";
+import type { Study, User } from "../types";
 import { onLanguage, word } from "../words";
 import { makeActions, makeHand } from "./actions";
 import { Arriving } from "./arriving";
@@ -25,7 +25,8 @@ import { Link } from "./link";
 import { Kept } from "./kept";
 import { Pane, type PaneHost } from "./pane";
 import { othersNote } from "./others";
-import { priorsOf } from "./priors";
+import { PossiblePriors } from "./possible";
+import { priorsOf, type Prior } from "./priors";
 import type { Slot } from "./slots";
 import { Strip } from "./strip";
 import { StudyData } from "./study_data";
@@ -48,7 +49,8 @@ export const warmUp = (): void => void engine();
 export class RadiologyView implements View, PaneHost {
   readonly main: StudyData;
   prior: StudyData | null = null;
-  private priors: Row[] = [];
+  private priors: Prior[] = [];
+  readonly possible: PossiblePriors;
   readonly panes: Pane[] = [];
   active: Pane;
   layout: Layout = "1x1";
@@ -64,6 +66,8 @@ export class RadiologyView implements View, PaneHost {
   private reported = false;
   private soon = 0;
   private readonly hands = new Map<Pane, () => void>();
+  /** Of each pane too: another layout squeezes a picture that is not drawn anew. */
+  private readonly sized = new ResizeObserver(() => void engine().then((renderer) => renderer.resize()));
   private readonly arriving: Arriving;
   private readonly tools: ToolBar;
   private readonly ends: (() => void)[];
@@ -74,6 +78,7 @@ export class RadiologyView implements View, PaneHost {
     user: User,
     private readonly narrow: (study: Study) => Study,
   ) {
+    this.possible = new PossiblePriors(context, () => this.identities());
     this.kept = new Kept(context, () => this.restore());
     this.main = new StudyData(context, false, (of) => this.marked(of));
     this.active = this.newPane();
@@ -91,7 +96,7 @@ export class RadiologyView implements View, PaneHost {
         "section",
         { class: "radiology" },
         this.tools.element,
-        this.arriving.bar,
+        h("div", { class: "bars" }, this.arriving.bar, this.possible.bar),
         h("div", { class: "reading" }, this.strip.element, this.area),
         this.arriving.panel,
         this.kept.bar,
@@ -99,14 +104,13 @@ export class RadiologyView implements View, PaneHost {
     );
     frame.adopt(this.tools.element);
     this.strip.element.hidden = isSecond(); // images alone; B shows it
-    const sized = new ResizeObserver(() => void engine().then((renderer) => renderer.resize()));
-    sized.observe(this.area);
+    this.sized.observe(this.area);
     const ticking = window.setInterval(() => this.arriving.draw(), 5000);
     this.ends = [
       bindKeys(actions),
       events.listen({ study: (key) => this.hint(key) }),
       onLanguage(() => this.redraw()),
-      () => sized.disconnect(),
+      () => this.sized.disconnect(),
       onLock({
         clear: () => {
           forgetDecoded(isLocked);
@@ -128,6 +132,7 @@ export class RadiologyView implements View, PaneHost {
     for (const end of this.ends) end();
     this.cine.stop();
     this.kept.close();
+    this.possible.close();
     this.volume?.close();
     for (const pane of [...this.panes]) this.drop(pane);
     this.prior?.close();
@@ -181,6 +186,7 @@ export class RadiologyView implements View, PaneHost {
     const pane = new Pane(this);
     this.panes.push(pane);
     this.area.append(pane.element);
+    this.sized.observe(pane.area);
     this.hands.set(pane, bindHand(pane.area, () => this.tool, makeHand(this, pane)));
     return pane;
   }
@@ -189,6 +195,7 @@ export class RadiologyView implements View, PaneHost {
     this.hands.get(pane)?.();
     this.hands.delete(pane);
     this.link.drop(pane);
+    this.sized.unobserve(pane.area);
     pane.close();
     this.panes.splice(this.panes.indexOf(pane), 1);
   }
@@ -298,13 +305,15 @@ export class RadiologyView implements View, PaneHost {
     if (!this.begun) return;
     if (this.prior && !next) return this.endPrior();
     const { context } = this;
-    if (this.priors.length === 0) this.priors = await priorsOf(context);
-    const now = this.priors.findIndex((row) => row.key === this.prior?.context.key);
-    const row = this.priors[(now + 1) % Math.max(1, this.priors.length)];
-    if (!row) return this.active.overlay?.say(word("prior.none"));
-    const study = await within(context, api.study(row.key, context.signal));
+    if (this.priors.length === 0) this.priors = await priorsOf(context, this.possible);
+    const now = this.priors.findIndex(({ key }) => key === this.prior?.context.key);
+    const found = this.priors[(now + 1) % Math.max(1, this.priors.length)];
+    if (!found) return this.active.overlay?.say(word("prior.none"));
+    const study = await within(context, api.study(found.key, context.signal));
+    const { confirmed } = found;
+    if (confirmed !== null && !this.possible.linked().has(found.key)) return; // taken back meanwhile
     this.endPrior();
-    const prior = new StudyData(beside(context, study), true, () => undefined);
+    const prior = new StudyData(beside(context, study, confirmed), true, () => undefined, confirmed && confirmed.display);
     this.prior = prior;
     if (this.panes.length < 2) this.arrange("1x2");
     const pane = this.panes.find((one) => one !== this.active) ?? this.active;
@@ -316,6 +325,12 @@ export class RadiologyView implements View, PaneHost {
     const index = [alike, same, firstSeries(prior.slots)].find((found) => found >= 0);
     if (index !== undefined) pane.show({ of: prior, series: index });
     this.redraw();
+  }
+
+  /** What readers have said of identities has changed: what is not confirmed any more goes. */
+  private identities(): void {
+    this.priors = [];
+    if (this.prior && this.prior.confirmed !== null && !this.possible.linked().has(this.prior.context.key)) this.endPrior();
   }
 
   private endPrior(): void {

@@ -44,6 +44,7 @@ export const RADIOLOGY_KEYS: readonly KeyRow[] = [
   [["KeyY"], "Y", "keys.lines"],
   [["KeyP"], "P", "keys.prior"],
   [["KeyP"], "Shift+P", "keys.priornext"],
+  [["KeyI"], "Shift+I", "keys.compare.prior"],
   [["KeyM"], "M", "keys.mpr"],
   [["KeyC"], "C", "keys.cine"],
   [["KeyO"], "O", "keys.shutter"],

@@ -38,6 +38,7 @@ export const POLISH_WORDS = {
   "keys.lines": ["位置線", "Reference lines"],
   "keys.prior": ["過去画像を並べる・戻す", "Prior beside, or away"],
   "keys.priornext": ["さらに前の過去画像", "Next older prior"],
+  "keys.compare.prior": ["同じ方かもしれない過去検査を見比べる", "Compare possible priors of the same person"],
   "keys.mpr": ["MPR", "MPR"],
   "keys.cine": ["動画再生", "Cine"],
   "keys.shutter": ["シャッター (遮蔽) を外す・戻す", "Shutter off, on"],
