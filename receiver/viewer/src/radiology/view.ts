@@ -17,6 +17,7 @@ import { Arriving } from "./arriving";
 import { saw } from "./seen";
 import { Cine } from "./cine";
 import { engine, forgetDecoded, held, withoutGpu } from "./engine";
+import { sayNothing } from "./full";
 import { cut } from "./geometry";
 import { bindHand, bindKeys, type Tool } from "./input";
 import { breastsOf, touch } from "./breast";
@@ -128,6 +129,7 @@ export class RadiologyView implements View, PaneHost {
     for (const end of this.ends) end();
     this.cine.stop();
     this.kept.close();
+    sayNothing();
     this.volume?.close();
     for (const pane of [...this.panes]) this.drop(pane);
     this.prior?.close();
@@ -262,6 +264,10 @@ export class RadiologyView implements View, PaneHost {
   /** Nothing of a study in which another patient has been found may stay. */
   alien(): void {
     for (const pane of this.panes) pane.clear(h("span", { role: "alert" }, word("id.differs")));
+  }
+
+  inHand(pane: Pane): boolean {
+    return pane === this.active;
   }
 
   isKey(slot: Slot): boolean {
