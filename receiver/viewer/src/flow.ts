@@ -1,7 +1,10 @@
 /** How fast bytes come: counted over the time in which an answer is on its way, and no other. */
 
-/** Time on the way over which the rate is taken: it follows a line within seconds. */
-const OVER_MS = 4_000;
+/**
+ * Time on the way over which the rate is taken. Less than a wait after which it is told: what came
+ * in a burst before that would lift the mean of all that came since.
+ */
+const OVER_MS = 2_000;
 /** Less says nothing: a small answer comes at once, however slow the line is. */
 const LEAST_MS = 1_000;
 const OLD_MS = 15_000;
@@ -28,15 +31,15 @@ export class Rate {
 
   /** An answer begins to arrive. */
   flow(): Flow {
-    this.bucket();
+    this.count();
     this.open += 1;
     let over = false;
     return {
-      bytes: (count) => void this.bucket(count),
+      bytes: (count) => this.count(count),
       end: () => {
         if (over) return;
         over = true;
-        this.bucket();
+        this.count();
         this.open -= 1;
       },
     };
@@ -44,28 +47,28 @@ export class Rate {
 
   /** Bits a second of late; null where too little has come to say. */
   get bits(): number | null {
-    const now = this.bucket().from;
+    this.count();
     let [busy, bytes] = [0, 0];
     for (const one of [...this.buckets].reverse()) {
-      if (busy >= OVER_MS || now - one.from > OLD_MS) break;
+      if (busy >= OVER_MS || this.at - one.from > OLD_MS) break;
       busy += one.busy;
       bytes += one.bytes;
     }
     return busy < LEAST_MS || bytes === 0 ? null : (8000 * bytes) / busy;
   }
 
-  /** The present bucket; the time until now is counted where something was on its way, and what came in it. */
-  private bucket(came = 0): Bucket {
+  /** Count the time until now where something was on its way, and what came in it. */
+  private count(came = 0): void {
     const now = this.now();
     let last = this.buckets.at(-1);
-    if (last && this.open > 0) last.busy += now - this.at;
-    if (last) last.bytes += came;
-    this.at = now;
-    if (!last || now - last.from >= BUCKET_MS) {
-      last = { from: now, busy: 0, bytes: 0 };
+    // what comes at one time goes into one bucket, with the time that it took
+    if (!last || (now > this.at && this.at - last.from >= BUCKET_MS)) {
+      last = { from: last ? this.at : now, busy: 0, bytes: 0 };
       this.buckets = [...this.buckets.filter((one) => now - one.from <= OLD_MS), last];
     }
-    return last;
+    if (this.open > 0) last.busy += now - this.at;
+    last.bytes += came;
+    this.at = now;
   }
 }
 

@@ -40,6 +40,14 @@ describe("a slow line", () => {
     expect(silent.run(60, null)).toBeNull(); // the receiver thinks: that is said in other words
   });
 
+  it("is said soon after a burst", () => {
+    const { line, ...shaped } = withLine();
+    shaped.run(0.5, 1e8);
+    shaped.run(1, null);
+    line.waitFor("a");
+    expect(shaped.run(3.2, 1e6)).toBeCloseTo(1e6, -4);
+  });
+
   it("counts the time on the way alone", () => {
     const { line, ...shaped } = withLine();
     line.waitFor("a");
