@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -48,6 +49,19 @@ class Traffic:
             ended = len(self.done) + len(self.given_up)
             quiet = quiet + 1 if ended == len(self.began) == seen else 0
             seen = len(self.began)
+
+
+def shaped(page: Page) -> Callable[[float | None], None]:
+    """Return what sets the bits a second that a page receives, all its answers together."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+
+    def shape(bits: float | None) -> None:
+        rate = -1 if bits is None else bits / 8
+        conditions = {"offline": False, "latency": 0, "uploadThroughput": -1}
+        session.send("Network.emulateNetworkConditions", {**conditions, "downloadThroughput": rate})
+
+    return shape
 
 
 def _is_picture(request: Request) -> bool:
@@ -103,10 +117,8 @@ def test_on_a_slow_line_the_image_in_view_comes_before_those_ahead_of_it(
     before.rest(screen)
     page.locator(".banner .home").click()
     traffic = Traffic()
-    line = page.context.new_cdp_session(page)
-    shape = {"offline": False, "latency": 0, "uploadThroughput": -1}
-    line.send("Network.enable")
-    line.send("Network.emulateNetworkConditions", {**shape, "downloadThroughput": SLOW / 8})
+    shape = shaped(page)
+    shape(SLOW)
     traffic.watch(page)
     screen.open(ward.keys["takahashi"])
     said = page.locator("[data-role='net-slow']")
@@ -126,10 +138,33 @@ def test_on_a_slow_line_the_image_in_view_comes_before_those_ahead_of_it(
     ahead = [url for url in traffic.began[:begun] if "/frames/" in url and url != first]
     assert not set(ahead) & set(traffic.done), "what was fetched ahead had to wait"
     assert set(ahead) <= set(traffic.given_up)
-    line.send("Network.emulateNetworkConditions", {**shape, "downloadThroughput": -1})
+    shape(None)
     traffic.rest(screen)
     assert last in traffic.done
     assert len({url for url in traffic.done if "/frames/" in url}) == 12, (
         "their turn has come again"
     )
     expect(said).to_be_hidden(timeout=20_000)
+
+
+def test_on_a_slow_line_tiles_that_a_view_has_left_give_way(screen: Screen, ward: Ward) -> None:
+    page, traffic = screen.page, Traffic()
+    page.set_viewport_size({"width": 800, "height": 600})
+    screen.open(ward.keys["slide"])
+    screen.settled()
+    shape = shaped(page)
+    shape(SLOW / 10)
+    traffic.watch(page)
+    screen.press("j")
+    screen.until("window.__todoke.view.settled === false", "tiles to come")
+    while not traffic.began:
+        screen.frames()
+    left = list(traffic.began)
+    screen.press("Shift+ArrowLeft", "Shift+ArrowLeft", "Shift+ArrowUp", "Shift+ArrowUp")
+    screen.settled()
+    assert not set(left) & set(traffic.done), "what is in view was not behind it"
+    assert set(left) & set(traffic.given_up)
+    shape(None)
+    screen.press("Shift+ArrowRight", "Shift+ArrowRight", "Shift+ArrowDown", "Shift+ArrowDown")
+    screen.settled()
+    assert screen.view()["missing"] == 0

@@ -3,7 +3,7 @@
 import type OpenSeadragon from "openseadragon";
 
 /** So much of a view's size lies round it and still belongs to it. */
-const ROUND = 0.5;
+const ROUND = 0.1;
 
 /**
  * True for what the view shows, and for what lies near it: the renderer chooses by its own
