@@ -44,7 +44,7 @@ class Traffic:
     def rest(self, screen: Screen) -> None:
         """Wait until nothing is on its way and nothing more is asked for."""
         quiet, seen = 0, -1
-        while quiet < 10:
+        while quiet < 4:
             screen.frames()
             ended = len(self.done) + len(self.given_up)
             quiet = quiet + 1 if ended == len(self.began) == seen else 0
