@@ -19,6 +19,7 @@ from tests.system.objects import Object
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
 PRIVATE = ("1.2.392.200036.9116.7.8.1.1.1", "1.2.840.113619.4.30", "1.3.46.670589.5.0.1.1")
+DOSE_REPORT = "1.2.840.10008.5.1.4.1.1.88.67"
 NAMED = "1.2.392.200036., 1.2.840.113619.4.30"  # the third is not
 NAMES = ("TODOKE_RECEIVER_OTHER_STORAGE_CLASSES", "TODOKE_SENDER_OTHER_STORAGE_CLASSES")
 
@@ -55,13 +56,14 @@ def send(ends: Ends, folder: Path, **without: str) -> Said:
     return verb("sender", "send", folder, "--data", ends.sender, env=env)
 
 
-@pytest.mark.requirement("DCM-02", "DCM-04", "SUB-02", "SUB-03", "SUB-04", "SUB-05")
+@pytest.mark.requirement("DCM-02", "DCM-04", "RAD-11", "SUB-02", "SUB-03", "SUB-04", "SUB-05")
 def test_all_that_a_hospital_images_is_receipted_as_it_was(both: Ends, tmp_path: Path) -> None:
     files = synthetic.write_syntaxes(tmp_path / "all" / "syntaxes", seed=1)
     files += synthetic.write_classes(tmp_path / "all" / "classes", 2, uids.STORAGE_CLASSES)
     files += synthetic.write_classes(tmp_path / "all" / "private", 3, PRIVATE[:2])
     sources = [one for path in files if (one := Object.read(path))]
     assert len(sources) == len(uids.TRANSFER_SYNTAXES) + len(uids.STORAGE_CLASSES) + 2
+    assert DOSE_REPORT in {one.sop_class for one in sources}
     line = command("sender", "send", tmp_path / "all", "--data", both.sender)
     sending = start(line, both.folder / "sender.log")
     sending.communicate(timeout=180)

@@ -3,7 +3,9 @@
 import * as calling from "./calling";
 import { h } from "./dom";
 import * as events from "./events";
+import { bar as fullBar } from "./radiology/full";
 import { forwardPanel } from "./forward";
+import { bar as slowBar } from "./line_bar";
 import { Menu } from "./menu";
 import { mismatch } from "./mismatch";
 import { clock, dashed, forms, sexWord, years } from "./names";
@@ -80,7 +82,7 @@ export function makeFrame(home: () => void): Frame {
       menu.toggle,
       menu.element,
   );
-  const root = h("div", { class: "frame" }, header, h("div", { class: "bars" }, differs, purge, said, emergency, stale, soundBar, unsentBar), stage, ...spokenRegions());
+  const root = h("div", { class: "frame" }, header, h("div", { class: "bars" }, differs, purge, said, emergency, stale, slowBar, soundBar, unsentBar, fullBar), stage, ...spokenRegions());
   events.listen({ watch: (state) => showWatch(state, live, stale) });
   let signedIn = false;
   const showSound = (on: boolean): void => {

@@ -66,6 +66,10 @@ export const WORDS = {
     "受信サーバーにつながりません。自動で再接続します。表示中の画像は有効です",
     "Server not reachable. Retrying. Images on screen remain valid",
   ],
+  "net.slow": [
+    "回線が遅くなっています ({r} Mbit/s)。開いている範囲を先に送ります",
+    "Slow line ({r} Mbit/s). The visible part goes first",
+  ],
   "net.stale": [
     "更新が止まっています {t} から。緊急は電話で確認を",
     "Not updating since {t}. Confirm urgent cases by phone",
@@ -127,6 +131,7 @@ export const WORDS = {
   "tile.missing": ["未着 (優先して取り寄せています)", "Not here yet (fetching first)"],
   "img.decode": ["この画像は表示できません", "This image cannot be shown here"],
   "img.loading": ["読み込み中", "Loading"],
+  "img.wait": ["画像 {n} を待っています ({s}秒)", "Waiting for image {n} ({s} s)"],
   "img.slow": ["受信サーバーの応答を待っています", "Waiting for the server"],
   "img.low": ["低解像度表示中", "Low resolution while loading"],
   "img.lossless": ["可逆", "Lossless"],
@@ -139,6 +144,7 @@ export const WORDS = {
   "study.none": ["表示できる画像がまだありません", "No image to show yet"],
   "study.gone": ["この検査は開けません", "This study cannot be opened"],
   "study.load": ["開いています", "Opening"],
+  "mem.full": ["画像が多く全部を保持できません。現在の前後を優先します", "Too many images to keep; nearest kept"],
   "gpu.none": ["画像処理装置なしで動作中 (表示は同じです)", "Running without GPU (same picture)"],
   "tool.window": ["階調 W", "Window W"],
   "tool.pan": ["移動 T", "Pan T"],

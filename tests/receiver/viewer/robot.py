@@ -69,7 +69,7 @@ _STATE = """() => {
 #: JPEG that pydicom cannot decode here: of 12 bits, and lossless (PS3.5 8.2.1).
 JPEG_OF_OTHERS = {f"1.2.840.10008.1.2.4.{tail}" for tail in (51, 53, 55, 57, 70)}
 #: What the page says while it waits, no answer to anything.
-WAITING = ("読み込み", "応答を待って", "開いています")
+WAITING = ("読み込み", "を待って", "開いています")
 
 
 @dataclass

@@ -3,9 +3,19 @@
 import * as core from "@cornerstonejs/core";
 import dicomImageLoader from "@cornerstonejs/dicom-image-loader";
 import { beforeDecoding } from "./jpeg_frames";
+import type { Store } from "./nearest";
 import { registerLoaders } from "./pixels";
+import { hooks, isSpare, isWaitedFor } from "./requests";
 
-const CACHE_BYTES = 1 << 30;
+/** GiB of this machine's memory, in the steps in which a browser tells it; unknown to some. */
+const MEMORY = (navigator as { deviceMemory?: number }).deviceMemory ?? 8;
+/** A browser ends a page that takes too much of a small machine. */
+const CACHE_BYTES = 2 ** 30 * Math.min(1, MEMORY / 4);
+/**
+ * What of it is filled: at its end the library lets go of the oldest, whatever is in view, and
+ * counts wrong what it lets go of before it has come.
+ */
+const SHARE = 0.75;
 const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
 
 let started: Promise<core.RenderingEngine> | null = null;
@@ -24,8 +34,16 @@ async function start(): Promise<core.RenderingEngine> {
   core.init({ rendering: { useCPURendering: onProcessor } } as never);
   core.setUseCPURendering(onProcessor);
   core.cache.setMaxCacheSize(CACHE_BYTES);
+  core.eventTarget.addEventListener(core.Enums.Events.IMAGE_CACHE_IMAGE_ADDED, (event: Event) => {
+    const { image } = (event as CustomEvent<{ image: { imageId: string; sizeInBytes: number } }>).detail;
+    images.set(image.imageId, image.sizeInBytes);
+    queueMicrotask(added);
+  });
+  core.eventTarget.addEventListener(core.Enums.Events.IMAGE_CACHE_IMAGE_REMOVED, (event: Event) => {
+    images.delete((event as CustomEvent<{ imageId: string }>).detail.imageId);
+  });
   const maxWebWorkers = Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1));
-  dicomImageLoader.init({ maxWebWorkers, beforeProcessing: beforeDecoding } as never);
+  dicomImageLoader.init({ maxWebWorkers, beforeProcessing: beforeDecoding, ...hooks } as never);
   registerLoaders(load);
   return new core.RenderingEngine("todoke");
 }
@@ -51,16 +69,38 @@ export function forgetDecoded(still: () => boolean): void {
 /** Bytes of decoded images in the cache. */
 export const held = (): number => (started === null ? 0 : core.cache.getCacheSize());
 
+const images = new Map<string, number>();
+let added = (): void => undefined;
+
+/** The cache as those see it who decide what stays in it. */
+export const store: Store = {
+  budget: CACHE_BYTES * SHARE,
+  bytes: held,
+  held: images,
+  drop(id) {
+    images.delete(id);
+    if (core.cache.getImageLoadObject(id)) core.cache.removeImageLoadObject(id);
+  },
+};
+
+/** Say what happens when an image has come into the cache. */
+export function onHeld(action: () => void): void {
+  added = action;
+}
+
 const pending = new Set<Promise<unknown>>();
 
 /**
- * Load an image into the cache; `ahead` lets it wait behind what the reader looks at.
+ * Load an image into the cache; `ahead` lets it wait behind what the reader looks at, and fail
+ * where that takes long.
  *
  * The library's `loadAndCacheImage` does the same but leaves a failed load unhandled.
  */
 export function load(id: string, ahead = false): Promise<core.Types.IImage> {
   const known = core.cache.getImageLoadObject(id);
+  if (!ahead) isWaitedFor(id);
   if (known) return known.promise;
+  if (ahead) isSpare(id);
   const requestType = core.Enums.RequestType[ahead ? "Prefetch" : "Interaction"];
   const options = { requestType, priority: ahead ? 5 : -10 };
   const loading = core.imageLoader.loadImage(id, options as never) as Promise<core.Types.IImage>;

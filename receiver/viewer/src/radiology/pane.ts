@@ -2,6 +2,7 @@
 
 import { isCurrent, within } from "../context";
 import { h } from "../dom";
+import { line } from "../line";
 import { dashed } from "../names";
 import { passing, pause, persist } from "../trouble";
 import { say, word } from "../words";
@@ -12,7 +13,7 @@ import type { MarkKind } from "./marks";
 import { MarksLayer, type Ground } from "./marks_layer";
 import { Overlay } from "./overlay";
 import { PlanesLayer } from "./planes";
-import { prefetch } from "./prefetch";
+import { Ahead } from "./prefetch";
 import { OtherPatient } from "./series_data";
 import { ShutterLayer } from "./shutter";
 import { firstPlace, type Slot } from "./slots";
@@ -28,6 +29,8 @@ export interface PaneHost {
   alien(): void;
   /** The reader's hand is here now. */
   taken(pane: Pane): void;
+  /** Whether the reader's hand is here. */
+  inHand(pane: Pane): boolean;
   isKey(slot: Slot): boolean;
 }
 
@@ -46,6 +49,7 @@ export class Pane {
   );
   readonly element = h("div", { class: "pane" }, this.area, this.rail.element);
   stack: Stack | null = null;
+  private ahead: Ahead | null = null;
   layer: MarksLayer | null = null;
   of: StudyData | null = null;
   series = -1;
@@ -75,6 +79,8 @@ export class Pane {
   /** Picture and text off the screen together. */
   clear(notice: HTMLElement = word("pane.empty")): void {
     window.clearTimeout(this.seconds);
+    this.ahead?.end();
+    this.ahead = null;
     this.stack?.close();
     this.stack = null;
     this.layer = null;
@@ -121,10 +127,13 @@ export class Pane {
       if (d !== null) tag.append(h("div", { "data-role": "id-confirmed" }, word("prior.confirmed", { d })));
       this.overlay.element.append(tag);
     }
-    this.start(place).catch((error: unknown) => this.failed(-1, error));
+    const opened = line.waitFor(); // for the first picture, before anything is asked for
+    this.start(place, opened)
+      .catch((error: unknown) => this.failed(-1, error))
+      .finally(opened);
   }
 
-  private async start(place: number | undefined): Promise<void> {
+  private async start(place: number | undefined, opened: () => void): Promise<void> {
     const { of, series } = this;
     if (!of) return;
     const renderer = await within(of.context, engine());
@@ -138,13 +147,18 @@ export class Pane {
     this.stack = stack;
     this.area.prepend(stack.element);
     await stack.show(place ?? firstPlace(this.slots()));
+    opened();
     await persist(of.context, () => data.fetchSeries());
-    if (stack === this.stack) await this.ahead(stack);
-  }
-
-  private async ahead(stack: Stack): Promise<void> {
-    const { of } = this;
-    if (of) await prefetch(of.context, of.of(this.series), this.slots(), stack.place, () => stack !== this.stack);
+    if (stack !== this.stack) return;
+    this.ahead = new Ahead({
+      context: of.context,
+      stack,
+      data,
+      slots: () => this.slots(),
+      standing: () => (of.prior ? "prior" : this.host.inHand(this) ? "in hand" : "beside"),
+      alien: (error) => this.failed(-1, error),
+    });
+    this.ahead.begin();
   }
 
   /** Fetch anew what the lock has made the page forget. */
@@ -152,7 +166,7 @@ export class Pane {
     const { stack } = this;
     if (!stack) return;
     await stack.show(stack.place);
-    if (stack === this.stack) await this.ahead(stack);
+    if (stack === this.stack) this.ahead?.begin();
   }
 
   /** Places have been filled or added. */
@@ -166,7 +180,7 @@ export class Pane {
     // a place that was looked at while it was empty fills in; any other picture stays still
     if (missing || !stack.ready) void stack.show(stack.place);
     else if (place >= 0 && drawn && place !== drawn.place) stack.place = place;
-    this.ahead(stack).catch((error: unknown) => this.failed(-1, error));
+    this.ahead?.begin();
   }
 
   private asked(place: number): void {
@@ -179,7 +193,7 @@ export class Pane {
       this.seconds = window.setTimeout(() => {
         this.overlay?.chip(say("img.loading"));
         this.area.classList.add("late"); // the image before stays, dimmed, under its own text
-        this.seconds = window.setTimeout(() => this.overlay?.chip(say("img.slow")), 2700);
+        this.seconds = window.setTimeout(() => this.awaits(place, 3), 2700);
       }, 300);
     } else {
       this.overlay?.missing(place, this.of?.expected(this.series) ?? null, slot?.damaged ? "damaged" : "missing");
@@ -188,6 +202,12 @@ export class Pane {
       this.planes.draw(null, null, false);
     }
     this.empty = !slot?.here;
+  }
+
+  /** What is awaited and how long already, now and then: it is read aloud. */
+  private awaits(place: number, s: number): void {
+    this.overlay?.chip(say("img.wait", { n: place + 1, s }));
+    this.seconds = window.setTimeout(() => this.awaits(place, s + 5), 5000);
   }
 
   private drawn(stack: Stack, drawn: Drawn): void {

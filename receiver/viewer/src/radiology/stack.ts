@@ -8,6 +8,7 @@
 
 import * as core from "@cornerstonejs/core";
 import { isCurrent, type ReadingContext } from "../context";
+import { line } from "../line";
 import { isExact, ownWindows, type DataSet } from "./dataset";
 import { load, withoutGpu } from "./engine";
 import { along, dot, minus, type Point, type Vector } from "./geometry";
@@ -15,6 +16,7 @@ import { isMonochrome1, lineIn, lineOf, sampled, shapeIn, shapesOf, topOf, truth
 import type { Values } from "./marks";
 import { uriOf } from "./pixels";
 import { automatic, bounds, figure, type Window } from "./presets";
+import { isSpare } from "./requests";
 import type { SeriesData } from "./series_data";
 import type { Slot } from "./slots";
 import { spacingOf } from "./spacing";
@@ -43,6 +45,8 @@ export class Stack {
   /** Address of an image to its place: asked for many times a picture, of hundreds of slots. */
   private places: ReadonlyMap<string, number> = new Map();
   private token = 0;
+  /** What the reader waits for, until it is here. */
+  private awaited: { readonly id: string; readonly over: () => void } | null = null;
   private window: Window | null = null;
   private original = 0;
   /** Which of its own shapes of grey the images go through; null for a linear window. */
@@ -70,6 +74,7 @@ export class Stack {
 
   close(): void {
     this.over = true;
+    this.wait(null);
     if (this.viewport) this.renderer.disableElement(this.id);
     this.viewport = null;
     this.element.remove();
@@ -85,12 +90,32 @@ export class Stack {
     this.places = new Map(slots.map((slot, place) => [uriOf(this.data.imageId(slot)), place]));
   }
 
+  /** The place of an image by its address, in whichever way to grey; null for another series'. */
+  placeOf(id: string): number | null {
+    return this.places.get(uriOf(id)) ?? null;
+  }
+
+  /** The reader waits for this slot and no longer for the one before. */
+  private wait(slot: Slot | null): void {
+    const { awaited } = this;
+    const id = slot && this.data.imageId(slot);
+    this.awaited = id === null ? null : { id, over: line.waitFor(uriOf(id)) };
+    if (awaited && awaited.id !== id) isSpare(awaited.id);
+    awaited?.over();
+  }
+
+  private served(): void {
+    this.awaited?.over();
+    this.awaited = null;
+  }
+
   /** Ask for a place. The picture on the screen stays, with its own text, until this one is here. */
   async show(place: number): Promise<void> {
     const slot = this.slots[place];
     if (!slot || !this.alive()) return;
     this.place = place;
     const token = (this.token += 1);
+    this.wait(slot.here ? slot : null);
     this.handlers.asked(place);
     if (!slot.here) return;
     try {
@@ -102,6 +127,8 @@ export class Stack {
       if (this.alive() && token === this.token) await this.draw(id);
     } catch (error) {
       if (this.alive() && token === this.token) this.handlers.failed(place, error);
+    } finally {
+      if (token === this.token) this.served();
     }
   }
 

@@ -3,6 +3,7 @@
 import { h } from "../dom";
 import type { Series } from "../types";
 import { arrival } from "../frame";
+import { line } from "../line";
 import { pause } from "../trouble";
 import { firstPlace, runs, type Slot } from "./slots";
 
@@ -46,7 +47,9 @@ export class Strip {
     if (!slot?.here) return h("span", { class: "thumb-picture hatched" });
     const known = this.pictures.get(series.series_uid);
     if (known) return known;
-    const picture = h("img", { class: "thumb-picture", alt: "", loading: "lazy", src: address() });
+    const picture = h("img", { class: "thumb-picture", alt: "", loading: "lazy" });
+    // after what a reader waits for, once it is known what that is
+    window.setTimeout(() => line.whenFree(() => picture.isConnected && (picture.src = address())));
     // the receiver draws it in a process of its own, which may be late on a machine that is busy
     let tries = 0;
     picture.addEventListener("error", () => {

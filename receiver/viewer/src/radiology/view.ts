@@ -17,6 +17,7 @@ import { Arriving } from "./arriving";
 import { saw } from "./seen";
 import { Cine } from "./cine";
 import { engine, forgetDecoded, held, withoutGpu } from "./engine";
+import { sayNothing } from "./full";
 import { cut } from "./geometry";
 import { bindHand, bindKeys, type Tool } from "./input";
 import { breastsOf, touch } from "./breast";
@@ -119,8 +120,8 @@ export class RadiologyView implements View, PaneHost {
         },
         back: () => this.panes.forEach((pane) => void pane.refetch().catch(() => undefined)),
       }),
-      () => window.clearInterval(ticking),
-      () => window.clearTimeout(this.soon),
+      () => window.clearInterval(ticking), () => window.clearTimeout(this.soon), sayNothing,
+      () => this.cine.stop(), () => this.kept.close(), () => this.possible.close(),
     ];
     publishView(() => this.shown());
     void this.kept.load();
@@ -130,9 +131,6 @@ export class RadiologyView implements View, PaneHost {
 
   close(): void {
     for (const end of this.ends) end();
-    this.cine.stop();
-    this.kept.close();
-    this.possible.close();
     this.volume?.close();
     for (const pane of [...this.panes]) this.drop(pane);
     this.prior?.close();
@@ -269,6 +267,10 @@ export class RadiologyView implements View, PaneHost {
   /** Nothing of a study in which another patient has been found may stay. */
   alien(): void {
     for (const pane of this.panes) pane.clear(h("span", { role: "alert" }, word("id.differs")));
+  }
+
+  inHand(pane: Pane): boolean {
+    return pane === this.active;
   }
 
   isKey(slot: Slot): boolean {

@@ -2,6 +2,7 @@
 
 import * as api from "../api";
 import { Late, within, type ReadingContext } from "../context";
+import { arrived } from "../line";
 import { partsOf } from "./parts";
 import { addressOf, PARTS } from "./together";
 
@@ -66,7 +67,7 @@ export class Asking {
     const headers = { Accept: PARTS, Prefer: WAIT };
     try {
       const response = await within(context, api.request(url, { headers, signal: context.signal }));
-      const parts = partsOf(response.headers.get("Content-Type") ?? "", await within(context, response.arrayBuffer()));
+      const parts = partsOf(response.headers.get("Content-Type") ?? "", await within(context, arrived(response)));
       if (parts.length !== numbers.length) return this.came([]);
       numbers.forEach((number, place) => this.brought.set(address(sop, number), parts[place]!));
       this.came(numbers.map((number) => ({ sop, number })));

@@ -3,14 +3,16 @@
 import OpenSeadragon from "openseadragon";
 import { isCurrent, type ReadingContext } from "../context";
 import { Asking, type Place } from "./asking";
+import { line } from "../line";
 import { Coverage } from "./coverage";
 import { Hatch, missing, type Gap, type Lie } from "./hatch";
 import { micrometres, Pyramid } from "./pyramid";
+import { isNear } from "./near";
 import type { Pose } from "./step";
 import { Turned } from "./turned";
 import type { Lut } from "./lut";
 import { forbidStyle, lookAgain, settings, tilesOf, type Dragged, type Scrolled, type TileMatrix } from "./renderer";
-import { SlideSource } from "./tile_source";
+import { LEFT, SlideSource } from "./tile_source";
 
 const REST_MS = 60; // after which the view stands still
 const OVERVIEW_TILES = 4000;
@@ -51,7 +53,9 @@ export class SlideCanvas {
   private restedAt = -REST_MS;
   private exact = false;
   private resting = 0;
+  private looking = 0;
   private over = false;
+  private readonly yielding: () => void;
   /** The view has moved, and nobody has looked yet which tiles that takes. */
   private stale = true;
 
@@ -88,11 +92,16 @@ export class SlideCanvas {
       this.draw();
     });
     this.viewer.addHandler("animation-finish", () => this.rest());
-    this.viewer.addHandler("tile-load-failed", (event) => this.failed(event.tile));
+    this.viewer.addHandler("tile-load-failed", (event) => this.failed(event.tile, event.message === LEFT));
+    // tiles of the overview are few, and of the whole
+    const wanted = (tile: OpenSeadragon.Tile): boolean =>
+      tile.tiledImage !== this.image() || isNear(this.viewer.viewport, tile, this.level());
+    this.yielding = line.onLong(() => this.ready && source.leave(wanted));
   }
 
   close(): void {
     this.over = true;
+    this.yielding();
     window.clearTimeout(this.resting);
     this.viewer.destroy();
     this.hatch.canvas.remove();
@@ -364,14 +373,22 @@ export class SlideCanvas {
     this.draw();
   }
 
-  /** A tile could not be had though it is here: again in a while (the library never would). */
-  private failed(tile: OpenSeadragon.Tile): void {
+  /** A tile could not be had though it is here: again in a while, or when the view is back (the library never would). */
+  private failed(tile: OpenSeadragon.Tile, left: boolean): void {
     window.setTimeout(() => {
       if (this.over || !isCurrent(this.options.context)) return;
       tile.exists = this.here(tile);
-      const image = this.image();
-      if (tile.exists && image) lookAgain(image);
-    }, 2000);
+      if (tile.exists) this.lookSoon();
+    }, left ? 0 : 2000);
+  }
+
+  /** Once for all tiles of this task. */
+  private lookSoon(): void {
+    window.clearTimeout(this.looking);
+    this.looking = window.setTimeout(() => {
+      const image = this.over ? null : this.image();
+      if (image) lookAgain(image);
+    });
   }
 
   private here(tile: OpenSeadragon.Tile): boolean {

@@ -3,6 +3,7 @@
 import OpenSeadragon from "openseadragon";
 import { isCurrent, type ReadingContext } from "../context";
 import { request, Refused } from "../api";
+import { arrived, line } from "../line";
 import { Undecodable } from "./colour";
 import type { Coverage } from "./coverage";
 import { accepts, decode } from "./decoding";
@@ -33,7 +34,12 @@ interface Job extends OpenSeadragon.ImageJob {
   fail(message: string, request: unknown): void;
 }
 
+/** What is said of a tile that was given up since the view had left it. */
+export const LEFT = "left";
+
 export class SlideSource extends OpenSeadragon.TileSource {
+  /** Tiles on their way. */
+  private readonly jobs = new Set<Job>();
   private readonly together = new Together((sop, frame) => this.frames.address(sop, frame));
 
   constructor(private readonly frames: Frames) {
@@ -105,6 +111,12 @@ export class SlideSource extends OpenSeadragon.TileSource {
     const job = context as Job;
     const gone = new AbortController();
     job.userData.gone = gone;
+    this.jobs.add(job);
+    const served = line.waitFor(job.src);
+    const over = (): void => {
+      this.jobs.delete(job);
+      served();
+    };
     const signal = AbortSignal.any([gone.signal, this.frames.context.signal]);
     const { level, x, y } = job.tile;
     const { pyramid } = this.frames;
@@ -112,10 +124,13 @@ export class SlideSource extends OpenSeadragon.TileSource {
     const frame = pyramid.frame(level, x, y);
     this.bytes(of, frame, job.src, signal).then((body) => decode(of, body, this.frames.colours())).then(
       (bitmap) => {
+        over();
         if (isCurrent(this.frames.context)) job.finish(bitmap, null, "imageBitmap");
         else job.fail("late", null);
       },
       (error: unknown) => {
+        over();
+        if (gone.signal.aborted) return job.fail(LEFT, null);
         const why = wrong(error);
         if (why && frame && isCurrent(this.frames.context)) this.frames.refused(frame.sop, frame.number, why);
         job.fail(error instanceof Refused ? `HTTP ${error.status}` : String(error), null);
@@ -127,8 +142,15 @@ export class SlideSource extends OpenSeadragon.TileSource {
     const here = this.frames.brought(address);
     if (here) return new Response(here);
     // a level that the receiver makes has an address for each of its frames alone
-    if (!frame || of.derived) return request(address, { headers: { Accept: accepts(of) }, signal });
+    if (!frame || of.derived) {
+      return new Response(await arrived(await request(address, { headers: { Accept: accepts(of) }, signal })));
+    }
     return this.together.fetch(frame.sop, frame.number, accepts(of), signal);
+  }
+
+  /** Give up what is on its way and no longer wanted. */
+  leave(wanted: (tile: OpenSeadragon.Tile) => boolean): void {
+    for (const { tile, userData } of [...this.jobs]) if (!wanted(tile)) userData.gone?.abort();
   }
 
   override downloadTileAbort(context: OpenSeadragon.ImageJob): void {

@@ -1,6 +1,7 @@
 /** Frames asked for together: those of a view in a few requests, where one each takes longer to ask than to come. */
 
 import { request } from "../api";
+import { arrived } from "../line";
 import { partsOf } from "./parts";
 
 /** Frames of one request: a slow line shows the first of a view while the rest are on their way. */
@@ -50,7 +51,7 @@ export class Together {
     try {
       const url = addressOf(this.address, sop, some.map(({ number }) => number));
       const response = await request(url, { headers: { Accept: PARTS }, signal });
-      const parts = partsOf(response.headers.get("Content-Type") ?? "", await response.arrayBuffer());
+      const parts = partsOf(response.headers.get("Content-Type") ?? "", await arrived(response));
       if (parts.length !== some.length) return await this.each(some);
       some.forEach((one, place) => one.done(new Response(parts[place]!)));
     } catch {
@@ -61,7 +62,9 @@ export class Together {
   private async each(some: readonly Wanted[]): Promise<void> {
     await Promise.all(
       some.map(({ sop, number, accept, signal, done, failed }) =>
-        request(this.address(sop, number), { headers: { Accept: accept }, signal }).then(done, failed),
+        request(this.address(sop, number), { headers: { Accept: accept }, signal })
+          .then(async (response) => new Response(await arrived(response)))
+          .then(done, failed),
       ),
     );
   }
