@@ -116,6 +116,8 @@ def _said(priors: PossiblePriors, study: str, prior: str, as_json: bool) -> None
     (pair,) = (one for one in priors.of(study) if one.prior == prior)
     if as_json:
         console.emit({"study": study, **pair.as_json(show=False)})
+    else:
+        console.tell(f"{pair.prior}  {WORDS[pair.state]}  {pair.display}".rstrip())
 
 
 @contextlib.contextmanager
